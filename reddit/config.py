@@ -1,0 +1,326 @@
+"""The configuration: typed, strict, from YAML, with `key=value` on top.
+
+Every key of every YAML file in `configs/` is declared here, with its default and its meaning.
+The defaults are the paper's; where the paper is silent, its lineage's (GSAD, SR3).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from reddit.errors import UserError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class DataConfig(_Section):
+    """Which pictures, and how they become training crops."""
+
+    dataset: str = "lolv1"
+    """A name that `reddit.data.layouts` knows, `demo`, or `pairs` for the four folders below."""
+    root: str | None = None
+    """Where data sets live; unset: the environment's REDDIT_DATA, else `data`."""
+    train_low: str | None = None
+    train_high: str | None = None
+    test_low: str | None = None
+    test_high: str | None = None
+    crop: int = Field(96, gt=0)
+    """Side of the square training crops, pixels."""
+    horizontal_flip: bool = True
+    vertical_flip: bool = False
+    validation: float = Field(0.05, ge=0, lt=1)
+    """Share of the training pairs kept for choosing weights, grouped by the high picture; 0: none."""
+    in_memory: bool = True
+    """Keep decoded training pictures in memory (8 bits; 0.7 GB for LOL-v1)."""
+    workers: int = Field(0, ge=0)
+    """Processes that prepare batches; 0 is right while pictures are in memory."""
+
+
+class ModelConfig(_Section):
+    """The conditional U-Net (`reddit.models.unet`) and what it predicts."""
+
+    width: int = Field(64, gt=0)
+    multipliers: list[int] = [1, 1, 2, 2, 4]
+    blocks: int = Field(2, gt=0)
+    attention_levels: list[int] = [3]
+    groups: int = Field(32, gt=0)
+    unshuffle: int = Field(1, gt=0)
+    log_condition: bool = False
+    prediction: Literal["eps", "v", "x0"] = "eps"
+
+
+class DiffusionConfig(_Section):
+    """The noise schedule and how it is sampled."""
+
+    schedule: Literal["linear", "cosine"] = "linear"
+    steps: int = Field(512, gt=1)
+    """T, the number of the noisiest time."""
+    beta_start: float = Field(1e-4, gt=0, lt=1)
+    beta_end: float = Field(2e-2, gt=0, lt=1)
+    zero_terminal_snr: bool = False
+    teacher_steps: int = Field(16, gt=0)
+    """Sampling steps of the teacher; students halve them."""
+    sampler: Literal["ddim", "ddpm"] = "ddim"
+    clip: bool = True
+    """Hold each predicted clean image in [-1, 1] while sampling."""
+
+
+class TrainConfig(_Section):
+    """The loop, whatever the method."""
+
+    iterations: int = Field(1_000_000, gt=0)
+    batch_size: int = Field(8, gt=0)
+    lr: float = Field(1e-4, gt=0)
+    warmup: int = Field(0, ge=0)
+    """Iterations over which the learning rate rises from 0."""
+    decay_from: float = Field(1.0, ge=0, le=1)
+    """Share of the iterations after which the learning rate falls linearly to `lr_end`."""
+    lr_end: float = Field(0.0, ge=0)
+    gradient_clip: float = Field(1.0, gt=0)
+    """Largest norm of a step's gradient."""
+    ema: float = Field(0.9999, ge=0, lt=1)
+    """Decay of the weights' average; it warms up as (1 + i) / (10 + i)."""
+    log_every: int = Field(50, gt=0)
+    validate_every: int = Field(5000, gt=0)
+    validation_pictures: int = Field(16, gt=0)
+    """At most so many pictures of the validation split are scored each time."""
+    checkpoint_every: int = Field(1000, gt=0)
+
+
+class TeacherConfig(_Section):
+    """The teacher's own loss."""
+
+    loss: Literal["l1", "l2"] = "l2"
+    """Distance between the network's answer and its target (eps, v or x0)."""
+    terminal_share: float = Field(0.0, ge=0, le=1)
+    """Share of the samples trained at T itself, from pure noise, where sampling starts."""
+
+
+class DistillConfig(_Section):
+    """ReDDiT's step-halving distillation: every weight of equations 4 to 12."""
+
+    omega: float = Field(0.2, ge=0)
+    """Strength of the reflectance-aware refinement, eq. 9; 0 leaves the teacher's trajectory alone."""
+    omega_space: Literal["trajectory", "clean"] = "trajectory"
+    """Whether omega moves `x_s` (the paper) or the clean-image target (the same strength at every t)."""
+    w_pix: float = Field(1.0, ge=0)
+    w_per: float = Field(0.6, ge=0)
+    lambda_rule: Literal["max_snr_1", "snr_plus_1", "constant"] = "max_snr_1"
+    jitter: Literal["none", "shared", "independent"] = "independent"
+    """Noise levels on the grid; shifted together; or each drawn between neighbours (the authors')."""
+    terminal_share: float = Field(0.0, ge=0, le=1)
+    """Share of the samples that start at T from pure noise, as the student will."""
+    rollout_share: float = Field(0.0, ge=0, le=1)
+    """Share of the batches whose `x_t` the student reached itself, from pure noise."""
+    illumination: Literal["max", "mean", "smooth_max"] = "max"
+    reflectance: Literal["retinex", "authors"] = "retinex"
+    """`authors` divides [-1, 1] values by a maximum that crosses zero (fault D1), for ablation."""
+    denoiser: Literal["nlm", "gaussian"] = "nlm"
+    nlm_strength: float = Field(3.0, gt=0)
+    """Filter strength h of non-local means, in 8-bit levels."""
+    illumination_floor: float = Field(1 / 255, gt=0, lt=1)
+    perceptual_backbone: Literal["vgg", "alex"] = "vgg"
+    perceptual_weights: str | None = None
+    """A `.safetensors` with the backbone's ImageNet convolutions; unset: REDDIT_VGG16 or
+    REDDIT_ALEXNET of the environment, else torchvision's download."""
+    train: dict[str, Any] = {
+        "iterations": 5000,
+        "batch_size": 16,
+        "lr": 1e-4,
+        "decay_from": 0.4,
+        "validate_every": 500,
+    }
+    """What a stage sets differently in `train`."""
+
+
+class Config(_Section):
+    """Everything that decides a run."""
+
+    name: str = "lolv1"
+    """The family of runs; the teacher's folder is `runs/NAME`, an 8-step student's `runs/NAME-8`."""
+    runs: str = "runs"
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    train: TrainConfig = TrainConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    distill: DistillConfig = DistillConfig()
+
+    def data_root(self) -> Path:
+        """Where data sets live: `data.root`, else REDDIT_DATA, else `data`."""
+        return Path(self.data.root or os.environ.get("REDDIT_DATA") or "data")
+
+    def to_yaml(self) -> str:
+        """The whole configuration as YAML that `load_config` reads back."""
+        return yaml.safe_dump(self.model_dump(), sort_keys=False)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 floats: PyYAML reads `1e-4` as a string. Repeated keys are mistakes."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*)(\.[\d_]*)?[eE][-+]?\d+$|^[-+]?\.\d[\d_]*([eE][-+]?\d+)?$"),
+    list("-+.0123456789"),
+)
+
+
+def load_config(path: str | Path | None, overrides: Sequence[str] = (), *, stage: bool = False) -> Config:
+    """Read a YAML file (`base: OTHER.yaml` inherits), lay overrides on top, and check everything.
+
+    Args:
+        path: the file; None for the defaults.
+        overrides: `key=value` with dotted keys and YAML values, e.g. `train.lr=2e-4`.
+        stage: for a distillation stage: `distill.train` is laid over `train` before the overrides.
+
+    Raises:
+        UserError: one line a mistake, all of them at once, unknown keys with the nearest known one.
+    """
+    raw = _read_yaml(Path(path)) if path is not None else {}
+    return resolve_config(raw, overrides, stage=stage, source=str(path or "defaults"))
+
+
+def resolve_config(
+    raw: dict[str, Any], overrides: Sequence[str] = (), *, stage: bool = False, source: str
+) -> Config:
+    """`load_config` for a mapping already read; `source` names it in messages."""
+    mistakes: list[str] = []
+    given = _merge({}, raw)
+    stage_train = DistillConfig().train | (_section(given, "distill").get("train") or {})
+    if stage:
+        given = _merge(given, {"train": stage_train})
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            mistakes.append(f"--set {override}: expected key=value, e.g. train.lr=2e-4")
+            continue
+        try:
+            value = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+        except yaml.YAMLError:
+            mistakes.append(f"--set {override}: {text!r} is not a YAML value")
+            continue
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        given = _merge(given, value)
+    try:
+        config = Config.model_validate(given)
+    except ValidationError as error:
+        mistakes += [_explain(e, Config, source) for e in error.errors()]
+    else:
+        mistakes += _contradictions(config, source)
+    try:
+        TrainConfig.model_validate(_section(given, "train") | stage_train)
+    except ValidationError as error:
+        seen = "\n".join(mistakes)
+        for e in error.errors():
+            if f"train.{e['loc'][0]}:" not in seen:
+                mistakes.append(_explain(e, TrainConfig, source, prefix="distill.train."))
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+    return config
+
+
+def _contradictions(config: Config, source: str) -> list[str]:
+    found = []
+    model, diffusion = config.model, config.diffusion
+    if model.prediction == "eps" and diffusion.zero_terminal_snr:
+        found.append("model.prediction: eps cannot start from zero terminal SNR; set it to v or x0")
+    for level, m in enumerate(model.multipliers):
+        if model.width * m % model.groups:
+            found.append(
+                f"model.groups: {model.groups} does not divide the {model.width * m} channels of level {level}"
+            )
+            break
+    if diffusion.beta_start > diffusion.beta_end:
+        found.append("diffusion.beta_start: larger than diffusion.beta_end")
+    if diffusion.teacher_steps > diffusion.steps:
+        found.append("diffusion.teacher_steps: more than diffusion.steps")
+    return [f"{source}: {line}" for line in found]
+
+
+def _section(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    section = raw.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        known = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, known, 1)
+        hint = f"; did you mean {path.parent / near[0]}?" if near else ""
+        raise UserError(f"cannot read the configuration {path}: {reason}{hint}") from error
+    try:
+        raw = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        problem = getattr(error, "problem", None) or "cannot be parsed"
+        raise UserError(f"{path}{line}: not valid YAML: {problem}") from error
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: expected a mapping of settings, found {type(raw).__name__}")
+    base = raw.pop("base", None)
+    if base is None:
+        return raw
+    below = (path.parent / str(base)).resolve()
+    if below in (*seen, path.resolve()):
+        raise UserError(f"{path}: base {base} leads back to itself")
+    return _merge(_read_yaml(below, (*seen, path.resolve())), raw)
+
+
+def _explain(error: Any, model: type[BaseModel], source: str, prefix: str = "") -> str:
+    location = [str(part) for part in error["loc"]]
+    key = prefix + ".".join(location)
+    if error["type"] != "extra_forbidden":
+        message = error["msg"].replace("Input should be", "should be")
+        return f"{source}: {key}: {message}, not {error['input']!r}"
+    known = [prefix + name for name in _known_keys(model)]
+    near = difflib.get_close_matches(key, known, 1, cutoff=0.5)
+    if not near:  # the right name under the wrong section
+        near = [name for name in known if name.split(".")[-1] == location[-1]]
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(k for k in known if '.' not in k)}"
+    return f"{source}: {key}: unknown key; {hint}"
+
+
+def _known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in model.model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += _known_keys(field.annotation, f"{prefix}{name}.")
+    return keys

@@ -1,0 +1,56 @@
+"""The embedded `demo` set: scikit-image's own pictures, photographed in the dark. No download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import skimage.data
+
+from reddit.data.degrade import darken, random_camera
+from reddit.data.layouts import Pair, Split
+from reddit.images import read_uint8
+
+# Split by picture: no scene is in both. Grey pictures teach texture and exposure, not colour.
+PICTURES: dict[Split, tuple[str, ...]] = {
+    "train": (
+        "astronaut.png",
+        "motorcycle_left.png",
+        "rocket.jpg",
+        "hubble_deep_field.jpg",
+        "ihc.png",
+        "retina.jpg",
+        "color.png",
+        "camera.png",
+        "brick.png",
+        "grass.png",
+        "gravel.png",
+        "coins.png",
+        "moon.png",
+    ),
+    "test": ("chelsea.png", "coffee.png"),
+}
+EXPOSURES: dict[Split, int] = {"train": 8, "test": 4}
+LONGEST_SIDE = 512
+
+
+def demo_pairs(split: Split) -> list[Pair]:
+    """The pairs of a split, in memory; always the same, whatever the run's seed."""
+    folder = Path(skimage.data.__file__).parent
+    pairs = []
+    for number, file in enumerate(PICTURES[split]):
+        high = _shrink(read_uint8(folder / file))
+        rng = np.random.default_rng([0 if split == "train" else 1, number])
+        for exposure in range(EXPOSURES[split]):
+            low = darken(high, random_camera(rng), rng)
+            pairs.append(Pair(f"{Path(file).stem}-{exposure}", low, high))
+    return pairs
+
+
+def _shrink(picture: np.ndarray) -> np.ndarray:
+    scale = LONGEST_SIDE / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))

@@ -1,0 +1,29 @@
+"""Diffusion: the schedule, the denoiser, the trajectory and the samplers."""
+
+from reddit.diffusion.denoiser import Denoiser, DenoiserFunction, clipped
+from reddit.diffusion.samplers import SAMPLERS, noise_like, sample_ddim, sample_ddpm
+from reddit.diffusion.schedule import NoiseSchedule, Prediction
+from reddit.diffusion.trajectory import (
+    clean_image_target,
+    ddim_step,
+    decode,
+    decode_second_order,
+    target_gain,
+)
+
+__all__ = [
+    "SAMPLERS",
+    "Denoiser",
+    "DenoiserFunction",
+    "NoiseSchedule",
+    "Prediction",
+    "clean_image_target",
+    "clipped",
+    "ddim_step",
+    "decode",
+    "decode_second_order",
+    "noise_like",
+    "sample_ddim",
+    "sample_ddpm",
+    "target_gain",
+]

@@ -1,0 +1,55 @@
+"""The denoiser: a network and its prediction type, seen as one function (x_t, t, y) → (x_0, eps)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from reddit.diffusion.schedule import NoiseSchedule, Prediction, PredictionType
+
+
+class DenoiserFunction(Protocol):
+    """What samplers and the trajectory decoder call; any function of this shape will do."""
+
+    def __call__(self, x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
+        """From `x_t` and `y` (B, 3, H, W) in [-1, 1] at times `t` (B,), the pair (x_0, eps)."""
+        ...
+
+
+class Denoiser(nn.Module):
+    """Hides whether the network answers eps, v or x0.
+
+    Args:
+        network: `(x_t, y, alpha) → output`, images (B, 3, H, W), alpha (B,).
+        schedule: the schedule it was (or will be) trained on.
+        prediction: what its output means.
+
+    Raises:
+        ValueError: eps-prediction with zero terminal SNR, which leaves x_0 undefined at T.
+    """
+
+    def __init__(self, network: nn.Module, schedule: NoiseSchedule, prediction: PredictionType) -> None:
+        super().__init__()
+        if prediction == "eps" and schedule.zero_terminal_snr:
+            raise ValueError("eps-prediction cannot start from zero terminal SNR; predict v or x0")
+        self.network = network
+        self.schedule = schedule
+        self.prediction: PredictionType = prediction
+
+    def output(self, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        """The network's own answer, in the dtype of `x_t`."""
+        return self.network(x_t, y, self.schedule.alpha(t).to(x_t.dtype)).to(x_t.dtype)
+
+    def forward(self, x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
+        return self.schedule.interpret(self.prediction, self.output(x_t, t, y), x_t, t)
+
+
+def clipped(denoiser: DenoiserFunction, schedule: NoiseSchedule) -> DenoiserFunction:
+    """The same denoiser with x_0 held in [-1, 1], where every image lies, and eps made to agree."""
+
+    def denoise(x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
+        x_0 = denoiser(x_t, t, y).x_0.clamp(-1, 1)
+        return Prediction(x_0, schedule.eps_from_x_0(x_t, x_0, t))
+
+    return denoise

@@ -1,0 +1,85 @@
+"""Samplers: pure functions from noise to image, all with the same head.
+
+Each takes a denoiser, its schedule, the starting noise `x_T` and the low-light image `y`
+(B, 3, H, W; `y` in [-1, 1]), the decreasing `times` to visit, from T to 0 (`schedule.grid(N)`),
+and returns the image at the last time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from reddit.diffusion.denoiser import DenoiserFunction
+from reddit.diffusion.schedule import NoiseSchedule
+from reddit.diffusion.trajectory import decode
+
+
+class Sampler(Protocol):
+    def __call__(
+        self,
+        denoiser: DenoiserFunction,
+        schedule: NoiseSchedule,
+        x_T: Tensor,  # noqa: N803
+        y: Tensor,
+        times: Tensor,
+        generators: Sequence[torch.Generator] | None = None,
+    ) -> Tensor: ...
+
+
+def sample_ddim(
+    denoiser: DenoiserFunction,
+    schedule: NoiseSchedule,
+    x_T: Tensor,  # noqa: N803
+    y: Tensor,
+    times: Tensor,
+    generators: Sequence[torch.Generator] | None = None,
+) -> Tensor:
+    """DDIM, deterministic (Song et al. 2020, eta = 0); `generators` are not used."""
+    x = x_T
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        x = decode(denoiser, schedule, x, y, t.to(x.device).expand(len(x)), s.to(x.device).expand(len(x))).x_s
+    return x
+
+
+def sample_ddpm(
+    denoiser: DenoiserFunction,
+    schedule: NoiseSchedule,
+    x_T: Tensor,  # noqa: N803
+    y: Tensor,
+    times: Tensor,
+    generators: Sequence[torch.Generator] | None = None,
+) -> Tensor:
+    """Ancestral sampling with the posterior's variance (Ho et al. 2020, eq. 6 and 7).
+
+    `generators`, one an image, make each image's noise independent of its batch.
+    """
+    x = x_T
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        t_batch, s_batch = t.to(x.device).expand(len(x)), s.to(x.device).expand(len(x))
+        x_0 = denoiser(x, t_batch, y).x_0
+        alpha_t, sigma_t = schedule.levels(t_batch, x)
+        alpha_s, sigma_s = schedule.levels(s_batch, x)
+        step = alpha_t / alpha_s  # x_t = step · x_s + noise of variance `added`
+        added = sigma_t**2 - step**2 * sigma_s**2
+        mean = (step * sigma_s**2 * x + alpha_s * added * x_0) / sigma_t**2
+        deviation = sigma_s * (added / sigma_t**2).clamp_min(0).sqrt()
+        x = mean + deviation * noise_like(x, generators)
+    return x
+
+
+def noise_like(image: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:
+    """Standard normal noise of the shape (B, C, H, W) of `image`, one generator an image if given."""
+    if generators is None:
+        return torch.randn_like(image)
+    noise = [
+        torch.randn(image.shape[1:], generator=g, device=g.device).to(image.device, image.dtype)
+        for g in generators
+    ]
+    return torch.stack(noise)
+
+
+SAMPLERS: dict[str, Sampler] = {"ddim": sample_ddim, "ddpm": sample_ddpm}

@@ -1,0 +1,100 @@
+"""Run folders: `runs/NAME/{config.yaml, log.jsonl, tb/, checkpoints/}`, and finding models in them."""
+
+from __future__ import annotations
+
+import yaml
+
+from pathlib import Path
+
+from reddit.config import Config
+from reddit.engine.checkpoint import CheckpointInfo, read_info
+from reddit.errors import UserError
+from reddit.images import write_bytes
+
+CHOSEN, NEWEST, STATE = "best.safetensors", "last.safetensors", "state.pt"
+
+
+def run_folder(config: Config, name: str) -> Path:
+    return Path(config.runs) / name
+
+
+def student_name(family: str, steps: int) -> str:
+    """The run of a family's N-step student."""
+    return f"{family}-{steps}"
+
+
+def open_run(folder: Path, config: Config, resume: str = "auto") -> Path | None:
+    """Make or reopen a run folder, write its resolved configuration, and say where to resume from.
+
+    Args:
+        resume: `auto` continues what is there, `none` wants an empty folder, else a saved state.
+
+    Returns:
+        The training state to resume from; None to start at iteration 0.
+
+    Raises:
+        UserError: `none` where a run is; the named state does not exist.
+    """
+    state = folder / "checkpoints" / STATE
+    if resume not in ("auto", "none"):
+        state = Path(resume)
+        if state.is_dir():
+            state = state / "checkpoints" / STATE
+        if not state.is_file():
+            raise UserError(
+                f"no training state at {state} to resume from; expected a state.pt or a run folder"
+            )
+    elif resume == "none" and state.exists():
+        raise UserError(
+            f"{folder} already holds a run: choose another --name, or continue it with --resume auto"
+        )
+    write_bytes(folder / "config.yaml", config.to_yaml().encode())
+    return state if state.exists() else None
+
+
+def changed_settings(folder: Path, config: Config) -> list[str]:
+    """Settings in which a configuration differs from the one that a run folder holds, dotted."""
+    path = folder / "config.yaml"
+    if not path.exists():
+        return []
+    try:
+        before = yaml.safe_load(path.read_text())
+    except yaml.YAMLError:
+        return [str(path)]
+    return sorted(k for k, v in _flat(config.model_dump()).items() if _flat(before or {}).get(k, v) != v)
+
+
+def _flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def chosen_checkpoint(folder: Path) -> Path | None:
+    """The best weights of a run, else the newest, else None."""
+    for name in (CHOSEN, NEWEST):
+        path = folder / "checkpoints" / name
+        if path.is_file():
+            return path
+    return None
+
+
+def all_models(runs: Path) -> list[CheckpointInfo]:
+    """The chosen model of every run, newest first; damaged ones are left out."""
+    paths = [p for folder in runs.glob("*/") if (p := chosen_checkpoint(folder))]
+    models = []
+    for path in sorted(paths, key=lambda p: p.stat().st_mtime, reverse=True):
+        try:
+            models.append(read_info(path))
+        except UserError:
+            continue
+    return models
+
+
+def find_model(runs: Path, steps: int, family: str | None = None) -> CheckpointInfo | None:
+    """The newest model of a step count, of one family if named."""
+    for model in all_models(runs):
+        if model.steps == steps and family in (None, model.family):
+            return model
+    return None

@@ -1,0 +1,31 @@
+"""The losses of distillation: equations 6 and 10 to 12."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from reddit.diffusion import NoiseSchedule
+
+LambdaRule = Literal["max_snr_1", "snr_plus_1", "constant"]
+
+
+def lambda_weight(schedule: NoiseSchedule, t: Tensor, rule: LambdaRule = "max_snr_1") -> Tensor:
+    """Eq. 6, `lambda_t = max(SNR_t, 1)`, (B,), float64; or SNR + 1, or 1 (Salimans & Ho 2022)."""
+    if rule == "constant":
+        return torch.ones_like(t, dtype=torch.float64)
+    snr = schedule.snr(t)
+    return snr + 1 if rule == "snr_plus_1" else snr.clamp_min(1)
+
+
+def weighted_mse(x_0: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Eq. 6 and 10, `mean_b lambda_b · mean (x̂ - target)²`; images (B, 3, H, W), weight (B,)."""
+    error = (x_0 - target).square().flatten(1).mean(dim=1)
+    return (weight.to(error.dtype) * error).mean()
+
+
+def total_loss(l_dis: Tensor, l_pix: Tensor, l_per: Tensor, w_pix: float, w_per: float) -> Tensor:
+    """Eq. 12: `L = L_dis + w_pix L_pix + w_per L_per`."""
+    return l_dis + w_pix * l_pix + w_per * l_per

@@ -1,0 +1,155 @@
+"""ReDDiT: step-halving distillation with reflectance-aware trajectory refinement (eq. 1 to 12)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from reddit.config import DistillConfig
+from reddit.data import Batch
+from reddit.diffusion import (
+    Denoiser,
+    DenoiserFunction,
+    Prediction,
+    clean_image_target,
+    clipped,
+    decode,
+    decode_second_order,
+)
+from reddit.losses import lambda_weight, total_loss, weighted_mse
+from reddit.methods.method import draw, draw_noise, signed
+from reddit.retinex import (
+    illumination,
+    noise_map,
+    refine,
+    refinement_strength,
+    reflectance,
+    reflectance_authors,
+    remap,
+)
+
+PerceptualDistance = Callable[[Tensor, Tensor], Tensor]
+"""(output, truth), both (B, 3, H, W) in [0, 1] → (B,)."""
+
+
+class Times(NamedTuple):
+    """Neighbouring times t > u > s of the teacher's grid, each (B,), float64."""
+
+    t: Tensor
+    u: Tensor
+    s: Tensor
+
+
+class ReDDiT:
+    """Teaches a student of N steps what its teacher does in 2N.
+
+    Args:
+        student: the network to train, usually a copy of the teacher.
+        teacher: frozen, on the same schedule.
+        steps: N.
+        config: the weights and choices of the equations.
+        clip_teacher: hold the teacher's clean images in [-1, 1], as when it samples.
+        perceptual: the distance of eq. 11; may be None where `config.w_per` is 0.
+    """
+
+    name = "reddit"
+
+    def __init__(
+        self,
+        student: Denoiser,
+        teacher: Denoiser,
+        steps: int,
+        config: DistillConfig,
+        clip_teacher: bool = True,
+        perceptual: PerceptualDistance | None = None,
+    ) -> None:
+        if config.w_per > 0 and perceptual is None:
+            raise ValueError("w_per > 0 needs a perceptual distance")
+        self.denoiser = student
+        self.schedule = student.schedule
+        frozen = teacher.eval().requires_grad_(False)
+        self.teacher: DenoiserFunction = clipped(frozen, self.schedule) if clip_teacher else frozen
+        self.steps = steps
+        self.config = config
+        self.perceptual = perceptual
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        x_0, y = signed(batch["high"]), signed(batch["low"])
+        times, x_t = self._start(x_0, y, generator)
+        target = self.target(x_t, y, times, self._reflectance(batch))
+        x_0_student = self.denoiser(x_t, times.t, y).x_0
+
+        weight = lambda_weight(self.schedule, times.t, self.config.lambda_rule)
+        l_dis = weighted_mse(x_0_student, target.x_0, weight)  # eq. 6
+        l_pix = weighted_mse(x_0_student, x_0, weight)  # eq. 10
+        l_per = torch.zeros_like(l_dis)
+        if self.perceptual is not None and self.config.w_per > 0:
+            l_per = self.perceptual((x_0_student + 1) / 2, batch["high"]).mean()  # eq. 11
+        loss = total_loss(l_dis, l_pix, l_per, self.config.w_pix, self.config.w_per)  # eq. 12
+        return {"loss": loss, "l_dis": l_dis.detach(), "l_pix": l_pix.detach(), "l_per": l_per.detach()}
+
+    @torch.no_grad()
+    def target(self, x_t: Tensor, y: Tensor, times: Times, r: Tensor) -> Prediction:
+        """What the student should predict at `x_t`: eq. 3, refined by eq. 8 and 9, through eq. 5."""
+        t, u, s = times
+        decoded = decode_second_order(self.teacher, self.schedule, x_t, y, t, u, s)
+        x_s = decoded.x_s
+        if self.config.omega > 0:
+            omega = refinement_strength(self.schedule, self.config.omega, t, s, self.config.omega_space)
+            x_s = refine(x_s, remap(self.schedule, r, decoded.prediction.eps, s), omega)
+        return clean_image_target(self.schedule, x_t, x_s, t, s)
+
+    def draw_times(self, interval: Tensor, generator: torch.Generator) -> Times:
+        """The times of intervals k = 1 … N (B,): grid points 2k, 2k-1 and 2k-2 of the teacher's 2N.
+
+        With jitter each moves towards the next cleaner grid point; s of the last interval stays clean.
+        """
+        spacing = self.schedule.steps / (2 * self.steps)
+        k = interval.double()
+        shift = torch.zeros(3, len(k), dtype=torch.float64, device=k.device)
+        if self.config.jitter != "none":
+            rows = 1 if self.config.jitter == "shared" else 3
+            shift = draw((rows, len(k)), generator, k).expand(3, -1)
+        t, u, s = ((2 * k - j - shift[j]) * spacing for j in range(3))
+        return Times(t, u, s.clamp_min(0))
+
+    def _start(self, x_0: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Times, Tensor]:
+        """Times and noisy images: from the data, from pure noise, or from the student's own rollout."""
+        batch, steps = len(x_0), self.steps
+        eps = draw_noise(x_0, generator)
+        interval = 1 + (draw((batch,), generator, x_0) * steps).long()
+        choice = draw((1 + batch,), generator, x_0)
+        if choice[0] < self.config.rollout_share:
+            return self._rollout(int(interval[0]), eps, y)
+        terminal = choice[1:] < self.config.terminal_share
+        drawn = self.draw_times(interval, generator)
+        last = Times(*(torch.full_like(drawn.t, self._grid_time(steps, j)) for j in range(3)))
+        times = Times(*(torch.where(terminal, a, b) for a, b in zip(last, drawn, strict=True)))
+        noisy = self.schedule.add_noise(x_0, eps, times.t)
+        return times, torch.where(terminal.view(-1, 1, 1, 1), eps, noisy)
+
+    @torch.no_grad()
+    def _rollout(self, interval: int, x: Tensor, y: Tensor) -> tuple[Times, Tensor]:
+        for k in range(self.steps, interval, -1):
+            t, s = (torch.full((len(x),), self._grid_time(k, j), device=x.device) for j in (0, 2))
+            x = decode(clipped(self.denoiser, self.schedule), self.schedule, x, y, t, s).x_s
+        times = (
+            torch.full((len(x),), self._grid_time(interval, j), dtype=torch.float64, device=x.device)
+            for j in range(3)
+        )
+        return Times(*times), x
+
+    def _grid_time(self, interval: int, j: int) -> float:
+        return (2 * interval - j) * self.schedule.steps / (2 * self.steps)
+
+    def _reflectance(self, batch: Batch) -> Tensor:
+        """r of eq. 7 in [-1, 1]."""
+        y = batch["low"]
+        if self.config.reflectance == "authors":
+            return reflectance_authors(y)
+        h = illumination(y, self.config.illumination)
+        n = noise_map(y, batch["denoised"])
+        return signed(reflectance(y, h, n, self.config.illumination_floor))

@@ -1,0 +1,47 @@
+"""Teacher training: predict the noise (or v, or the clean image) at every level."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reddit.data import Batch
+from reddit.diffusion import Denoiser
+from reddit.methods.method import draw, draw_noise, signed
+
+
+class Teacher:
+    """`‖network(x_t, y, alpha_t) - target‖` with t uniform in (0, T] (Ho et al. 2020; SR3).
+
+    Args:
+        denoiser: the network to train.
+        steps: its sampling steps.
+        loss: `l2`, or `l1` as SR3.
+        terminal_share: share of the samples at T itself, from pure noise, where sampling starts.
+    """
+
+    name = "teacher"
+
+    def __init__(
+        self, denoiser: Denoiser, steps: int, loss: Literal["l1", "l2"] = "l2", terminal_share: float = 0.0
+    ) -> None:
+        self.denoiser = denoiser
+        self.steps = steps
+        self.distance = F.l1_loss if loss == "l1" else F.mse_loss
+        self.terminal_share = terminal_share
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        schedule = self.denoiser.schedule
+        x_0, y = signed(batch["high"]), signed(batch["low"])
+        eps = draw_noise(x_0, generator)
+        t = (1 - draw((len(x_0),), generator, x_0)) * schedule.steps
+        terminal = draw((len(x_0),), generator, x_0) < self.terminal_share
+        t = torch.where(terminal, torch.full_like(t, schedule.steps), t)
+        x_t = schedule.add_noise(x_0, eps, t)
+        x_t = torch.where(terminal.view(-1, 1, 1, 1), eps, x_t)
+        output = self.denoiser.output(x_t, t, y)
+        target = schedule.target(self.denoiser.prediction, x_0, eps, t)
+        return {"loss": self.distance(output, target)}

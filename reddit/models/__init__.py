@@ -1,0 +1,5 @@
+"""Networks."""
+
+from reddit.models.unet import ConditionalUNet, count_parameters
+
+__all__ = ["ConditionalUNet", "count_parameters"]

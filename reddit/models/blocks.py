@@ -1,0 +1,88 @@
+"""Building blocks of the conditional U-Net (SR3 family: Saharia et al. 2021, arXiv 2104.07636)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class NoiseLevelEmbedding(nn.Module):
+    """Sinusoid of the continuous noise level alpha, then an MLP: (B,) → (B, width)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
+
+    def forward(self, alpha: Tensor) -> Tensor:
+        half = self.width // 2
+        frequency = torch.exp(-math.log(1e4) * torch.arange(half, device=alpha.device) / half)
+        # Scaled so that the levels in [0, 1] spread over the sinusoids instead of sharing one phase.
+        angle = 1000.0 * alpha.float()[:, None] * frequency[None, :]
+        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=1))
+
+
+class NormActConv(nn.Sequential):
+    """GroupNorm → SiLU → 3×3 convolution."""
+
+    def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
+        super().__init__(
+            nn.GroupNorm(groups, channels_in), nn.SiLU(), nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        )
+
+
+class SelfAttention(nn.Module):
+    """Single-head self-attention over all positions, with a residual connection."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(groups, channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
+        self.out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        tokens = self.qkv(self.norm(x)).flatten(2).transpose(1, 2)  # (B, H·W, 3C)
+        query, key, value = (part.unsqueeze(1) for part in tokens.chunk(3, dim=2))
+        mixed = F.scaled_dot_product_attention(query, key, value).squeeze(1)
+        return x + self.out(mixed.transpose(1, 2).reshape(batch, channels, height, width))
+
+
+class ResidualBlock(nn.Module):
+    """Two NormActConv with the noise level added between them; attention after them if asked."""
+
+    def __init__(
+        self, channels_in: int, channels_out: int, embedding: int, groups: int, attention: bool = False
+    ) -> None:
+        super().__init__()
+        self.first = NormActConv(channels_in, channels_out, groups)
+        self.level = nn.Linear(embedding, channels_out)
+        self.second = NormActConv(channels_out, channels_out, groups)
+        same = channels_in == channels_out
+        self.shortcut = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1)
+        self.attention = SelfAttention(channels_out, groups) if attention else nn.Identity()
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        hidden = self.first(x) + self.level(embedding)[:, :, None, None]
+        return self.attention(self.second(hidden) + self.shortcut(x))
+
+
+class Downsample(nn.Conv2d):
+    """Halve height and width by a strided convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 3, stride=2, padding=1)
+
+
+class Upsample(nn.Module):
+    """Double height and width: nearest neighbour, then a convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))

@@ -1,0 +1,113 @@
+"""The conditional U-Net: noisy image, low-light image and noise level in, prediction out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reddit.images import crop_to, pad_to_multiple
+from reddit.models.blocks import Downsample, NoiseLevelEmbedding, NormActConv, ResidualBlock, Upsample
+
+LOG_CURVE_GAIN = 255.0
+
+
+def log_curve(image: Tensor) -> Tensor:
+    """Spread the dark end of a [-1, 1] image: log(1 + 255 v)/log 256 of v in [0, 1], back in [-1, 1].
+
+    One 8-bit level above black moves the value by 0.25, the last level before white by 0.001.
+    """
+    light = (image.float() + 1).clamp_min(0) / 2
+    return 2 * torch.log1p(LOG_CURVE_GAIN * light) / torch.log1p(torch.tensor(LOG_CURVE_GAIN)) - 1
+
+
+class ConditionalUNet(nn.Module):
+    """SR3-family U-Net of the paper, and its light relatives.
+
+    With the defaults this is the paper's network: 17,117,315 parameters.
+
+    Args:
+        width: channels of the first level.
+        multipliers: channels of each level, in units of `width`; each further level halves the size.
+        blocks: residual blocks a level on the way down (one more on the way up).
+        attention_levels: levels (0 is the finest) whose blocks attend; the middle always does.
+        groups: groups of every GroupNorm.
+        unshuffle: work at 1/unshuffle of the resolution, with pixels folded into channels.
+        log_condition: show the network `log_curve(y)` beside `y`.
+    """
+
+    def __init__(
+        self,
+        width: int = 64,
+        multipliers: Sequence[int] = (1, 1, 2, 2, 4),
+        blocks: int = 2,
+        attention_levels: Sequence[int] = (3,),
+        groups: int = 32,
+        unshuffle: int = 1,
+        log_condition: bool = False,
+    ) -> None:
+        super().__init__()
+        self.unshuffle = unshuffle
+        self.log_condition = log_condition
+        self.multiple = unshuffle * 2 ** (len(multipliers) - 1)
+        fold = unshuffle**2
+        channels = [width * m for m in multipliers]
+        images_in = 3 if log_condition else 2
+
+        self.embedding = NoiseLevelEmbedding(width)
+        self.stem = nn.Conv2d(3 * images_in * fold, width, 3, padding=1)
+        skips = [width]
+        self.down = nn.ModuleList()
+        current = width
+        for level, channel in enumerate(channels):
+            for _ in range(blocks):
+                self.down.append(ResidualBlock(current, channel, width, groups, level in attention_levels))
+                current = channel
+                skips.append(current)
+            if level < len(channels) - 1:
+                self.down.append(Downsample(current))
+                skips.append(current)
+        self.middle = nn.ModuleList(
+            [
+                ResidualBlock(current, current, width, groups, attention=True),
+                ResidualBlock(current, current, width, groups),
+            ]
+        )
+        self.up = nn.ModuleList()
+        for level, channel in reversed(list(enumerate(channels))):
+            for _ in range(blocks + 1):
+                wide = current + skips.pop()
+                self.up.append(ResidualBlock(wide, channel, width, groups, level in attention_levels))
+                current = channel
+            if level > 0:
+                self.up.append(Upsample(current))
+        self.head = NormActConv(current, 3 * fold, groups)
+
+    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor) -> Tensor:
+        """Predict from the noisy image `x_t` and the low-light image `y`, both (B, 3, H, W) in [-1, 1].
+
+        `alpha` (B,) is the noise level of `x_t`. Any H and W: padded by reflection here and cropped back.
+        """
+        parts = [y, log_curve(y).to(y.dtype), x_t] if self.log_condition else [y, x_t]
+        image, size = pad_to_multiple(torch.cat(parts, dim=1), self.multiple)
+        embedding = self.embedding(alpha)
+        x = self.stem(F.pixel_unshuffle(image, self.unshuffle))
+        skips = [x]
+        for module in self.down:
+            x = module(x, embedding) if isinstance(module, ResidualBlock) else module(x)
+            skips.append(x)
+        for module in self.middle:
+            x = module(x, embedding)
+        for module in self.up:
+            if isinstance(module, ResidualBlock):
+                x = module(torch.cat([x, skips.pop()], dim=1), embedding)
+            else:
+                x = module(x)
+        return crop_to(F.pixel_shuffle(self.head(x), self.unshuffle), size)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trainable scalars."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)

@@ -1,0 +1,178 @@
+"""Training a teacher and distilling a student, from a configuration to a run folder."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from reddit.build import build_denoiser, choose_device
+from reddit.config import Config
+from reddit.data import (
+    Pair,
+    TrainingCrops,
+    fingerprint,
+    load_pairs,
+    load_picture,
+    split_validation,
+    training_loader,
+)
+from reddit.data.denoised import Denoise, make_denoiser
+from reddit.diffusion import Denoiser
+from reddit.engine.checkpoint import CheckpointInfo, load_weights, save_weights
+from reddit.engine.runs import changed_settings, open_run, run_folder
+from reddit.engine.train import Progress, Validate, Validation, fit
+from reddit.errors import UserError
+from reddit.images import to_float
+from reddit.methods import Method, ReDDiT, Teacher
+from reddit.metrics import psnr
+from reddit.metrics.perceptual import LPIPS
+from reddit.restore import picture_seed, restore
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run leaves."""
+
+    folder: Path
+    checkpoint: Path
+    progress: Progress
+
+
+def train_teacher(config: Config, *, resume: str = "auto", quiet: bool = False, say: Say = print) -> Outcome:
+    """Train the teacher of a family in `runs/NAME`."""
+    device = choose_device(config.device)
+    torch.manual_seed(config.seed)
+    denoiser = build_denoiser(config).to(device)
+    method = Teacher(
+        denoiser, config.diffusion.teacher_steps, config.teacher.loss, config.teacher.terminal_share
+    )
+    return _run(config, config.name, config.name, method, None, resume, quiet, say)
+
+
+def distill_stage(
+    config: Config,
+    teacher: CheckpointInfo,
+    steps: int,
+    *,
+    name: str,
+    resume: str = "auto",
+    quiet: bool = False,
+    say: Say = print,
+) -> Outcome:
+    """Distil a model of 2N steps into a student of N, in `runs/name`.
+
+    Raises:
+        UserError: the configured network or schedule is not the teacher's.
+    """
+    for section in ("model", "diffusion"):
+        if getattr(config, section) != getattr(teacher.config, section):
+            raise UserError(
+                f"{section}: the configuration differs from the one of the teacher {teacher.path}; "
+                f"a student starts as a copy: use the teacher's, or train a teacher with this one"
+            )
+    device = choose_device(config.device)
+    torch.manual_seed(config.seed)
+    guide = build_denoiser(config).to(device)
+    load_weights(guide, teacher.path)
+    perceptual = None
+    if config.distill.w_per > 0:
+        perceptual = LPIPS(config.distill.perceptual_backbone, config.distill.perceptual_weights).to(device)
+    method = ReDDiT(copy.deepcopy(guide), guide, steps, config.distill, config.diffusion.clip, perceptual)
+    denoise = None
+    if config.distill.omega > 0 and config.distill.reflectance == "retinex":
+        cache = Path(config.runs) / "cache" / "denoised"
+        denoise = make_denoiser(config.distill.denoiser, config.distill.nlm_strength, cache)
+    return _run(config, name, teacher.family, method, denoise, resume, quiet, say)
+
+
+def _run(
+    config: Config,
+    name: str,
+    family: str,
+    method: Method,
+    denoise: Denoise | None,
+    resume: str,
+    quiet: bool,
+    say: Say,
+) -> Outcome:
+    folder = run_folder(config, name)
+    changed = changed_settings(folder, config)
+    pairs = load_pairs(config.data, config.data_root(), "train")
+    train_pairs, validation_pairs = split_validation(pairs, config.data.validation, config.seed)
+    crops = TrainingCrops(train_pairs, config.data, config.seed, denoise)
+    state = open_run(folder, config, resume)
+    if state is not None and changed:
+        say(f"{folder}: continuing with other settings than before: {', '.join(changed)}")
+    say(
+        f"{folder}: {method.name}, {method.steps} steps, {len(train_pairs)} training and "
+        f"{len(validation_pairs)} validation pairs, "
+        + (f"resuming from {state}" if state else "from the start")
+    )
+    seen = crops.fingerprints()
+
+    def save(path: Path, denoiser: Denoiser, iteration: int, scores: dict[str, float]) -> None:
+        save_weights(
+            path,
+            denoiser,
+            config,
+            steps=method.steps,
+            family=family,
+            method=method.name,
+            iteration=iteration,
+            training_pictures=seen,
+            validation=scores,
+        )
+
+    progress = fit(
+        method,
+        lambda done: training_loader(crops, config.train.batch_size, config.seed, done),
+        config.train,
+        folder,
+        seed=config.seed,
+        precision=config.precision,
+        save_weights=save,
+        validate=_validator(config, method.steps, validation_pairs) if validation_pairs else None,
+        resume=state,
+        quiet=quiet,
+    )
+    checkpoint = folder / "checkpoints" / "best.safetensors"
+    chosen = f", validation PSNR {progress.best:.2f} dB" if validation_pairs else ""
+    say(f"{folder}: {progress.iteration} iterations in {progress.seconds:.0f} s{chosen}: {checkpoint}")
+    return Outcome(folder, checkpoint, progress)
+
+
+def _validator(config: Config, steps: int, pairs: list[Pair]) -> Validate:
+    """Raw PSNR at N steps on the validation pictures; the weights with the highest are chosen."""
+    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(config.seed))
+    chosen = [pairs[int(i)] for i in order[: config.train.validation_pictures]]
+
+    def validate(denoiser: Denoiser) -> Validation:
+        device = next(denoiser.parameters()).device
+        scores: list[float] = []
+        panel: tuple[Tensor, Tensor, Tensor] | None = None
+        for pair in tqdm(chosen, desc="validation", unit="picture", leave=False, delay=2):
+            picture = load_picture(pair.low)
+            low, truth = to_float(picture)[None], to_float(load_picture(pair.high))[None]
+            ours = restore(
+                denoiser,
+                low.to(device),
+                steps,
+                [picture_seed(config.seed, fingerprint(picture))],
+                sampler=config.diffusion.sampler,
+                clip=config.diffusion.clip,
+                precision=config.precision,
+            ).cpu()
+            panel = panel or (low[0], ours[0], truth[0])
+            scores.append(float(psnr(ours, truth)))
+        assert panel is not None  # a validation split is never empty
+        return Validation({"psnr": sum(scores) / len(scores)}, panel)
+
+    return validate
