@@ -1,0 +1,215 @@
+"""Named protocols: everything besides the pictures that decides a published number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from reddit.errors import UserError
+from reddit.metrics.niqe import NiqeVariant, niqe
+from reddit.metrics.pairs import check_batch, check_pair, to_eight_bits
+from reddit.metrics.perceptual import LPIPS, LpipsBackbone, LpipsFeeding
+from reddit.metrics.psnr import psnr
+from reddit.metrics.ssim import SsimWindow, ssim
+
+_LUMA = (0.299, 0.587, 0.114)  # OpenCV's grey
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is computed. Every protocol rounds the output and the truth to 8 bits first.
+
+    `gt_mean_rounding` tells how the GT-mean picture returns to 8 bits: to the nearest level, or down.
+    """
+
+    name: str
+    ssim_window: SsimWindow
+    lpips_backbone: LpipsBackbone
+    lpips_feeding: LpipsFeeding
+    niqe_variant: NiqeVariant
+    gt_mean_rounding: Literal["nearest", "down"]
+
+    def describe(self) -> str:
+        """One line with all that decides a number, to print beside the numbers."""
+        window = {"gaussian": "Gaussian 11x11 sigma 1.5", "uniform": "uniform 7x7, sample covariance"}
+        network = {"alex": "AlexNet", "vgg": "VGG-16"}
+        feeding = {"rgb": "RGB in [-1,1]", "paper": "BGR in 0-255"}
+        blocks = {"matlab": "MATLAB definition, 96x96 blocks of Y", "paper": "port with 8x8 blocks of grey"}
+        rounding = {"nearest": "to nearest", "down": "down"}
+        return (
+            f"protocol {self.name}: 8-bit RGB; PSNR over all channels; "
+            f"SSIM {window[self.ssim_window]}, valid region, mean of channels; "
+            f"LPIPS v0.1 {network[self.lpips_backbone]}, {feeding[self.lpips_feeding]}; "
+            f"GT-mean by OpenCV grey, rounded {rounding[self.gt_mean_rounding]}; "
+            f"NIQE {blocks[self.niqe_variant]}"
+        )
+
+
+STANDARD = Protocol("standard", "gaussian", "alex", "rgb", "matlab", "nearest")
+PAPER = Protocol("paper", "uniform", "vgg", "paper", "paper", "down")
+PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in (STANDARD, PAPER)}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The numbers of one picture, or the means over many.
+
+    `raw` and `gt_mean` hold "psnr" (dB), "ssim" and, where asked, "lpips"; both are empty without a truth.
+    `niqe` is that of the raw output, None where not asked.
+    """
+
+    raw: dict[str, float] = field(default_factory=dict)
+    gt_mean: dict[str, float] = field(default_factory=dict)
+    niqe: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data that every JSON reader takes; infinite becomes the string "inf"."""
+        return {
+            "raw": {name: json_safe(value) for name, value in self.raw.items()},
+            "gt_mean": {name: json_safe(value) for name, value in self.gt_mean.items()},
+            "niqe": None if self.niqe is None else json_safe(self.niqe),
+        }
+
+
+def protocol_named(name: str) -> Protocol:
+    """Look a protocol up.
+
+    Raises:
+        UserError: with the known names.
+    """
+    if name not in PROTOCOLS:
+        raise UserError(f"protocol {name!r} is unknown; choose from {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+def gt_mean(output: Tensor, truth: Tensor) -> Tensor:
+    """Scale the output to the truth's mean brightness: clip(k·output, 0, 1), k = mean grey ratio.
+
+    From KinD's evaluation code; it flatters every score and is reported beside the raw one, never alone.
+
+    Args:
+        output, truth: (..., 3, H, W) in [0, 1]; k is taken for each picture.
+
+    Returns:
+        The shape and dtype of the output, not rounded. A black output stays black.
+    """
+    mean_output, mean_truth = _mean_grey(output), _mean_grey(truth)
+    k = torch.where(mean_output > 0, mean_truth / mean_output.clamp(min=1e-12), 1.0)
+    return (output.double() * k).clamp(0, 1).to(output.dtype)
+
+
+def _mean_grey(image: Tensor) -> Tensor:
+    """(..., 3, H, W) → float64 (..., 1, 1, 1)."""
+    luma = torch.tensor(_LUMA, dtype=torch.float64, device=image.device).view(3, 1, 1)
+    return (image.double().mean(dim=(-2, -1), keepdim=True) * luma).sum(dim=-3, keepdim=True)
+
+
+class Scorer:
+    """Scores pictures one at a time under a protocol; LPIPS is built at its first use.
+
+    Args:
+        protocol: what to compute.
+        with_lpips, with_niqe: whether to compute them.
+        lpips_weights: a file with the backbone's convolutions, as `LPIPS` takes it.
+        device: where LPIPS runs; the rest runs on the CPU, so that numbers do not depend on the device.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol = STANDARD,
+        *,
+        with_lpips: bool = True,
+        with_niqe: bool = False,
+        lpips_weights: str | Path | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.protocol = protocol
+        self.with_lpips = with_lpips
+        self.with_niqe = with_niqe
+        self._lpips_weights = lpips_weights
+        self._device = torch.device(device)
+        self._lpips: LPIPS | None = None
+
+    @torch.no_grad()
+    def score(self, output: Tensor, truth: Tensor | None = None) -> Scores:
+        """Score one picture; in memory it scores as the PNG written from it does.
+
+        Args:
+            output, truth: (3, H, W) in [0, 1]; without a truth only NIQE can be computed.
+
+        Raises:
+            UserError: the sizes differ or are too small, a value is not finite, or LPIPS has no weights.
+        """
+        output = _as_batch(output, "output")
+        naturalness = None
+        if self.with_niqe:
+            naturalness = niqe(output, self.protocol.niqe_variant).item()
+        if truth is None:
+            return Scores(niqe=naturalness)
+        truth = _as_batch(truth, "truth")
+        check_pair(output, truth)
+        output, truth = to_eight_bits(output), to_eight_bits(truth)
+        adjusted = self._adjust(output, truth)
+        return Scores(self._compare(output, truth), self._compare(adjusted, truth), naturalness)
+
+    def _adjust(self, output: Tensor, truth: Tensor) -> Tensor:
+        levels = gt_mean(output, truth) * 255
+        return (levels.round() if self.protocol.gt_mean_rounding == "nearest" else levels.floor()) / 255
+
+    def _compare(self, output: Tensor, truth: Tensor) -> dict[str, float]:
+        numbers = {
+            "psnr": psnr(output, truth).item(),
+            "ssim": ssim(output, truth, self.protocol.ssim_window).item(),
+        }
+        if self.with_lpips:
+            if self._lpips is None:
+                protocol = self.protocol
+                module = LPIPS(protocol.lpips_backbone, self._lpips_weights, protocol.lpips_feeding)
+                self._lpips = module.to(self._device)
+            numbers["lpips"] = self._lpips.distance(output, truth).item()
+        return numbers
+
+
+def _as_batch(picture: Tensor, name: str) -> Tensor:
+    if picture.ndim != 3:
+        raise UserError(f"{name} has shape {tuple(picture.shape)}; expected one RGB picture, (3, H, W)")
+    batch = picture.detach().cpu()[None]
+    check_batch(batch, name)
+    return batch
+
+
+def summarise(scores: Iterable[Scores]) -> Scores:
+    """The mean of every number over the pictures that have it; infinite where one of them is.
+
+    Raises:
+        UserError: there is nothing to average.
+    """
+    scores = list(scores)
+    if not scores:
+        raise UserError("no picture was scored: is the folder or the data set empty?")
+    naturalness = [s.niqe for s in scores if s.niqe is not None]
+    return Scores(
+        raw=_means([s.raw for s in scores]),
+        gt_mean=_means([s.gt_mean for s in scores]),
+        niqe=_mean(naturalness) if naturalness else None,
+    )
+
+
+def _means(rows: list[dict[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: _mean([row[name] for row in rows if name in row]) for name in names}
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.inf
+
+
+def json_safe(value: float) -> float | str:
+    """A number that every JSON reader takes: infinite becomes the string "inf"."""
+    return value if math.isfinite(value) else "inf"

@@ -1,0 +1,26 @@
+"""Peak signal-to-noise ratio."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from reddit.metrics.pairs import check_pair, to_eight_bits
+
+
+@torch.no_grad()
+def psnr(output: Tensor, truth: Tensor) -> Tensor:
+    """PSNR in dB on RGB, both pictures rounded to 8 bits: 10 log10(255² / MSE), an image.
+
+    Args:
+        output, truth: (B, 3, H, W) in [0, 1].
+
+    Returns:
+        float64 (B,); infinite where the 8-bit pictures are equal.
+
+    Raises:
+        UserError: the shapes differ or are not (B, 3, H, W), or a value is not finite.
+    """
+    check_pair(output, truth)
+    error = (to_eight_bits(output) - to_eight_bits(truth)).square().mean(dim=(1, 2, 3))
+    return -10 * torch.log10(error)
