@@ -149,7 +149,7 @@ class Config(_Section):
     name: str = "lolv1"
     """The family of runs; the teacher's folder is `runs/NAME`, an 8-step student's `runs/NAME-8`."""
     runs: str = "runs"
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**31)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     data: DataConfig = DataConfig()
@@ -162,6 +162,10 @@ class Config(_Section):
     def data_root(self) -> Path:
         """Where data sets live: `data.root`, else REDDIT_DATA, else `data`."""
         return Path(self.data.root or os.environ.get("REDDIT_DATA") or "data")
+
+    def runs_folder(self) -> Path:
+        """Where run folders live."""
+        return Path(self.runs)
 
     def to_yaml(self) -> str:
         """The whole configuration as YAML that `load_config` reads back."""
@@ -208,10 +212,7 @@ def resolve_config(
 ) -> Config:
     """`load_config` for a mapping already read; `source` names it in messages."""
     mistakes: list[str] = []
-    given = _merge({}, raw)
-    stage_train = DistillConfig().train | (_section(given, "distill").get("train") or {})
-    if stage:
-        given = _merge(given, {"train": stage_train})
+    laid: dict[str, Any] = {}
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
@@ -224,7 +225,11 @@ def resolve_config(
             continue
         for part in reversed(key.split(".")):
             value = {part: value}
-        given = _merge(given, value)
+        laid = _merge(laid, value)
+    given = _merge(raw, laid)
+    stage_train = DistillConfig().train | _section(_section(given, "distill"), "train")
+    if stage:
+        given = _merge(_merge(given, {"train": stage_train}), laid)
     try:
         config = Config.model_validate(given)
     except ValidationError as error:

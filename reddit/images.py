@@ -6,6 +6,7 @@ Eight bits exist only inside this file and inside picture caches.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterable
@@ -109,7 +110,8 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder itself may be what is wrong
+            temporary.unlink()
         remedy = "free some space and run again" if error.errno == errno.ENOSPC else "check the folder"
         raise UserError(f"cannot write {path}: {error.strerror}; {remedy}") from error
 

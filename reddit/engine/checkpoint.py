@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -92,7 +93,8 @@ def _write(path: Path, write: Any) -> None:
         write(temporary)
         temporary.replace(path)
     except (OSError, SafetensorError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder itself may be what is wrong
+            temporary.unlink()
         full = getattr(error, "errno", None) == errno.ENOSPC or "No space" in str(error)
         # torch reports a short write as a RuntimeError without an errno.
         full = full or "PytorchStreamWriter" in str(error)

@@ -118,6 +118,7 @@ def fit(
     sums: dict[str, Tensor] = {}
     counted = 0
     clock = time.perf_counter()
+    periods = (settings.log_every, settings.validate_every, settings.checkpoint_every)
     bar = tqdm(
         total=settings.iterations,
         initial=progress.iteration,
@@ -141,13 +142,14 @@ def fit(
         finished = done == settings.iterations
         bar.update()
 
-        if done % settings.log_every == 0 or finished:
+        reporting, validating, saving = (done % every == 0 or finished for every in periods)
+        if (reporting or validating or saving) and not math.isfinite(loss := float(sums["loss"]) / counted):
+            raise UserError(
+                f"the loss is {loss} at iteration {done}: lower train.lr ({settings.lr:g}) "
+                f"or use precision=fp32; {checkpoints} keeps the last good state"
+            )
+        if reporting:
             means = {name: float(value) / counted for name, value in sums.items()}
-            if not math.isfinite(means["loss"]):
-                raise UserError(
-                    f"the loss is {means['loss']} at iteration {done}: lower train.lr "
-                    f"({settings.lr:g}) or use precision=fp32; {checkpoints} keeps the last good state"
-                )
             now = time.perf_counter()
             progress.seconds += now - clock
             means |= {"lr": learning_rate(settings, i), "seconds_an_iteration": (now - clock) / counted}
@@ -156,13 +158,13 @@ def fit(
                 loss=f"{means['loss']:.4f}", val=f"{progress.best:.2f}" if progress.scores else "-"
             )
             sums, counted, clock = {}, 0, now
-        if done % settings.validate_every == 0 or finished:
+        if validating:
             check()
-        if done % settings.checkpoint_every == 0 or finished:
+        if saving:
             checkpoint()
     bar.close()
     tracker.close()
-    if not (checkpoints / "best.safetensors").exists():  # without validation the newest weights are chosen
+    if validate is None:  # the newest weights are chosen
         save_weights(
             checkpoints / "best.safetensors", average.average, progress.iteration, progress.scores or {}
         )
