@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from reddit.config import TrainConfig
+from reddit.data import Batch
+from reddit.diffusion import Denoiser, NoiseSchedule
+from reddit.engine.train import step
+from reddit.methods import Teacher
+from reddit.methods.method import draw, draw_noise, signed
+from reddit.models import ConditionalUNet
+
+PREDICTIONS = pytest.mark.parametrize("prediction", ["eps", "v", "x0"])
+
+
+class Constant(nn.Module):
+    """Answers one number everywhere and remembers what it was shown."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value, dtype=torch.float64))
+
+    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor) -> Tensor:
+        self.seen = x_t, y, alpha
+        return self.value.expand_as(x_t)
+
+
+def batch(size: int = 4, seed: int = 0, dtype: torch.dtype = torch.float32) -> Batch:
+    low, high = torch.rand(2, size, 3, 16, 16, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+    return {"low": 0.2 * low, "high": high, "denoised": 0.2 * low}
+
+
+@PREDICTIONS
+@pytest.mark.parametrize("loss", ["l1", "l2"])
+def test_loss_by_hand(prediction: str, loss: str) -> None:
+    schedule = NoiseSchedule()
+    network = Constant(0.3)
+    pictures = batch(dtype=torch.float64)
+    method = Teacher(Denoiser(network, schedule, prediction), 16, loss)
+    found = method.losses(pictures, torch.Generator().manual_seed(5))["loss"].item()
+
+    x_t, y, alpha = (v.numpy() for v in network.seen)
+    alpha = alpha.reshape(-1, 1, 1, 1)
+    sigma = (1 - alpha**2) ** 0.5
+    x_0 = 2 * pictures["high"].numpy() - 1
+    eps = (x_t - alpha * x_0) / sigma
+    error = 0.3 - {"eps": eps, "x0": x_0, "v": alpha * eps - sigma * x_0}[prediction]
+    assert found == pytest.approx((abs(error) if loss == "l1" else error**2).mean(), rel=1e-9)
+    assert (y == 2 * pictures["low"].numpy() - 1).all()
+    assert abs(eps.mean()) < 0.1
+    assert abs(eps.std() - 1) < 0.1
+
+
+def levels_seen(schedule: NoiseSchedule, terminal_share: float) -> tuple[Tensor, Tensor, Tensor]:
+    network = Constant(0.0)
+    high = torch.zeros(2000, 3, 1, 1)
+    method = Teacher(Denoiser(network, schedule, "v"), 16, terminal_share=terminal_share)
+    method.losses({"low": high, "high": high, "denoised": high}, torch.Generator().manual_seed(0))
+    return network.seen[2], network.seen[0], schedule.alpha(torch.tensor(512.0)).float()
+
+
+def test_times_are_uniform() -> None:
+    schedule = NoiseSchedule()
+    alpha, _, last = levels_seen(schedule, 0.0)
+    for quarter in (128, 256, 384):
+        above = (alpha > schedule.alpha(torch.tensor(float(quarter)))).double().mean().item()
+        assert above == pytest.approx(quarter / 512, abs=0.05)
+    assert (alpha >= last).all()
+    assert (alpha < 1).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_terminal_share(share: float) -> None:
+    alpha, x_t, last = levels_seen(NoiseSchedule(), share)
+    terminal = alpha == last
+    assert terminal.double().mean().item() == pytest.approx(share, abs=0.04)
+    if share == 1.0:  # pure noise, without the trace of black (-1) that add_noise would leave
+        assert x_t.mean().item() == pytest.approx(0, abs=0.04)
+
+
+@PREDICTIONS
+def test_a_step_moves_every_parameter(prediction: str) -> None:
+    torch.manual_seed(0)
+    network = ConditionalUNet(width=8, multipliers=[1, 2], blocks=1, attention_levels=[1], groups=4)
+    method = Teacher(Denoiser(network, NoiseSchedule(), prediction), 16)
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    losses = step(method, batch(), optimizer, scaler, TrainConfig(lr=1e-3), 0, 0, "fp32")
+    assert losses["loss"].isfinite()
+    assert not losses["loss"].requires_grad
+    still = [name for name, p in network.named_parameters() if torch.equal(p, before[name])]
+    assert still == []
+
+
+def test_the_loss_depends_on_the_generator_alone() -> None:
+    method = Teacher(Denoiser(Constant(0.1), NoiseSchedule(), "eps"), 16)
+
+    def loss(seed: int) -> float:
+        torch.rand(1)  # the global generator moves on and must not matter
+        return method.losses(batch(), torch.Generator().manual_seed(seed))["loss"].item()
+
+    assert loss(3) == loss(3)
+    assert loss(3) != loss(4)
+
+
+def test_helpers() -> None:
+    assert signed(torch.tensor([0.0, 0.5, 1.0])).tolist() == [-1, 0, 1]
+    like = torch.zeros(2, 3, 8, 8)
+    numbers = draw((1000,), torch.Generator().manual_seed(0), like)
+    assert numbers.dtype == torch.float64
+    assert 0 <= numbers.min() < 0.01 < 0.99 < numbers.max() < 1
+    noise = draw_noise(like, torch.Generator().manual_seed(0))
+    assert noise.shape == like.shape
+    assert noise.is_contiguous(memory_format=torch.channels_last)
