@@ -1,12 +1,21 @@
 """Data sets, pairs and crops."""
 
-from reddit.data.layouts import LAYOUTS, Pair, find_pairs, pair_folders
+from reddit.data.check import overlap
+from reddit.data.layouts import (
+    LAYOUTS,
+    Pair,
+    TestPicture,
+    find_pairs,
+    find_pictures,
+    pair_folders,
+)
 from reddit.data.pairs import (
     Batch,
     TrainingCrops,
     fingerprint,
     load_pairs,
     load_picture,
+    load_test_set,
     split_validation,
     training_loader,
 )
@@ -15,11 +24,15 @@ __all__ = [
     "LAYOUTS",
     "Batch",
     "Pair",
+    "TestPicture",
     "TrainingCrops",
     "find_pairs",
+    "find_pictures",
     "fingerprint",
     "load_pairs",
     "load_picture",
+    "load_test_set",
+    "overlap",
     "pair_folders",
     "split_validation",
     "training_loader",

@@ -16,7 +16,18 @@ from tqdm import tqdm
 
 from reddit.config import DataConfig
 from reddit.data.demo import demo_pairs
-from reddit.data.layouts import LAYOUTS, Pair, Picture, Split, find_pairs, pair_folders
+from reddit.data.layouts import (
+    LAYOUTS,
+    Frames,
+    Pair,
+    Picture,
+    Split,
+    TestPicture,
+    find_pairs,
+    find_pictures,
+    get_layout,
+    pair_folders,
+)
 from reddit.errors import UserError
 from reddit.images import read_uint8, to_float
 
@@ -54,6 +65,23 @@ def load_pairs(config: DataConfig, root: Path, split: Split) -> list[Pair]:
     return find_pairs(config.dataset, root, split)
 
 
+def load_test_set(name: str, root: Path, frames: Frames = "all") -> list[TestPicture]:
+    """The test pictures of any `--dataset` name, each (name, low, high or None); names are unique.
+
+    Args:
+        name: a key of `LAYOUTS`, or `demo`.
+        root: the data root.
+        frames: `first30` keeps the first 30 frames of each video.
+
+    Raises:
+        UserError: as `find_pairs` and `find_pictures`.
+    """
+    if name != "demo" and get_layout(name).kind == "pictures":
+        return find_pictures(name, root)
+    pairs = demo_pairs("test") if name == "demo" else find_pairs(name, root, "test", frames)
+    return [TestPicture(pair.name, pair.low, pair.high) for pair in pairs]
+
+
 def load_picture(picture: Picture) -> np.ndarray:
     """RGB uint8 (H, W, 3), from a file or from memory."""
     return read_uint8(picture) if isinstance(picture, Path) else picture
@@ -67,7 +95,7 @@ def fingerprint(picture: np.ndarray) -> str:
 
 
 def split_validation(pairs: list[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Split training pairs into (train, validation), never parting pairs of the same high picture.
+    """Split training pairs into (train, validation), never parting a scene or pairs of one high picture.
 
     Groups are drawn in random order until `share` of the pairs is reached; at least one group is left
     on each side.
@@ -76,9 +104,9 @@ def split_validation(pairs: list[Pair], share: float, seed: int) -> tuple[list[P
         return pairs, []
     groups: dict[str, list[Pair]] = defaultdict(list)
     for pair in tqdm(pairs, desc="grouping by high picture", unit="pair", leave=False, delay=2):
-        groups[fingerprint(load_picture(pair.high))].append(pair)
+        groups[pair.scene or fingerprint(load_picture(pair.high))].append(pair)
     if len(groups) < 2:
-        raise UserError("data.validation: one high picture cannot be split; set data.validation=0")
+        raise UserError("data.validation: one scene or high picture cannot be split; set data.validation=0")
     order = np.random.default_rng(seed).permutation(sorted(groups))
     held: set[str] = set()
     count = 0

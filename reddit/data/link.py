@@ -1,0 +1,137 @@
+"""Laying an unpacked archive out in the expected tree with symbolic links: nothing is copied or moved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from reddit.data.layouts import Layout, Split, folder_fits, get_layout, locate, sides_of
+from reddit.errors import UserError
+from reddit.images import list_images
+
+DEPTH = 4
+
+
+def link(
+    name: str, source: Path, root: Path, *, dry_run: bool = False, say: Callable[[str], object] = print
+) -> list[Path]:
+    """Link a data set's folders, found at most four levels below `source`, into the data root.
+
+    The links are absolute: the data root may move, the archive must stay. What is linked already is
+    left as it is, so that the command can be repeated.
+
+    Args:
+        name: a key of `LAYOUTS`.
+        source: the unpacked archive.
+        root: the data root, made if it is missing.
+        dry_run: say what would be linked, and do nothing.
+        say: receives one line a folder.
+
+    Returns:
+        The links made (with `dry_run`, those that would be).
+
+    Raises:
+        UserError: an unknown name, no such source, none or several fitting folders, something else in
+            the way, or links are impossible there.
+    """
+    layout = get_layout(name)
+    if not source.is_dir():
+        raise UserError(f"--from {source} is not a folder: name the unpacked archive")
+    found = {split: _find(layout, source, split) for split in layout.parents}
+    if not any(found.values()):
+        expected = " + ".join(str(folder) for folder in layout.folders(next(iter(layout.parents))))
+        raise UserError(
+            f"no folders of {name} at most {DEPTH} levels below {source.absolute()}: expected {expected} "
+            "or a common renaming of them; unpack the archive and name its folder with --from"
+        )
+    plan: dict[Path, Path] = {}
+    for split, folders in found.items():
+        if folders is None:
+            say(f"{name} ({split}): not found below {source.absolute()}")
+        else:
+            plan |= _plan(layout, root, split, folders)
+    made = []
+    for target, folder in plan.items():
+        if target.resolve() == folder:
+            say(f"in place already: {target} → {folder}")
+            continue
+        if not dry_run:
+            _make(target, folder)
+        say(f"{'would link' if dry_run else 'linked'} {target} → {folder}")
+        made.append(target)
+    return made
+
+
+def _find(layout: Layout, source: Path, split: Split) -> tuple[Path, ...] | None:
+    """The folders of a split below the source; the parent that fits the longest part of the tree wins."""
+    parts = [part for part in layout.parents[split].split("/") if not part.endswith("?")]
+    # The topmost name (LOLv1, SDSD) is often lost in unpacking; for pictures without truth it is all.
+    needed = len(parts) - 1 if layout.sides else len(parts)
+    best: dict[int, list[tuple[Path, ...]]] = {}
+    for parent in _walk(source.resolve(), DEPTH):
+        fit = _tail_fit(parent, parts)
+        if fit >= needed and (folders := sides_of(layout, parent)):
+            best.setdefault(fit, []).append(tuple(folder.resolve() for folder in folders))
+    if not best:
+        # A folder of pictures that the user named is the set, whatever it is called.
+        return (source.resolve(),) if not layout.sides and list_images(source) else None
+    fitting = best[max(best)]
+    if len(fitting) > 1:
+        places = " and ".join(str(folders[0]) for folders in fitting[:3])
+        raise UserError(
+            f"several folders below {source} could be {layout.name} ({split}): {places}; narrow --from"
+        )
+    return fitting[0]
+
+
+def _walk(folder: Path, depth: int) -> Iterator[Path]:
+    yield folder
+    if depth == 0:
+        return
+    try:
+        inside = sorted(Path(entry) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
+    except OSError:  # not ours to read
+        return
+    for path in inside:
+        if not path.name.startswith((".", "__MACOSX")):
+            yield from _walk(path, depth - 1)
+
+
+def _tail_fit(folder: Path, parts: list[str]) -> int:
+    """How many of the last parts of the tree the folder's own path ends with."""
+    fit = 0
+    for name, part in zip(reversed(folder.parts), reversed(parts), strict=False):
+        if not folder_fits(name, part):
+            break
+        fit += 1
+    return fit
+
+
+def _plan(layout: Layout, root: Path, split: Split, folders: tuple[Path, ...]) -> dict[Path, Path]:
+    """Link → folder, for one split; a UserError if anything else is in the way."""
+    there = locate(layout, root, split)
+    if there:
+        if tuple(folder.resolve() for folder in there) != folders:
+            raise UserError(
+                f"{layout.name} ({split}) is already at {there[0].absolute()} and is another folder than "
+                f"{folders[0]}: remove it first, or link into another --data-root"
+            )
+        return dict(zip((folder.absolute() for folder in there), folders, strict=True))
+    targets = [root.absolute() / folder for folder in layout.folders(split)]
+    for target, folder in zip(targets, folders, strict=True):
+        if os.path.lexists(target) and target.resolve() != folder:
+            raise UserError(f"{target} exists and is not a link to {folder}: move it out of the way first")
+    return dict(zip(targets, folders, strict=True))
+
+
+def _make(target: Path, folder: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(folder, target_is_directory=True)
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(
+            f"cannot link {target} to {folder}: {reason}; move the folder there by hand, or name the "
+            "tree's own place with --data-root or REDDIT_DATA"
+        ) from error
