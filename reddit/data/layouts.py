@@ -366,9 +366,12 @@ def _match_scenes(layout: Layout, low: Path, high: Path, split: Split, frames: i
         faults.append(f"no {split} scenes of {layout.name} in {low}")
     pairs = []
     for name in sorted(lows & highs, key=_natural):
-        match = match_folders if layout.kind == "videos" else _match_truth
-        found = match(low / name, high / name, name)
-        pairs += sorted(found.pairs, key=lambda pair: _natural(pair.name))[:frames]
+        if layout.kind == "videos":
+            found = match_folders(low / name, high / name, name)
+            pairs += sorted(found.pairs, key=lambda pair: _natural(pair.name))[:frames]
+        else:
+            found = _match_truth(low / name, high / name, name)
+            pairs += found.pairs
         faults += found.faults
     return Found(pairs, faults)
 
