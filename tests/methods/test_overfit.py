@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from reddit.config import DataConfig, TrainConfig
@@ -29,20 +27,13 @@ def picture() -> np.ndarray:
     return np.rint(255 * (0.15 + 0.7 * image)).astype(np.uint8)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """On so small a network threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_three_hundred_steps_overfit_one_pair(tmp_path: Path) -> None:
     high = picture()
     low = darken(high, Camera(0.1, 8000.0, 3.0, (1.0, 1.0, 1.0)), np.random.default_rng(0))
     torch.manual_seed(0)
-    network = ConditionalUNet(32, [1, 2], blocks=1, attention_levels=[], groups=8, unshuffle=4)
+    network = ConditionalUNet(
+        32, [1, 2], blocks=1, attention_levels=[], groups=8, unshuffle=4, log_condition=True
+    )
     denoiser = Denoiser(network, NoiseSchedule(zero_terminal_snr=True), "x0")
     crops = TrainingCrops([Pair("one", low, high)], DataConfig(crop=SIDE, horizontal_flip=False), seed=0)
     settings = TrainConfig(
