@@ -14,14 +14,14 @@ from torch.utils.tensorboard import SummaryWriter
 class Tracker:
     """Writes one line of JSON and one TensorBoard point for every report.
 
-    A resumed run drops what an interrupted one logged beyond its last checkpoint.
+    A resumed run drops what an interrupted one logged beyond its last checkpoint; one from the start, all.
     """
 
     def __init__(self, folder: Path, done: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
         if self.path.exists():
-            kept = [line for line in read_log(folder) if line["iteration"] <= done]
+            kept = [line for line in read_log(folder) if line["iteration"] <= done] if done else []
             self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
         self._board = SummaryWriter(str(folder / "tb"), purge_step=done + 1)
 

@@ -159,6 +159,16 @@ def test_a_resumed_log_has_each_iteration_once(tmp_path: Path) -> None:
             assert line["lr"] == pytest.approx(learning_rate(SETTINGS, line["iteration"] - 1))
 
 
+def test_a_run_begun_again_begins_its_log_again(tmp_path: Path) -> None:
+    broken = Run(teacher(), tmp_path)
+    with pytest.raises(InterruptedRunError):
+        broken.go(stop=2)
+    assert not broken.state.exists()
+    Run(teacher(), tmp_path).go()
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [x["iteration"] for x in lines if x["kind"] == "validation"] == [0, 3, 6, 8]
+
+
 def test_another_batch_size_is_another_run(tmp_path: Path) -> None:
     first, second = Run(teacher(), tmp_path / "a"), Run(teacher(), tmp_path / "b")
     first.go()
