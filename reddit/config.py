@@ -219,7 +219,7 @@ def resolve_config(
             mistakes.append(f"--set {override}: expected key=value, e.g. train.lr=2e-4")
             continue
         try:
-            value = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+            value = yaml.load(text, _Loader)
         except yaml.YAMLError:
             mistakes.append(f"--set {override}: {text!r} is not a YAML value")
             continue
@@ -289,7 +289,7 @@ def _read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
         hint = f"; did you mean {path.parent / near[0]}?" if near else ""
         raise UserError(f"cannot read the configuration {path}: {reason}{hint}") from error
     try:
-        raw = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+        raw = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""

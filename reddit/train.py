@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,14 @@ from reddit.data import (
     split_validation,
     training_loader,
 )
-from reddit.data.denoised import Denoise, make_denoiser
+from reddit.data.denoised import make_denoiser
+from reddit.data.pairs import Denoise
 from reddit.diffusion import Denoiser
 from reddit.engine.checkpoint import CheckpointInfo, load_weights, save_weights
 from reddit.engine.runs import changed_settings, open_run, run_folder
 from reddit.engine.train import Progress, Validate, Validation, fit
 from reddit.errors import UserError
-from reddit.images import to_float
+from reddit.images import to_float, write_bytes
 from reddit.methods import Method, ReDDiT, Teacher
 from reddit.metrics import psnr
 from reddit.metrics.perceptual import LPIPS
@@ -88,9 +90,22 @@ def distill_stage(
     method = ReDDiT(copy.deepcopy(guide), guide, steps, config.distill, config.diffusion.clip, perceptual)
     denoise = None
     if config.distill.omega > 0 and config.distill.reflectance == "retinex":
-        cache = Path(config.runs) / "cache" / "denoised"
+        cache = config.runs_folder() / "cache" / "denoised"
         denoise = make_denoiser(config.distill.denoiser, config.distill.nlm_strength, cache)
-    return _run(config, name, teacher.family, method, denoise, resume, quiet, say)
+    return _run(config, name, teacher.family, method, denoise, resume, quiet, say, teacher)
+
+
+def _remember_teacher(folder: Path, teacher: CheckpointInfo) -> None:
+    """Write which teacher a student has; a student of another one is not resumed."""
+    record = folder / "teacher.json"
+    known = json.loads(record.read_text()) if record.exists() else None
+    if known and known["digest"] != teacher.digest and (folder / "checkpoints").exists():
+        raise UserError(
+            f"{folder} holds a student of another teacher ({known['path']}, {known['digest']}; now "
+            f"{teacher.digest}): choose another --name, or remove the folder to distil it anew"
+        )
+    text = json.dumps({"path": str(teacher.path), "digest": teacher.digest, "steps": teacher.steps})
+    write_bytes(record, text.encode())
 
 
 def _run(
@@ -102,12 +117,15 @@ def _run(
     resume: str,
     quiet: bool,
     say: Say,
+    teacher: CheckpointInfo | None = None,
 ) -> Outcome:
     folder = run_folder(config, name)
     changed = changed_settings(folder, config)
     pairs = load_pairs(config.data, config.data_root(), "train")
     train_pairs, validation_pairs = split_validation(pairs, config.data.validation, config.seed)
     crops = TrainingCrops(train_pairs, config.data, config.seed, denoise)
+    if teacher is not None:
+        _remember_teacher(folder, teacher)
     state = open_run(folder, config, resume)
     if state is not None and changed:
         say(f"{folder}: continuing with other settings than before: {', '.join(changed)}")
@@ -139,7 +157,7 @@ def _run(
         seed=config.seed,
         precision=config.precision,
         save_weights=save,
-        validate=_validator(config, method.steps, validation_pairs) if validation_pairs else None,
+        validate=_validator(config, method.steps, validation_pairs, quiet) if validation_pairs else None,
         resume=state,
         quiet=quiet,
     )
@@ -149,7 +167,7 @@ def _run(
     return Outcome(folder, checkpoint, progress)
 
 
-def _validator(config: Config, steps: int, pairs: list[Pair]) -> Validate:
+def _validator(config: Config, steps: int, pairs: list[Pair], quiet: bool) -> Validate:
     """Raw PSNR at N steps on the validation pictures; the weights with the highest are chosen."""
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(config.seed))
     chosen = [pairs[int(i)] for i in order[: config.train.validation_pictures]]
@@ -158,7 +176,7 @@ def _validator(config: Config, steps: int, pairs: list[Pair]) -> Validate:
         device = next(denoiser.parameters()).device
         scores: list[float] = []
         panel: tuple[Tensor, Tensor, Tensor] | None = None
-        for pair in tqdm(chosen, desc="validation", unit="picture", leave=False, delay=2):
+        for pair in tqdm(chosen, desc="validation", unit="picture", leave=False, delay=2, disable=quiet):
             picture = load_picture(pair.low)
             low, truth = to_float(picture)[None], to_float(load_picture(pair.high))[None]
             ours = restore(

@@ -46,10 +46,10 @@ def darken(picture: np.ndarray, camera: Camera, rng: np.random.Generator) -> np.
 
 
 def random_camera(rng: np.random.Generator) -> Camera:
-    """Exposures of 1/40 to 1/8, log-uniform; a small sensor's electrons; white balance within 5 %."""
+    """Exposures of 1/80 to 1/5, log-uniform; a small sensor's electrons; white balance within 5 %."""
     red, blue = rng.uniform(0.95, 1.05, 2)
     return Camera(
-        exposure=float(np.exp(rng.uniform(np.log(1 / 40), np.log(1 / 8)))),
+        exposure=float(np.exp(rng.uniform(np.log(1 / 80), np.log(1 / 5)))),
         full_well=float(rng.uniform(4000, 12000)),
         read_noise=float(rng.uniform(2, 5)),
         white_balance=(float(red), 1.0, float(blue)),

@@ -31,8 +31,8 @@ PICTURES: dict[Split, tuple[str, ...]] = {
     ),
     "test": ("chelsea.png", "coffee.png"),
 }
-EXPOSURES: dict[Split, int] = {"train": 8, "test": 4}
-LONGEST_SIDE = 512
+EXPOSURES: dict[Split, int] = {"train": 6, "test": 4}
+LONGEST_SIDE = 384
 
 
 def demo_pairs(split: Split) -> list[Pair]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import yaml
-
 from pathlib import Path
+
+import yaml
 
 from reddit.config import Config
 from reddit.engine.checkpoint import CheckpointInfo, read_info
@@ -15,7 +15,7 @@ CHOSEN, NEWEST, STATE = "best.safetensors", "last.safetensors", "state.pt"
 
 
 def run_folder(config: Config, name: str) -> Path:
-    return Path(config.runs) / name
+    return config.runs_folder() / name
 
 
 def student_name(family: str, steps: int) -> str:

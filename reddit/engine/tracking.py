@@ -21,7 +21,7 @@ class Tracker:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
         if self.path.exists():
-            kept = [line for line in read_log(folder) if line["iteration"] <= done] if done else []
+            kept = [line for line in read_log(folder) if float(line["iteration"]) <= done] if done else []
             self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
         self._board = SummaryWriter(str(folder / "tb"), purge_step=done + 1)
 

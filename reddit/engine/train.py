@@ -188,7 +188,7 @@ def step(
     with autocast(device, precision):
         losses = method.losses(batch, generator)
     optimizer.zero_grad(set_to_none=True)
-    scaler.scale(losses["loss"]).backward()
+    torch.autograd.backward(scaler.scale(losses["loss"]))
     scaler.unscale_(optimizer)
     torch.nn.utils.clip_grad_norm_(method.denoiser.parameters(), settings.gradient_clip)
     scaler.step(optimizer)

@@ -136,6 +136,18 @@ class Scorer:
         self._device = torch.device(device)
         self._lpips: LPIPS | None = None
 
+    def lpips(self) -> LPIPS:
+        """The perceptual distance of the protocol; call it early to learn early that weights are missing.
+
+        Raises:
+            UserError: its weights cannot be had.
+        """
+        if self._lpips is None:
+            protocol = self.protocol
+            module = LPIPS(protocol.lpips_backbone, self._lpips_weights, protocol.lpips_feeding)
+            self._lpips = module.to(self._device)
+        return self._lpips
+
     @torch.no_grad()
     def score(self, output: Tensor, truth: Tensor | None = None) -> Scores:
         """Score one picture; in memory it scores as the PNG written from it does.
@@ -168,11 +180,7 @@ class Scorer:
             "ssim": ssim(output, truth, self.protocol.ssim_window).item(),
         }
         if self.with_lpips:
-            if self._lpips is None:
-                protocol = self.protocol
-                module = LPIPS(protocol.lpips_backbone, self._lpips_weights, protocol.lpips_feeding)
-                self._lpips = module.to(self._device)
-            numbers["lpips"] = self._lpips.distance(output, truth).item()
+            numbers["lpips"] = self.lpips().distance(output, truth).item()
         return numbers
 
 

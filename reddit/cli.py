@@ -1,0 +1,190 @@
+"""What the scripts share: flags, and mistakes that end in one line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+
+from reddit.engine.checkpoint import CheckpointInfo, read_info
+from reddit.engine.runs import all_models, chosen_checkpoint
+from reddit.errors import UserError
+from reddit.metrics import PROTOCOLS, Scorer, protocol_named
+
+SHIPPED = Path(__file__).resolve().parent.parent / "weights"
+
+
+def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
+    """Run a script's `main`: mistakes of the user print one line and leave with 2, Ctrl-C with 130."""
+    try:
+        code = main(None) or 0
+        sys.stdout.flush()
+    except UserError as error:
+        print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
+        code = 2
+    except torch.cuda.OutOfMemoryError:
+        print(
+            "error: the GPU's memory is full: lower train.batch_size or data.crop, or use device=cpu",
+            file=sys.stderr,
+        )
+        code = 2
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on from the last checkpoint", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:  # the reader, `head` say, has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def config_flags(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """`-c`, `--set`, and their help."""
+    parser.add_argument("-c", "--config", metavar="FILE", default=default, help="YAML configuration")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="settings laid over the configuration, e.g. train.lr=2e-4",
+    )
+
+
+def run_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of a training run."""
+    parser.add_argument("--name", metavar="RUN", help="name of the run: its folder is runs/RUN")
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="print the resolved configuration and stop"
+    )
+    parser.add_argument(
+        "--resume",
+        default="auto",
+        metavar="auto|none|PATH",
+        help="auto (default) goes on where the run of this name stopped",
+    )
+    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], help="overrides precision")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def overrides(arguments: argparse.Namespace) -> list[str]:
+    """The `--set` list with the flags that are shorthands for settings."""
+    extra = [f"precision={arguments.precision}"] if getattr(arguments, "precision", None) else []
+    return [*arguments.set, *extra]
+
+
+def find_checkpoint(named: str, runs: Path) -> CheckpointInfo:
+    """A checkpoint by path, by run folder, or by run name.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = Path(named)
+    if path.is_file():
+        return read_info(path)
+    for folder in (path, runs / named):
+        if folder.is_dir():
+            chosen = chosen_checkpoint(folder)
+            if chosen is None:
+                raise UserError(f"the run {folder} has no checkpoint yet: train it further, or name another")
+            return read_info(chosen)
+    known = ", ".join(m.path.parent.parent.name for m in all_models(runs)[:8]) or "none"
+    raise UserError(f"no checkpoint, run folder or run named {named!r}; runs in {runs}: {known}")
+
+
+def shipped_models() -> list[CheckpointInfo]:
+    """The weights that come with the project, fewest steps first."""
+    found = [read_info(path) for path in SHIPPED.glob("*.safetensors")]
+    return sorted(found, key=lambda model: model.steps)
+
+
+def choose_model(
+    named: str | None,
+    steps: int | None,
+    runs: Path,
+    *,
+    dataset: str | None = None,
+    shipped_first: bool = False,
+) -> tuple[CheckpointInfo, int]:
+    """The model a command uses and its sampling steps; says on stderr which one it chose unasked.
+
+    Without a name: the newest of `runs` that was trained on `dataset` (any, if None) for `steps`; or the
+    weights that come with the project, which go first where `shipped_first`.
+
+    Raises:
+        UserError: there is none; a step count below 1.
+    """
+    if steps is not None and steps < 1:
+        raise UserError(f"--steps {steps}: sampling takes at least 1 step")
+    if named:
+        model = find_checkpoint(named, runs)
+        return model, steps or model.steps
+    own = [m for m in all_models(runs) if dataset in (None, m.config.data.dataset)]
+    shipped = shipped_models()
+    candidates = [*shipped, *own] if shipped_first else [*own, *shipped]
+    fitting = [m for m in candidates if steps in (None, m.steps)] or candidates
+    if not fitting:
+        raise UserError(
+            f"no model in {runs}: train one with scripts/train_teacher.py, or name one with --checkpoint"
+        )
+    model = fitting[0]
+    print(
+        f"model: {model.path} ({model.steps} steps, trained on {model.config.data.dataset}); "
+        "--checkpoint chooses another",
+        file=sys.stderr,
+    )
+    return model, steps or model.steps
+
+
+METRICS = ("psnr", "ssim", "lpips", "niqe")
+
+
+def scorer_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that decide how pictures are scored."""
+    parser.add_argument(
+        "--protocol", default="standard", help=f"one of {', '.join(PROTOCOLS)} (default standard)"
+    )
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        choices=METRICS,
+        help="default: psnr, ssim and lpips with a truth, niqe without; PSNR and SSIM come always",
+    )
+    parser.add_argument(
+        "--lpips-weights",
+        metavar="FILE",
+        help="ImageNet convolutions as .safetensors; else the environment's, else a download",
+    )
+
+
+def scorer_from(arguments: argparse.Namespace, *, truth: bool = True, device: str = "cpu") -> Scorer:
+    """The scorer that the flags ask for.
+
+    LPIPS is left out, with a warning, where nobody asked for it by name and its weights cannot be had.
+
+    Raises:
+        UserError: an unknown protocol; LPIPS was asked for and its weights cannot be had.
+    """
+    protocol = protocol_named(arguments.protocol)
+    metrics = arguments.metrics or (["psnr", "ssim", "lpips"] if truth else ["niqe"])
+    weights = arguments.lpips_weights
+    scorer = Scorer(
+        protocol,
+        with_lpips=truth and "lpips" in metrics,
+        with_niqe="niqe" in metrics,
+        lpips_weights=weights,
+        device=device,
+    )
+    if scorer.with_lpips:
+        try:
+            scorer.lpips()
+        except UserError as error:
+            if arguments.metrics or weights:
+                raise
+            print(f"warning: LPIPS is left out: {error}", file=sys.stderr)
+            scorer.with_lpips = False
+    return scorer

@@ -1,0 +1,79 @@
+"""Walking down the steps: which model teaches which, and the whole chain 16 → 8 → 4 → 2 → 1."""
+
+from __future__ import annotations
+
+from reddit.config import Config
+from reddit.engine.checkpoint import CheckpointInfo, read_info
+from reddit.engine.runs import all_models, find_model, student_name
+from reddit.errors import UserError
+from reddit.train import Outcome, Say, distill_stage
+
+
+def chain_steps(start: int, end: int) -> list[int]:
+    """The stages from a teacher of `start` steps to a student of `end`: 16, 1 → 8, 4, 2, 1.
+
+    Raises:
+        UserError: halving `start` does not reach `end`.
+    """
+    stages = []
+    steps = start
+    while steps % 2 == 0 and steps > end:
+        steps //= 2
+        stages.append(steps)
+    if not stages or stages[-1] != end:
+        raise UserError(f"halving {start} steps does not reach {end}; choose one of {_halves(start)}")
+    return stages
+
+
+def _halves(steps: int) -> str:
+    found = []
+    while steps % 2 == 0:
+        steps //= 2
+        found.append(str(steps))
+    return ", ".join(found) or f"none: {steps} is odd"
+
+
+def find_teacher(config: Config, steps: int, family: str | None = None, say: Say = print) -> CheckpointInfo:
+    """The newest model of a step count, of one family if named, and say which was found.
+
+    Raises:
+        UserError: there is none; the message says what there is and how to get one.
+    """
+    runs = config.runs_folder()
+    model = find_model(runs, steps, family)
+    if model is None:
+        of_family = f" of the family {family}" if family else ""
+        there = ", ".join(f"{m.path.parent.parent.name} ({m.steps} steps)" for m in all_models(runs)[:6])
+        if steps == config.diffusion.teacher_steps:
+            remedy = "train it with scripts/train_teacher.py -c FILE"
+        else:
+            remedy = f"distil it with scripts/distill.py --steps {steps}, or walk the whole way with --chain"
+        raise UserError(
+            f"no {steps}-step model{of_family} in {runs} (there: {there or 'none'}): {remedy}, "
+            "or name one with --teacher"
+        )
+    say(f"teacher: {model.path} ({model.method}, {model.steps} steps, family {model.family})")
+    return model
+
+
+def distill_chain(
+    config: Config,
+    teacher: CheckpointInfo,
+    stages: list[int],
+    *,
+    name: str | None = None,
+    resume: str = "auto",
+    quiet: bool = False,
+    say: Say = print,
+) -> list[Outcome]:
+    """Distil stage after stage, each student the next one's teacher; stages already done are kept.
+
+    `name` replaces the family in the folders' names: `runs/NAME-8`, `runs/NAME-4`, …
+    """
+    outcomes = []
+    for steps in stages:
+        folder = student_name(name or teacher.family, steps)
+        outcome = distill_stage(config, teacher, steps, name=folder, resume=resume, quiet=quiet, say=say)
+        teacher = read_info(outcome.checkpoint)
+        outcomes.append(outcome)
+    return outcomes

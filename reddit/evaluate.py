@@ -1,0 +1,180 @@
+"""Scoring: any source of pictures, any test set, one protocol, one picture in memory at a time."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from reddit.data import Pair, TestPicture, fingerprint, load_picture
+from reddit.diffusion import Denoiser
+from reddit.engine.checkpoint import CheckpointInfo
+from reddit.errors import UserError
+from reddit.images import to_float, write_image
+from reddit.metrics import Scorer, Scores, json_safe, summarise
+from reddit.restore import picture_seed, restore
+
+Predict = Callable[[str, np.ndarray, int], Tensor]
+"""(name, low as uint8 (H, W, 3), seed) → the restored picture, (3, H, W) in [0, 1]."""
+Watch = Callable[[str, np.ndarray, Tensor, Tensor | None, Scores], None]
+"""(name, low as uint8 (H, W, 3), output, truth, scores)."""
+
+
+@dataclass(frozen=True)
+class PictureResult:
+    """The scores of one picture, one entry a seed."""
+
+    name: str
+    size: tuple[int, int]
+    scores: tuple[Scores, ...]
+
+    def mean(self) -> Scores:
+        return summarise(self.scores)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One method on one test set.
+
+    Attributes:
+        method: what made the pictures, as a table shows it.
+        settings: everything besides the protocol that decides a number (steps, checkpoint, …).
+    """
+
+    dataset: str
+    method: str
+    protocol: str
+    seeds: tuple[int, ...]
+    settings: dict[str, str]
+    pictures: tuple[PictureResult, ...]
+
+    def mean(self) -> Scores:
+        """Means over pictures, then over seeds."""
+        return summarise([self._of_seed(k) for k in range(len(self.seeds))])
+
+    def deviation(self) -> dict[str, float]:
+        """Standard deviation over seeds of each set mean, by `raw.psnr` and so on; empty for one seed."""
+        if len(self.seeds) < 2:
+            return {}
+        rows = [flat_scores(self._of_seed(k)) for k in range(len(self.seeds))]
+        return {key: statistics.stdev(row[key] for row in rows) for key in rows[0]}
+
+    def _of_seed(self, k: int) -> Scores:
+        return summarise([p.scores[k] for p in self.pictures])
+
+    def describe(self) -> str:
+        """Everything that decides the numbers, in lines to print over a table."""
+        sizes = sorted({f"{p.size[1]}×{p.size[0]}" for p in self.pictures})
+        shown = ", ".join(sizes[:3]) + (f" and {len(sizes) - 3} more" if len(sizes) > 3 else "")
+        settings = {"resolution": shown, "seeds": " ".join(map(str, self.seeds))} | self.settings
+        return self.protocol + "\n" + "; ".join(f"{key} {value}" for key, value in settings.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; an infinite PSNR is the string "inf"."""
+        return {
+            "dataset": self.dataset,
+            "method": self.method,
+            "protocol": self.protocol.partition(":")[0].removeprefix("protocol "),
+            "protocol_details": self.protocol,
+            "settings": self.settings | {"seeds": list(self.seeds)},
+            "images": len(self.pictures),
+            **self.mean().to_json(),
+            "deviation_over_seeds": {k: json_safe(v) for k, v in self.deviation().items()},
+            "per_image": [{"name": p.name} | p.mean().to_json() for p in self.pictures],
+        }
+
+
+def flat_scores(scores: Scores) -> dict[str, float]:
+    """`raw.psnr`, `gt_mean.ssim`, `niqe`, … in the order of tables."""
+    flat = {f"raw.{k}": v for k, v in scores.raw.items()}
+    flat |= {f"gt_mean.{k}": v for k, v in scores.gt_mean.items()}
+    return flat | ({"niqe": scores.niqe} if scores.niqe is not None else {})
+
+
+def evaluate(
+    dataset: str,
+    pictures: Sequence[TestPicture | Pair],
+    method: str,
+    predict: Predict,
+    scorer: Scorer,
+    *,
+    seeds: Sequence[int] = (0,),
+    settings: dict[str, str] | None = None,
+    save: Path | None = None,
+    watch: Watch | None = None,
+    quiet: bool = False,
+) -> Evaluation:
+    """Score `predict` on a test set.
+
+    Args:
+        save: folder for the pictures of the first seed, as PNG.
+        watch: is shown every picture of the first seed as it is scored.
+
+    Raises:
+        UserError: a picture cannot be read, or its output has another size than its truth.
+    """
+    results = []
+    for picture in tqdm(pictures, desc=f"{method} on {dataset}", unit="picture", disable=quiet, leave=False):
+        low = load_picture(picture.low)
+        truth = to_float(load_picture(picture.high)) if picture.high is not None else None
+        scores = []
+        for seed in seeds:
+            output = predict(picture.name, low, seed)
+            try:
+                scores.append(scorer.score(output, truth))
+            except UserError as error:
+                raise UserError(f"{dataset} {picture.name}: {error}") from error
+            if save is not None and seed == seeds[0]:
+                write_image(save / f"{picture.name}.png", output)
+            if watch is not None and seed == seeds[0]:
+                watch(picture.name, low, output, truth, scores[0])
+        results.append(PictureResult(picture.name, (low.shape[0], low.shape[1]), tuple(scores)))
+    return Evaluation(
+        dataset, method, scorer.protocol.describe(), tuple(seeds), settings or {}, tuple(results)
+    )
+
+
+def predict_with(
+    denoiser: Denoiser, steps: int, *, sampler: str = "ddim", clip: bool = True, precision: str = "fp32"
+) -> Predict:
+    """A model as a source of pictures; its noise depends on the seed and the picture's pixels alone."""
+    device = next(denoiser.parameters()).device
+
+    def predict(name: str, low: np.ndarray, seed: int) -> Tensor:
+        seeds = [picture_seed(seed, fingerprint(low))]
+        image = to_float(low)[None].to(device)
+        restored = restore(denoiser, image, steps, seeds, sampler=sampler, clip=clip, precision=precision)
+        return restored[0].cpu()
+
+    return predict
+
+
+def model_settings(info: CheckpointInfo, steps: int, precision: str) -> dict[str, str]:
+    """What decides a model's numbers besides the protocol."""
+    diffusion = info.config.diffusion
+    return {
+        "checkpoint": f"{info.path} ({info.digest})",
+        "trained on": info.config.data.dataset,
+        "steps": str(steps),
+        "sampler": diffusion.sampler,
+        "precision": precision,
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """The hardware, as a table of timings names it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    names = [
+        line.partition(":")[2].strip()
+        for line in (Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else [])
+        if line.startswith("model name")
+    ]
+    return f"{names[0] if names else 'processor'}, {torch.get_num_threads()} threads"

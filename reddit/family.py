@@ -1,0 +1,140 @@
+"""Scoring a family of runs: the teacher, its students, the teacher hurried, and the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reddit.baselines import fit_gain_gamma
+from reddit.build import choose_device
+from reddit.config import Config
+from reddit.data import Pair, load_pairs, load_picture
+from reddit.engine.checkpoint import CheckpointInfo, load_denoiser
+from reddit.engine.runs import all_models
+from reddit.errors import UserError
+from reddit.evaluate import Evaluation, Predict, evaluate, model_settings, predict_with
+from reddit.images import to_float
+from reddit.metrics import Scorer
+from reddit.models import count_parameters
+from reddit.tables import Cell
+from reddit.timing import seconds_a_call
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a family's table.
+
+    Attributes:
+        kind: `teacher` or `student` at its own steps, `hurried` for the teacher at fewer, `baseline`.
+        seconds: time of one picture, None for baselines.
+    """
+
+    label: str
+    kind: str
+    steps: int | None
+    evaluation: Evaluation
+    seconds: float | None
+    parameters: int | None
+    predict: Predict
+
+    def cells(self) -> dict[str, Cell]:
+        """The row of results.csv."""
+        mean = self.evaluation.mean()
+        deviation = self.evaluation.deviation()
+        cells: dict[str, Cell] = {"model": self.label, "steps": self.steps}
+        for group, scores in (("raw", mean.raw), ("gt_mean", mean.gt_mean)):
+            for metric, value in scores.items():
+                cells[f"{metric}_{group}"] = value
+        if deviation:
+            cells["psnr_raw_std"] = deviation["raw.psnr"]
+        cells["ms_per_image"] = None if self.seconds is None else 1000 * self.seconds
+        cells["parameters"] = self.parameters
+        return cells
+
+
+def family_models(config: Config, family: str) -> list[CheckpointInfo]:
+    """The chosen models of a family, most steps first; of two with the same steps, the newest.
+
+    Raises:
+        UserError: the family has no teacher.
+    """
+    newest: dict[int, CheckpointInfo] = {}
+    for model in all_models(config.runs_folder()):
+        if model.family == family:
+            newest.setdefault(model.steps, model)
+    if config.diffusion.teacher_steps not in newest:
+        raise UserError(
+            f"no teacher of the family {family} in {config.runs_folder()}: "
+            "train it with scripts/train_teacher.py -c FILE"
+        )
+    return sorted(newest.values(), key=lambda model: -model.steps)
+
+
+def score_family(
+    config: Config,
+    family: str,
+    scorer: Scorer,
+    *,
+    seeds: Sequence[int] = (0,),
+    quiet: bool = False,
+    say: Say = print,
+) -> list[Row]:
+    """Score a family on its data set's test pictures: two baselines, the models, the hurried teacher."""
+    test = load_pairs(config.data, config.data_root(), "test")
+    device = choose_device(config.device)
+    models = family_models(config, family)
+
+    def scored(
+        label: str, predict: Predict, settings: dict[str, str], row_seeds: Sequence[int]
+    ) -> Evaluation:
+        dataset = config.data.dataset
+        return evaluate(
+            dataset, test, label, predict, scorer, seeds=row_seeds, settings=settings, quiet=quiet
+        )
+
+    fitted = fit_gain_gamma(load_pairs(config.data, config.data_root(), "train"))
+    say(f"best single gain and gamma on the training pairs: {fitted.gain:.3f}, {fitted.gamma:.3f}")
+    baselines: dict[str, Callable[[Tensor], Tensor]] = {
+        "input": lambda low: low,
+        f"gain {fitted.gain:.2f}, gamma {fitted.gamma:.2f}": fitted,
+    }
+    rows = []
+    for label, function in baselines.items():
+        predict = _pointwise(function)
+        rows.append(Row(label, "baseline", None, scored(label, predict, {}, seeds[:1]), None, None, predict))
+
+    teacher = models[0]
+    plan = [(model, model.steps) for model in models]
+    plan += [(teacher, model.steps) for model in models[1:]]
+    for model, steps in plan:
+        kind = model.method if steps == model.steps else "hurried"
+        label = f"{'student' if model.method == 'reddit' else 'teacher'}, {steps} steps"
+        denoiser = load_denoiser(model.path)[0].to(device)
+        diffusion = model.config.diffusion
+        predict = predict_with(
+            denoiser, steps, sampler=diffusion.sampler, clip=diffusion.clip, precision=config.precision
+        )
+        evaluation = scored(label, predict, model_settings(model, steps, config.precision), seeds)
+        seconds = _time(predict, test, device)
+        rows.append(Row(label, kind, steps, evaluation, seconds, count_parameters(denoiser), predict))
+        psnr = evaluation.mean().raw["psnr"]
+        say(f"{label}: {psnr:.2f} dB raw, {1000 * seconds:.0f} ms a picture")
+    return rows
+
+
+def _pointwise(function: Callable[[Tensor], Tensor]) -> Predict:
+    def predict(name: str, low: np.ndarray, seed: int) -> Tensor:
+        return function(to_float(low))
+
+    return predict
+
+
+def _time(predict: Predict, pairs: list[Pair], device: torch.device) -> float:
+    low = load_picture(pairs[0].low)
+    return seconds_a_call(lambda: predict(pairs[0].name, low, 0), device, repeats=3)

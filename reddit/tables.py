@@ -1,0 +1,65 @@
+"""Tables as aligned text, CSV, Markdown or LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+Format = Literal["text", "csv", "md", "latex"]
+Cell = str | float | int | None
+
+DIGITS = {"psnr": 3, "ssim": 4, "lpips": 4, "niqe": 3, "ms": 1}
+_LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "±": r"$\pm$"})
+
+
+def show(value: Cell, digits: int | None = None) -> str:
+    """A cell as text: missing is a dash, infinite is inf, a float has `digits` decimals."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        if math.isinf(value):
+            return "inf"
+        return f"{value:.{digits}f}" if digits is not None else f"{value:g}"
+    return str(value)
+
+
+def render(rows: Sequence[dict[str, Cell]], form: Format = "text") -> str:
+    """Render rows that share their keys, which become the header, ending in a newline.
+
+    A column's decimals follow the metric in its header: `psnr_raw` has three, `GT-mean SSIM` four.
+    """
+    header = list(rows[0])
+    if form == "csv":
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow("" if row[h] is None else show(row[h], _digits(h)) for h in header)
+        return stream.getvalue()
+    body = [[show(row[h], _digits(h)) for h in header] for row in rows]
+    if form == "latex":
+        lines = [rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"\toprule"]
+        lines += [_latex(header), r"\midrule", *map(_latex, body), r"\bottomrule", r"\end{tabular}"]
+        return "\n".join(lines) + "\n"
+    widths = [max(len(line[k]) for line in [header, *body]) for k in range(len(header))]
+    if form == "md":
+        rule = ["-" * w if k == 0 else "-" * (w - 1) + ":" for k, w in enumerate(widths)]
+        return "".join(f"| {' | '.join(_pad(line, widths))} |\n" for line in [header, rule, *body])
+    rule = ["─" * w for w in widths]
+    return "".join("  ".join(_pad(line, widths)).rstrip() + "\n" for line in [header, rule, *body])
+
+
+def _digits(header: str) -> int | None:
+    return next((DIGITS[word] for word in re.split(r"[ _]", header.lower()) if word in DIGITS), None)
+
+
+def _pad(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [c.ljust(w) if k == 0 else c.rjust(w) for k, (c, w) in enumerate(zip(cells, widths, strict=True))]
+
+
+def _latex(cells: Sequence[str]) -> str:
+    return " & ".join(c.translate(_LATEX) for c in cells) + r" \\"

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Score a model, or any program's pictures: python scripts/evaluate.py --dataset lolv2_real"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+from reddit.evaluation_page import EvaluationPage
+from reddit.predictions import predict_from
+from reddit.published import our_row, rows_beside, without_empty_columns
+
+from reddit.build import choose_device
+from reddit.cli import choose_model, config_flags, run, scorer_flags, scorer_from
+from reddit.config import Config, load_config
+from reddit.data import TestPicture, load_pairs, load_test_set, overlap
+from reddit.data.layouts import Frames
+from reddit.engine.checkpoint import load_denoiser
+from reddit.evaluate import Predict, evaluate, model_settings, predict_with
+from reddit.images import write_bytes
+from reddit.tables import render
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", metavar="NAME", required=True)
+    config_flags(parser)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--checkpoint", metavar="PATH_OR_RUN", help="default: the newest model, and says which"
+    )
+    source.add_argument(
+        "--predictions", type=Path, metavar="FOLDER", help="score pictures that any program wrote"
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="sampling steps; default: those of the model")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the sampling noise")
+    parser.add_argument(
+        "--frames", choices=["all", "first30"], default="all", help="of each folder of a video set"
+    )
+    scorer_flags(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores, per image too")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a page to look at: sliders, error maps"
+    )
+    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], help="default: the model's")
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="write the restored pictures as PNG")
+    parser.add_argument("--format", choices=["text", "csv", "md", "latex"], default="text")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    arguments = parser.parse_args(argv)
+
+    config = load_config(arguments.config, [*arguments.set, f"data.dataset={arguments.dataset}"])
+    pictures = _test_set(config, arguments.frames)
+    truth = any(picture.high is not None for picture in pictures)
+    device = choose_device(config.device)
+    method, predict, settings = _source(arguments, config, pictures, device)
+    page = EvaluationPage() if arguments.html else None
+    evaluation = evaluate(
+        arguments.dataset,
+        pictures,
+        method,
+        predict,
+        scorer_from(arguments, truth=truth, device=str(device)),
+        seeds=arguments.seeds if not arguments.predictions else [0],
+        settings=settings | ({"frames": arguments.frames} if arguments.frames != "all" else {}),
+        save=arguments.save,
+        watch=page.add if page else None,
+        quiet=arguments.quiet,
+    )
+    if arguments.json:
+        write_bytes(arguments.json, (json.dumps(evaluation.to_json(), indent=1) + "\n").encode())
+    if page:
+        page.finish(evaluation, arguments.html)
+    if arguments.format == "text":
+        print(evaluation.describe())
+    rows = [our_row(evaluation), *rows_beside(evaluation, arguments.dataset)]
+    print(render(without_empty_columns(rows), arguments.format), end="")
+
+
+def _test_set(config: Config, frames: Frames) -> list[TestPicture]:
+    if config.data.dataset == "pairs":
+        pairs = load_pairs(config.data, config.data_root(), "test")
+        return [TestPicture(pair.name, pair.low, pair.high) for pair in pairs]
+    return load_test_set(config.data.dataset, config.data_root(), frames=frames)
+
+
+def _source(
+    arguments: argparse.Namespace, config: Config, pictures: list[TestPicture], device: torch.device
+) -> tuple[str, Predict, dict[str, str]]:
+    """What makes the pictures: its label, itself, and what decides its numbers."""
+    if arguments.predictions:
+        names = [picture.name for picture in pictures]
+        return (
+            arguments.predictions.name,
+            predict_from(arguments.predictions, names),
+            {"pictures": str(arguments.predictions)},
+        )
+    model, steps = choose_model(
+        arguments.checkpoint, arguments.steps, config.runs_folder(), dataset=arguments.dataset
+    )
+    seen = overlap(model.training_pictures, pictures)
+    if seen:
+        print(
+            f"warning: {len(seen)} of {len(pictures)} test pictures were in the training set of {model.path} "
+            f"({', '.join(seen[:5])}{', …' if len(seen) > 5 else ''}): its scores here mean little",
+            file=sys.stderr,
+        )
+    precision = arguments.precision or model.config.precision
+    denoiser = load_denoiser(model.path)[0].to(device)
+    diffusion = model.config.diffusion
+    predict = predict_with(
+        denoiser, steps, sampler=diffusion.sampler, clip=diffusion.clip, precision=precision
+    )
+    settings = model_settings(model, steps, precision)
+    settings["test pictures seen in training"] = str(len(seen))
+    return f"{model.family}, {steps} steps", predict, settings
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""Score a family of runs and write its report: python scripts/report.py -c configs/demo.yaml"""
+
+from __future__ import annotations
+
+import argparse
+
+from reddit.build import choose_device
+from reddit.cli import config_flags, overrides, run, scorer_flags, scorer_from
+from reddit.config import load_config
+from reddit.data import load_pairs
+from reddit.evaluate import device_name
+from reddit.family import family_models, score_family
+from reddit.report import write_report
+from reddit.tables import render
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    config_flags(parser, default="configs/lolv1.yaml")
+    parser.add_argument(
+        "--name", metavar="FAMILY", help="the family of runs; the configuration's name by default"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the sampling noise")
+    scorer_flags(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    arguments = parser.parse_args(argv)
+    named = [f"name={arguments.name}"] if arguments.name else []
+    config = load_config(arguments.config, overrides(arguments) + named)
+    models = family_models(config, config.name)
+    # The teacher's own configuration decides data and network; the file says which family and where.
+    config = models[0].config.model_copy(
+        update={"runs": config.runs, "data": config.data, "device": config.device}
+    )
+    rows = score_family(
+        config, config.name, scorer_from(arguments), seeds=arguments.seeds, quiet=arguments.quiet
+    )
+    print(render([row.cells() for row in rows]), end="")
+    test = load_pairs(config.data, config.data_root(), "test")
+    folders = [model.path.parent.parent for model in models]
+    print(write_report(config, rows, folders, test, device_name(choose_device(config.device))))
+
+
+if __name__ == "__main__":
+    run(main)

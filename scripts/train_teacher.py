@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+"""Train a teacher: python scripts/train_teacher.py -c configs/lolv1.yaml"""
+
+from __future__ import annotations
+
+import argparse
+
+from reddit.cli import config_flags, overrides, run, run_flags
+from reddit.config import load_config
+from reddit.train import train_teacher
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    config_flags(parser, default="configs/lolv1.yaml")
+    run_flags(parser)
+    arguments = parser.parse_args(argv)
+    named = [f"name={arguments.name}"] if arguments.name else []
+    config = load_config(arguments.config, overrides(arguments) + named)
+    if arguments.dry_run:
+        print(config.to_yaml(), end="")
+        return
+    train_teacher(config, resume=arguments.resume, quiet=arguments.quiet)
+
+
+if __name__ == "__main__":
+    run(main)
