@@ -147,9 +147,10 @@ class TrainingCrops(Dataset[Batch]):
         pair = self.pairs[index]
         low, high = load_picture(pair.low), load_picture(pair.high)
         if low.shape != high.shape:
+            where = f" ({pair.low})" if isinstance(pair.low, Path) else ""
             raise UserError(
                 f"pair {pair.name}: low is {low.shape[1]}×{low.shape[0]} and high {high.shape[1]}×"
-                f"{high.shape[0]} pixels; both must have one size ({pair.low})"
+                f"{high.shape[0]} pixels; both must have one size{where}"
             )
         if min(low.shape[:2]) < self.config.crop:
             raise UserError(
