@@ -256,7 +256,7 @@ def _contradictions(config: Config, source: str) -> list[str]:
     for level, m in enumerate(model.multipliers):
         if model.width * m % model.groups:
             found.append(
-                f"model.groups: {model.groups} does not divide the {model.width * m} channels of level {level}"
+                f"model.groups: {model.groups} does not divide level {level}'s {model.width * m} channels"
             )
             break
     if diffusion.beta_start > diffusion.beta_end:

@@ -19,8 +19,9 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child { text-align: left; } tr.chosen { background: var(--soft); font-weight: 600; }
 figure { margin: 0; } figcaption { font-size: .85rem; opacity: .8; }
-.row { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: .5rem; margin: .8rem 0; }
-img { width: 100%; display: block; border-radius: 3px; } pre { overflow-x: auto; background: var(--soft); padding: .8rem; }
+.row { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: .5rem; }
+.row { margin: .8rem 0; } img { width: 100%; display: block; border-radius: 3px; }
+pre { overflow-x: auto; background: var(--soft); padding: .8rem; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 1rem; }
 svg text { font-size: 11px; fill: currentColor; } .note { opacity: .8; font-size: .9rem; }
 """
@@ -113,9 +114,8 @@ def chart(
             parts.append(f'<circle cx="{cx}" cy="{cy}" r="3" fill="{colour}"/>')
         if len(kept) > 1:
             row = top + 10 + 14 * number
-            parts.append(
-                f'<text x="{width - right}" y="{row}" text-anchor="end" style="fill:{colour}">{text(name)}</text>'
-            )
+            place_of = f'x="{width - right}" y="{row}" text-anchor="end" style="fill:{colour}"'
+            parts.append(f"<text {place_of}>{text(name)}</text>")
     return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{text(title)}">{"".join(parts)}</svg>'
 
 

@@ -86,9 +86,14 @@ def read_image(path: str | Path) -> Tensor:
 def encode(picture: np.ndarray, extension: str = ".png", quality: int = 92) -> bytes:
     """Encode uint8 RGB (H, W, 3) in memory."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if extension in (".jpg", ".jpeg") else []
-    done, data = cv2.imencode(extension, np.ascontiguousarray(picture[..., ::-1]), options)
+    try:
+        done, data = cv2.imencode(extension, np.ascontiguousarray(picture[..., ::-1]), options)
+    except cv2.error:  # an extension that it does not know
+        done = False
     if not done:
-        raise UserError(f"cannot encode a picture as {extension}; use .png or .jpg")
+        raise UserError(
+            f"cannot encode a picture as {extension or 'a file without extension'}; use .png or .jpg"
+        )
     return data.tobytes()
 
 

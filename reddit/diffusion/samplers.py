@@ -8,6 +8,7 @@ and returns the image at the last time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -40,7 +41,7 @@ def sample_ddim(
 ) -> Tensor:
     """DDIM, deterministic (Song et al. 2020, eta = 0); `generators` are not used."""
     x = x_T
-    for t, s in zip(times[:-1], times[1:], strict=True):
+    for t, s in pairwise(times):
         x = decode(denoiser, schedule, x, y, t.to(x.device).expand(len(x)), s.to(x.device).expand(len(x))).x_s
     return x
 
@@ -58,7 +59,7 @@ def sample_ddpm(
     `generators`, one an image, make each image's noise independent of its batch.
     """
     x = x_T
-    for t, s in zip(times[:-1], times[1:], strict=True):
+    for t, s in pairwise(times):
         t_batch, s_batch = t.to(x.device).expand(len(x)), s.to(x.device).expand(len(x))
         x_0 = denoiser(x, t_batch, y).x_0
         alpha_t, sigma_t = schedule.levels(t_batch, x)
