@@ -17,7 +17,7 @@ from reddit.data import (
     split_validation,
     training_loader,
 )
-from reddit.data.demo import demo_pairs
+from reddit.data.demo import LONGEST_SIDE, PICTURES, demo_pairs
 from reddit.data.pairs import EndlessOrder
 from reddit.errors import UserError
 from reddit.images import to_float, write_image
@@ -227,8 +227,7 @@ def test_demo_is_deterministic(demo: dict[str, list[Pair]]) -> None:
 
 def test_demo_splits_share_no_picture(demo: dict[str, list[Pair]]) -> None:
     truths = {split: {fingerprint(load_picture(p.high)) for p in found} for split, found in demo.items()}
-    assert len(truths["train"]) == 13
-    assert len(truths["test"]) == 2
+    assert {split: len(found) for split, found in truths.items()} == {s: len(p) for s, p in PICTURES.items()}
     assert not truths["train"] & truths["test"]
     names = [p.name for found in demo.values() for p in found]
     assert len(set(names)) == len(names)
@@ -237,7 +236,7 @@ def test_demo_splits_share_no_picture(demo: dict[str, list[Pair]]) -> None:
 def test_demo_lows_are_dark(demo: dict[str, list[Pair]]) -> None:
     for pair in demo["train"] + demo["test"]:
         assert pair.low.shape == pair.high.shape
-        assert max(pair.low.shape) <= 512
+        assert max(pair.low.shape) <= LONGEST_SIDE
         assert pair.low.dtype == pair.high.dtype == np.uint8
         assert pair.low.mean() < 0.6 * pair.high.mean() + 2
 
