@@ -25,8 +25,8 @@ COLUMNS = (
 
 _NUMBERS = Path(__file__).with_name("published.csv")
 _TIMES = Path(__file__).with_name("published_times.csv")
-# Table 2 has one SDSD column; the text speaks of "indoor subsets".
-_UNSPLIT = {"sdsd_indoor": ("sdsd", "SDSD, not split into indoor and outdoor")}
+# Table 2 has one SDSD column, and the text speaks of "indoor subsets": nothing for sdsd_outdoor.
+_UNSPLIT = {"sdsd_indoor": ("sdsd", "SDSD not split")}
 
 
 @dataclass(frozen=True)

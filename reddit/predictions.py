@@ -1,0 +1,210 @@
+"""Pictures that any program wrote, matched to a test set by name, so that they can be scored."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from reddit.data import TestPicture
+from reddit.data.layouts import Picture, pair_key
+from reddit.errors import UserError
+from reddit.evaluate import Predict
+from reddit.images import EXTENSIONS, list_images, read_image, read_uint8
+
+SHOWN = 4
+
+Place = tuple[str, str]
+"""A folder relative to the top one ("" for itself) and what is compared inside it."""
+
+
+def match_predictions(folder: Path, names: Sequence[str], *, allow_extra: bool = False) -> dict[str, Path]:
+    """Find the picture of each name of a test set; every name has one or nothing is returned.
+
+    A file belongs to a name that is its stem. The names left over take the files left over whose stem
+    differs from theirs in a low/normal/high prefix or in letter case alone, or whose only number is
+    theirs (`result_0023_out.png` ↔ `23`). Numbers count only where each name of the set has one number
+    and no two share it. A "/" in a name is a folder: `pair1/0001` is looked for inside `pair1`.
+
+    Args:
+        folder: where the pictures lie. Its subfolders are searched only if a name has a "/".
+        names: unique, as the test set gives them.
+        allow_extra: leave out files that belong to no name instead of refusing them.
+
+    Returns:
+        A path for each name, in the order of `names`.
+
+    Raises:
+        UserError: one line with all names that no file fits, all that several fit, and all extra files.
+    """
+    nested = any("/" in name for name in names)
+    files = {path: _place(path.relative_to(folder).as_posix()) for path in _pictures(folder, nested)}
+    if not files:
+        where = "in it or its subfolders" if nested else "directly inside it"
+        raise UserError(f"no pictures in {folder}: looked for {' '.join(EXTENSIONS)} {where}")
+    fitting: dict[str, list[Path]] = {name: [] for name in names}
+    for path in files:
+        inside = path.relative_to(folder)
+        for name in (inside.as_posix(), inside.with_suffix("").as_posix()):
+            if name in fitting:
+                fitting[name].append(path)
+                break
+    taken = {path for paths in fitting.values() for path in paths}
+    open_names = {_place(name): name for name in names if not fitting[name]}
+    for keys in (_by_key, _by_number):
+        index = _unique(keys(open_names), keys([_place(name) for name in names]))
+        for path, place in files.items():
+            key = next(iter(keys([place]).values()), None)
+            owner = open_names[index[key]] if path not in taken and key in index else None
+            if owner is not None and path not in fitting[owner]:
+                fitting[owner].append(path)
+    claimed = {path for paths in fitting.values() for path in paths}
+    missing = [name for name in names if not fitting[name]]
+    ambiguous = [
+        f"{name} ({' or '.join(p.relative_to(folder).as_posix() for p in paths[:3])})"
+        for name, paths in fitting.items()
+        if len(paths) > 1
+    ]
+    extra = [] if allow_extra else [p.relative_to(folder).as_posix() for p in files if p not in claimed]
+    faults = [
+        _listed(missing, "without a picture"),
+        _listed(ambiguous, "with several pictures"),
+        _listed(extra, "in the folder that belong to no test picture"),
+    ]
+    if any(faults):
+        raise UserError(
+            f"{folder} does not fit the {len(names)} test pictures: {'; '.join(filter(None, faults))}; "
+            f"give each file the name of its test picture, like {names[0]}.png"
+        )
+    return {name: fitting[name][0] for name in names}
+
+
+def check_sizes(matched: Mapping[str, Path], sizes: Mapping[str, tuple[int, int]]) -> None:
+    """Compare the sizes of files with those that the test set asks for, before anything is scored.
+
+    Args:
+        matched: as `match_predictions` returns it.
+        sizes: (height, width) of each name; names that it lacks are not checked.
+
+    Raises:
+        UserError: names the mis-sized files, each with its own and the wanted width×height.
+    """
+    wrong = [
+        f"{path} is {_shown(found)}, not {_shown(sizes[name])}"
+        for name, path in matched.items()
+        if name in sizes and (found := size_of(path)) != tuple(sizes[name])
+    ]
+    if wrong:
+        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise UserError(
+            f"{len(wrong)} of {len(matched)} pictures have another size than their test picture: "
+            f"{'; '.join(wrong[:SHOWN])}{more}; write them at full size, without padding or resizing"
+        )
+
+
+def size_of(picture: Picture) -> tuple[int, int]:
+    """(height, width) of a picture; of a PNG or an array on disk only the header is read.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    if isinstance(picture, np.ndarray):
+        return picture.shape[0], picture.shape[1]
+    try:
+        with picture.open("rb") as file:
+            head = file.read(24)
+    except OSError as error:
+        raise UserError(f"cannot read {picture}: {error.strerror}") from error
+    if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR" and len(head) == 24:
+        return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+    pixels = read_uint8(picture)
+    return pixels.shape[0], pixels.shape[1]
+
+
+def sizes_of(pictures: Iterable[TestPicture]) -> dict[str, tuple[int, int]]:
+    """(height, width) that each picture of a test set asks for, by name: that of its low."""
+    return {picture.name: size_of(picture.low) for picture in pictures}
+
+
+def predict_from(
+    folder: Path,
+    names: Sequence[str],
+    *,
+    sizes: Mapping[str, tuple[int, int]] | None = None,
+    allow_extra: bool = False,
+) -> Predict:
+    """A folder of pictures as a source to score: it is matched at once, and read picture by picture.
+
+    Args:
+        folder, names, allow_extra: as `match_predictions` takes them.
+        sizes: where given, all files' sizes are checked first, as `check_sizes` does.
+
+    Returns:
+        (name, low as uint8 (H, W, 3), seed) → (3, H, W) in [0, 1]. The seed changes nothing. A file of
+        another size than the low is a UserError with the file and both sizes.
+
+    Raises:
+        UserError: as `match_predictions` and `check_sizes`.
+    """
+    matched = match_predictions(folder, names, allow_extra=allow_extra)
+    if sizes is not None:
+        check_sizes(matched, sizes)
+
+    def predict(name: str, low: np.ndarray, seed: int) -> Tensor:
+        output = read_image(matched[name])
+        found, wanted = (output.shape[1], output.shape[2]), (low.shape[0], low.shape[1])
+        if found != wanted:
+            raise UserError(f"{matched[name]} is {_shown(found)}, but its test picture is {_shown(wanted)}")
+        return output
+
+    return predict
+
+
+def _pictures(folder: Path, nested: bool) -> list[Path]:
+    found = list_images(folder)
+    if nested:
+        inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        for subfolder in inside:
+            found += _pictures(subfolder, nested)
+    return found
+
+
+def _place(name: str) -> Place:
+    """`pair1/0001.png` → ("pair1", "0001"); an extension that is not a picture's belongs to the name."""
+    parent, _, last = name.rpartition("/")
+    stem, dot, extension = last.rpartition(".")
+    return parent, stem if dot and f".{extension.lower()}" in EXTENSIONS else last
+
+
+def _by_key(places: Iterable[Place]) -> dict[Place, Place]:
+    # pair_key takes a stem off, so the name needs an extension that it can lose
+    return {(parent, last): (parent, pair_key(Path(f"{last}.png")).casefold()) for parent, last in places}
+
+
+def _by_number(places: Iterable[Place]) -> dict[Place, Place]:
+    found = {}
+    for parent, last in places:
+        numbers = re.findall(r"[0-9]+", last)
+        if len(numbers) == 1:
+            found[parent, last] = (parent, str(int(numbers[0])))
+    return found
+
+
+def _unique(wanted: Mapping[Place, Place], everything: Mapping[Place, Place]) -> dict[Place, Place]:
+    """Key → name for the keys that one name of the whole set has."""
+    counts = Counter(everything.values())
+    return {key: place for place, key in wanted.items() if counts[key] == 1}
+
+
+def _listed(things: Sequence[str], what: str) -> str:
+    if not things:
+        return ""
+    return f"{len(things)} {what}: {', '.join(things[:SHOWN])}{', …' if len(things) > SHOWN else ''}"
+
+
+def _shown(size: tuple[int, int]) -> str:
+    return f"{size[1]}×{size[0]}"
