@@ -315,9 +315,8 @@ def _explain(error: Any, model: type[BaseModel], source: str, prefix: str = "") 
         message = error["msg"].replace("Input should be", "should be")
         return f"{source}: {key}: {message}, not {error['input']!r}"
     known = [prefix + name for name in _known_keys(model)]
-    near = difflib.get_close_matches(key, known, 1, cutoff=0.5)
-    if not near:  # the right name under the wrong section
-        near = [name for name in known if name.split(".")[-1] == location[-1]]
+    near = [name for name in known if name.split(".")[-1] == location[-1]]  # only the section is wrong
+    near = near or difflib.get_close_matches(key, known, 1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(k for k in known if '.' not in k)}"
     return f"{source}: {key}: unknown key; {hint}"
 

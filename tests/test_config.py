@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reddit.config import Config, TrainConfig, load_config, resolve_config
+from reddit.errors import UserError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+FILES = sorted(CONFIGS.glob("*.yaml"))
+
+
+def write(folder: Path, text: str, name: str = "run.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def mistakes(path: Path | None, *overrides: str, stage: bool = False) -> list[str]:
+    with pytest.raises(UserError) as error:
+        load_config(path, overrides, stage=stage)
+    return str(error.value).splitlines()
+
+
+# Files
+
+
+def test_there_are_files() -> None:
+    assert CONFIGS / "lolv1.yaml" in FILES
+
+
+@pytest.mark.parametrize("stage", [False, True])
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_file_loads(path: Path, stage: bool) -> None:
+    config = load_config(path, stage=stage)
+    assert config.name
+    if stage:
+        given = yaml.safe_load(path.read_text()).get("distill", {}).get("train", {})
+        assert {key: config.train.model_dump()[key] for key in given} == {
+            key: float(value) if isinstance(value, str) else value for key, value in given.items()
+        }
+
+
+def test_names_are_unique() -> None:
+    names = [load_config(path).name for path in FILES]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("path", [None, *FILES], ids=lambda path: path.stem if path else "defaults")
+def test_round_trip(path: Path | None, tmp_path: Path) -> None:
+    config = load_config(path)
+    assert load_config(write(tmp_path, config.to_yaml())) == config
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, "# nothing\n")) == Config() == load_config(None)
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-4", 1e-4),
+        ("1E-04", 1e-4),
+        ("2.5e-4", 2.5e-4),
+        ("+1e+0", 1.0),
+        (".5", 0.5),
+        ("1", 1.0),
+        ("0.25", 0.25),
+    ],
+)
+def test_numbers(tmp_path: Path, text: str, value: float) -> None:
+    config = load_config(write(tmp_path, f"train:\n  lr: {text}\n"))
+    assert isinstance(config.train.lr, (int, float))
+    assert config.train.lr == value
+    assert load_config(None, [f"train.lr={text}"]).train.lr == value
+
+
+def test_a_quoted_number_stays_text(tmp_path: Path) -> None:
+    (line,) = mistakes(write(tmp_path, 'train:\n  lr: "1e-4"\n'))
+    assert "train.lr" in line
+    assert "'1e-4'" in line
+
+
+def test_names_that_look_like_numbers(tmp_path: Path) -> None:
+    (line,) = mistakes(write(tmp_path, "name: 1e5\n"))
+    assert "name" in line
+    assert load_config(write(tmp_path, "name: e5-lol\n")).name == "e5-lol"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("train:\n  iterations: many\n", "train.iterations"),
+        ("train:\n  iterations: 10.5\n", "train.iterations"),
+        ("train:\n  lr: -1e-4\n", "train.lr"),
+        ("data:\n  horizontal_flip: 1\n", "data.horizontal_flip"),
+        ("model:\n  multipliers: 4\n", "model.multipliers"),
+        ("model:\n  prediction: epsilon\n", "model.prediction"),
+        ("model: small\n", "model"),
+        ("distill:\n  train: 5\n", "distill.train"),
+        ("seed: -1\n", "seed"),
+        ("precision: fp8\n", "precision"),
+    ],
+)
+def test_wrong_values_name_the_key(tmp_path: Path, text: str, key: str) -> None:
+    path = write(tmp_path, text)
+    (line,) = mistakes(path)
+    assert line.startswith(f"{path}: {key}: ")
+
+
+# Unknown keys
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong", "meant"),
+    [
+        ("modle:\n  width: 8\n", "modle", "model"),
+        ("model:\n  widht: 8\n", "model.widht", "model.width"),
+        ("distill:\n  omga: 0.1\n", "distill.omga", "distill.omega"),
+        ("distill:\n  train:\n    itrations: 9\n", "distill.train.itrations", "distill.train.iterations"),
+        ("train:\n  omega: 0.1\n", "train.omega", "distill.omega"),
+        ("lr: 0.1\n", "lr", "train.lr"),
+    ],
+)
+def test_unknown_keys_name_the_nearest(tmp_path: Path, text: str, wrong: str, meant: str) -> None:
+    path = write(tmp_path, text)
+    assert mistakes(path) == [f"{path}: {wrong}: unknown key; did you mean {meant}?"]
+
+
+def test_an_unknown_key_like_no_other(tmp_path: Path) -> None:
+    (line,) = mistakes(write(tmp_path, "zzzzqqqq: 1\n"))
+    assert "unknown key; known: name, runs, seed" in line
+
+
+def test_all_mistakes_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "modle: {}\ntrain:\n  lr: fast\ndistill:\n  train:\n    itrations: 5\n")
+    lines = mistakes(path)
+    assert len(lines) == 3
+    for key in ("modle", "train.lr", "distill.train.itrations"):
+        assert sum(f": {key}: " in line for line in lines) == 1
+
+
+def test_files_and_overrides_are_complained_about_together(tmp_path: Path) -> None:
+    lines = mistakes(write(tmp_path, "modle: {}\n"), "nonsense", "train.lr=[1", "train.lr=x")
+    assert len(lines) == 4
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (["diffusion.zero_terminal_snr=true"], "model.prediction"),
+        (["model.width=30", "model.groups=8"], "model.groups"),
+        (["diffusion.beta_start=0.5"], "diffusion.beta_start"),
+        (["diffusion.teacher_steps=600"], "diffusion.teacher_steps"),
+    ],
+)
+def test_contradictions(overrides: list[str], key: str) -> None:
+    (line,) = mistakes(None, *overrides)
+    assert f": {key}: " in line
+
+
+# Overrides
+
+
+def test_overrides_win(tmp_path: Path) -> None:
+    path = write(tmp_path, "name: mine\ntrain:\n  lr: 1e-3\n  ema: 0.5\n")
+    config = load_config(
+        path, ["train.lr=2e-4", "model.multipliers=[1, 2]", "data.root=null", "train.lr=3e-4"]
+    )
+    assert config.train.lr == 3e-4  # the last one
+    assert config.train.ema == 0.5
+    assert config.model.multipliers == [1, 2]
+    assert config.name == "mine"
+
+
+@pytest.mark.parametrize("override", ["train.lr", "=5"])
+def test_an_override_without_key_or_value(override: str) -> None:
+    (line,) = mistakes(None, override)
+    assert line == f"--set {override}: expected key=value, e.g. train.lr=2e-4"
+
+
+def test_an_unknown_override() -> None:
+    (line,) = mistakes(None, "train.lrr=1")
+    assert line.endswith("train.lrr: unknown key; did you mean train.lr?")
+
+
+# Stages
+
+STAGE = (
+    "train:\n  lr: 1e-3\n  ema: 0.5\n  iterations: 99\ndistill:\n  train:\n    lr: 2e-3\n    iterations: 10\n"
+)
+
+
+def test_a_teacher_does_not_see_the_stage(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, STAGE))
+    assert (config.train.lr, config.train.iterations, config.train.ema) == (1e-3, 99, 0.5)
+
+
+def test_a_stage_lies_over_train_and_overrides_over_both(tmp_path: Path) -> None:
+    path = write(tmp_path, STAGE)
+    config = load_config(path, stage=True)
+    assert (config.train.lr, config.train.iterations, config.train.ema) == (2e-3, 10, 0.5)
+    assert config.train.batch_size == 16  # a stage's own default
+    config = load_config(path, ["train.lr=5e-3"], stage=True)
+    assert (config.train.lr, config.train.iterations) == (5e-3, 10)
+
+
+def test_overrides_of_the_stages_section_count(tmp_path: Path) -> None:
+    path = write(tmp_path, STAGE)
+    assert load_config(path, ["distill.train.iterations=7"], stage=True).train.iterations == 7
+    assert load_config(path, ["distill.train.iterations=7"]).train.iterations == 99
+    assert load_config(path, ["distill.train.lr=7", "train.lr=8"], stage=True).train.lr == 8
+    (line,) = mistakes(path, "distill.train.itrations=7")
+    assert "did you mean distill.train.iterations?" in line
+
+
+def test_a_stages_mistake_is_told_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "distill:\n  train:\n    lr: fast\n")
+    for stage in (False, True):
+        (line,) = mistakes(path, stage=stage)
+        assert "train.lr: " in line
+
+
+# Inheritance
+
+
+def test_base(tmp_path: Path) -> None:
+    write(tmp_path, "name: below\ntrain:\n  lr: 1e-3\n  ema: 0.5\n", "below.yaml")
+    (tmp_path / "more").mkdir()
+    write(tmp_path / "more", "base: ../below.yaml\ntrain:\n  ema: 0.6\n", "middle.yaml")
+    config = load_config(write(tmp_path, "base: more/middle.yaml\nname: top\n"))
+    assert (config.name, config.train.lr, config.train.ema) == ("top", 1e-3, 0.6)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_a_base_that_leads_back(tmp_path: Path, length: int) -> None:
+    names = [f"{i}.yaml" for i in range(length)]
+    for name, below in itertools.pairwise([*names, names[0]]):
+        write(tmp_path, f"base: {below}\n", name)
+    (line,) = mistakes(tmp_path / "0.yaml")
+    assert "leads back to itself" in line
+
+
+def test_a_missing_base(tmp_path: Path) -> None:
+    (line,) = mistakes(write(tmp_path, "base: none.yaml\n"))
+    assert "none.yaml" in line
+
+
+# Files that cannot be read
+
+
+def test_a_key_that_stands_twice(tmp_path: Path) -> None:
+    path = write(tmp_path, "train:\n  lr: 1\n  ema: 0.5\n  lr: 2\n")
+    (line,) = mistakes(path)
+    assert str(path) in line
+    assert "'lr' stands twice" in line
+
+
+def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
+    write(tmp_path, "", "lolv1.yaml")
+    (line,) = mistakes(tmp_path / "lol1.yaml")
+    assert line.endswith(f"did you mean {tmp_path / 'lolv1.yaml'}?")
+    (line,) = mistakes(tmp_path / "none" / "lol1.yaml")
+    assert "No such file" in line
+
+
+@pytest.mark.parametrize("text", ["train: [1\n", "- a\n- b\n", "just text\n", "a: b: c\n"])
+def test_not_a_mapping(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text)
+    (line,) = mistakes(path)
+    assert str(path) in line
+
+
+def test_not_text(tmp_path: Path) -> None:
+    path = tmp_path / "binary.yaml"
+    path.write_bytes(b"\xff\xfe\x00\x01")
+    (line,) = mistakes(path)
+    assert str(path) in line
+
+
+# The object
+
+
+def test_the_configuration_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Config().train.lr = 1.0
+
+
+def test_data_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REDDIT_DATA", raising=False)
+    assert Config().data_root() == Path("data")
+    monkeypatch.setenv("REDDIT_DATA", "/elsewhere")
+    assert Config().data_root() == Path("/elsewhere")
+    named = resolve_config({"data": {"root": "/named"}}, source="test")
+    assert named.data_root() == Path("/named")
+
+
+def test_stage_defaults_are_settings_of_train() -> None:
+    assert set(Config().distill.train) <= set(TrainConfig.model_fields)
