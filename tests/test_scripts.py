@@ -1,0 +1,238 @@
+"""The commands of the README, as a user types them, on a data set of a few tiny pictures."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from reddit.data.degrade import Camera, darken
+from reddit.engine.checkpoint import read_info
+from reddit.errors import UserError
+from reddit.images import encode, read_uint8
+
+ROOT = Path(__file__).resolve().parents[1]
+
+TINY = {
+    "name": "tiny",
+    "data": {"dataset": "lolv1", "crop": 32, "validation": 0.3},
+    "model": {
+        "width": 8,
+        "multipliers": [1, 2],
+        "blocks": 1,
+        "attention_levels": [],
+        "groups": 4,
+        "prediction": "v",
+    },
+    "diffusion": {"zero_terminal_snr": True},
+    "precision": "fp32",
+    "train": {"iterations": 4, "batch_size": 2, "validate_every": 2, "checkpoint_every": 2, "log_every": 1},
+    "distill": {"w_per": 0.0, "train": {"iterations": 3, "batch_size": 2}},
+}
+
+
+def script(name: str, *arguments: str) -> int:
+    """Call a script's main in this process."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main(list(arguments)) or 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a tiny LOL-v1 and a configuration, and a trained and distilled family."""
+    where = tmp_path_factory.mktemp("work")
+    rng = np.random.default_rng(0)
+    for split, count in (("our485", 6), ("eval15", 2)):
+        for side in ("low", "high"):
+            (where / "data" / "LOLv1" / split / side).mkdir(parents=True)
+        for number in range(count):
+            coarse = rng.integers(40, 255, (6, 8, 3)).astype(np.uint8)
+            high = np.kron(coarse, np.ones((8, 8, 1), np.uint8))
+            low = darken(high, Camera(0.05, 8000, 2.0, (1, 1, 1)), rng)
+            name = f"{split}-{number}.png"
+            (where / "data" / "LOLv1" / split / "high" / name).write_bytes(encode(high))
+            (where / "data" / "LOLv1" / split / "low" / name).write_bytes(encode(low))
+    (where / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(where)
+        patch.delenv("REDDIT_DATA", raising=False)
+        script("train_teacher", "-c", "tiny.yaml", "--quiet")
+        script("distill", "--steps", "8", "--quiet")
+        script("distill", "-c", "tiny.yaml", "--chain", "--quiet")
+    return where
+
+
+@pytest.fixture
+def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("REDDIT_DATA", raising=False)
+    return folder
+
+
+def test_the_run_folders_hold_what_they_should(folder: Path) -> None:
+    for name, steps, method in (("tiny", 16, "teacher"), ("tiny-8", 8, "reddit"), ("tiny-1", 1, "reddit")):
+        run = folder / "runs" / name
+        assert yaml.safe_load((run / "config.yaml").read_text())["name"] == "tiny"
+        for weights in ("best", "last"):
+            info = read_info(run / "checkpoints" / f"{weights}.safetensors")
+            assert (info.steps, info.method, info.family) == (steps, method, "tiny")
+        assert (run / "checkpoints" / "state.pt").exists()
+        assert list((run / "tb").iterdir())
+        assert {json.loads(line)["kind"] for line in (run / "log.jsonl").read_text().splitlines()} == {
+            "train",
+            "validation",
+        }
+
+
+def test_distil_finds_the_teacher_and_says_so(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script("distill", "--steps", "4", "--quiet", "--name", "again")
+    said = capsys.readouterr().out
+    assert "runs/tiny-8/checkpoints/best.safetensors" in said and "8 steps" in said
+    assert read_info("runs/again/checkpoints/last.safetensors").steps == 4
+
+
+def test_distil_without_a_teacher_names_the_remedy(inside: Path) -> None:
+    with pytest.raises(UserError, match=r"no 64-step model.*--chain"):
+        script("distill", "--steps", "32")
+
+
+def test_a_student_of_another_teacher_is_not_resumed(inside: Path) -> None:
+    with pytest.raises(UserError, match="student of another teacher"):
+        script("distill", "--steps", "4", "--name", "tiny-8", "--teacher", "runs/tiny-8", "--quiet")
+
+
+def test_a_teacher_of_the_wrong_steps_is_refused(inside: Path) -> None:
+    with pytest.raises(UserError, match="model of 8 steps: it can teach 4, not 2"):
+        script("distill", "--steps", "2", "--teacher", "tiny-8")
+
+
+def test_another_network_than_the_teachers_is_refused(inside: Path) -> None:
+    with pytest.raises(UserError, match="model: the configuration differs"):
+        script("distill", "--steps", "8", "-c", "tiny.yaml", "--set", "model.width=16", "--name", "other")
+    assert not (inside / "runs" / "other").exists()
+
+
+def test_running_again_resumes(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train_teacher", "-c", "tiny.yaml", "--name", "resumed", "--quiet"]
+    script(*command)
+    script(*command, "--set", "train.iterations=6")
+    said = capsys.readouterr().out
+    assert "resuming from" in said and "train.iterations" in said
+    assert read_info("runs/resumed/checkpoints/last.safetensors").iteration == 6
+    with pytest.raises(UserError, match="already holds a run"):
+        script(*command, "--resume", "none")
+
+
+def test_dry_run_prints_the_resolved_configuration(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script("train_teacher", "-c", "tiny.yaml", "-n", "--set", "train.lr=3e-4", "--name", "never")
+    resolved = yaml.safe_load(capsys.readouterr().out)
+    assert resolved["train"]["lr"] == pytest.approx(3e-4) and resolved["data"]["crop"] == 32
+    assert not (inside / "runs" / "never").exists()
+
+
+def test_evaluate_writes_scores(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script(
+        "evaluate", "--dataset", "lolv1", "--checkpoint", "runs/tiny-2", "--metrics", "psnr", "ssim",
+        "--json", "out/scores.json", "--save", "out/pictures", "--html", "out/page.html", "--seeds", "0", "1",
+        "--quiet",
+    )  # fmt: skip
+    scores = json.loads(Path("out/scores.json").read_text())
+    assert scores["dataset"] == "lolv1" and scores["protocol"] == "standard" and scores["images"] == 2
+    assert len(scores["per_image"]) == 2
+    mean = sum(p["raw"]["psnr"] for p in scores["per_image"]) / 2
+    assert scores["raw"]["psnr"] == pytest.approx(mean)
+    assert len(list(Path("out/pictures").glob("*.png"))) == 2
+    assert "<html" in Path("out/page.html").read_text()
+    assert "lolv1" in capsys.readouterr().out
+
+
+def test_saved_pictures_score_as_they_did_in_memory(inside: Path) -> None:
+    script(
+        "evaluate", "--dataset", "lolv1", "--checkpoint", "tiny-1", "--metrics", "psnr", "ssim",
+        "--json", "a.json", "--save", "saved", "--quiet",
+    )  # fmt: skip
+    script(
+        "evaluate", "--dataset", "lolv1", "--predictions", "saved", "--metrics", "psnr", "ssim",
+        "--json", "b.json", "--quiet",
+    )  # fmt: skip
+    ours, theirs = (json.loads(Path(name).read_text()) for name in ("a.json", "b.json"))
+    assert ours["raw"] == pytest.approx(theirs["raw"], abs=1e-9)
+    assert ours["gt_mean"] == pytest.approx(theirs["gt_mean"], abs=1e-9)
+
+
+def test_evaluate_warns_of_pictures_seen_in_training(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = sorted((inside / "data/LOLv1/our485/low").iterdir())
+    for side in ("low", "high"):
+        target = inside / "overlap" / "LOLv1" / "eval15" / side
+        target.mkdir(parents=True, exist_ok=True)
+        for path in seen:
+            (target / path.name).write_bytes((inside / "data/LOLv1/our485" / side / path.name).read_bytes())
+    script(
+        "evaluate", "--dataset", "lolv1", "--checkpoint", "tiny", "--metrics", "psnr", "--steps", "1",
+        "--set", "data.root=overlap", "--quiet",
+    )  # fmt: skip
+    assert "test pictures were in the training set" in capsys.readouterr().err
+
+
+def test_enhance_writes_pictures_of_the_same_size(inside: Path) -> None:
+    script("enhance", "-i", "data/LOLv1/eval15/low", "-o", "bright", "--checkpoint", "tiny-2", "--quiet")
+    for path in Path("data/LOLv1/eval15/low").iterdir():
+        assert read_uint8(Path("bright") / path.name).shape == read_uint8(path).shape
+
+
+def test_enhance_goes_on_past_a_damaged_file(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mixed = inside / "mixed"
+    mixed.mkdir()
+    good = next((inside / "data/LOLv1/eval15/low").iterdir())
+    (mixed / "good.png").write_bytes(good.read_bytes())
+    (mixed / "bad.png").write_bytes(good.read_bytes()[:60])
+    assert script("enhance", "-i", "mixed", "-o", "mixed-out", "--checkpoint", "tiny-1", "--quiet") == 2
+    assert Path("mixed-out/good.png").exists()
+    assert "bad.png" in capsys.readouterr().err
+
+
+def test_enhance_never_overwrites_an_original(inside: Path) -> None:
+    low = inside / "data/LOLv1/eval15/low"
+    with pytest.raises(UserError, match="would overwrite its original"):
+        script("enhance", "-i", str(low), "-o", str(low), "--checkpoint", "tiny-1")
+
+
+def test_report_has_a_row_for_every_step_count(inside: Path) -> None:
+    script("report", "-c", "tiny.yaml", "--metrics", "psnr", "ssim", "--quiet")
+    with (inside / "runs/tiny/results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["steps"] for row in rows] == ["16", "8", "4", "2", "1"]
+    for column in ("psnr_raw", "ssim_raw", "psnr_gt_mean", "ssim_gt_mean", "ms_per_image", "parameters"):
+        assert all(float(row[column]) > 0 for row in rows), column
+    page = (inside / "runs/tiny/report.html").read_text()
+    assert page.count("<svg") >= 10 and "http://" not in page and 'src="http' not in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["train_teacher.py", "-c", "tiny.yaml", "--set", "train.itertions=5"], "train.iterations"),
+        (["train_teacher.py", "-c", "tiny.yaml", "--set", "data.root=nowhere"], "LOLv1/our485/low"),
+        (["evaluate.py", "--dataset", "lolv2_real", "--checkpoint", "tiny"], "LOLv2/Real_captured/Test"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_exit_code_2(inside: Path, arguments: list[str], expected: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / arguments[0]), *arguments[1:]],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1 and lines[0].startswith("error: ") and expected in lines[0], done.stderr
