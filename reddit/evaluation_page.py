@@ -275,8 +275,9 @@ pre { white-space: pre-wrap; font-size: .85rem; border-radius: 6px; } p.note { m
 .toolbar legend { float: left; padding: 0; margin-right: .8rem; }
 .toolbar label { display: flex; align-items: center; gap: .35rem; }
 .toolbar select { font: inherit; } input { accent-color: var(--accent); }
-article { content-visibility: auto; contain-intrinsic-size: auto 500px; padding-bottom: .6rem;
-  border-bottom: 1px solid var(--line); }
+td { white-space: nowrap; }
+article { content-visibility: auto; contain-intrinsic-size: auto 500px; margin: 0 -6px;
+  padding: 0 6px .6rem; border-bottom: 1px solid var(--line); }
 article h2 { margin: 1.1rem 0 .6rem; overflow-wrap: anywhere; }
 .card { display: grid; grid-template-columns: minmax(0, 600px) minmax(0, 1fr); gap: 1.2rem; }
 @media (max-width: 860px) { .card { grid-template-columns: minmax(0, 1fr); } }
@@ -298,8 +299,9 @@ article h2 { margin: 1.1rem 0 .6rem; overflow-wrap: anywhere; }
 .viewer input::-moz-range-thumb { width: 1px; height: 100%; border: 0; }
 .tag { position: absolute; z-index: 4; top: .5rem; padding: 0 .5rem; font-size: .8rem; color: #fff;
   background: #000a; border-radius: 3px; } .tag.left { left: .5rem; } .tag.right { right: .5rem; }
-.side { display: flex; flex-direction: column; gap: .9rem; } .side table { font-size: .9rem; }
-.side th, .side td { padding: .2rem .6rem .2rem 0; } .side figure { max-width: 400px; }
+.side { display: flex; flex-direction: column; gap: .9rem; align-items: start; }
+.side table { font-size: .9rem; }
+.side th, .side td { padding: .2rem 1.3rem .2rem 0; } .side figure { width: 100%; max-width: 400px; }
 .side figcaption { display: flex; flex-wrap: wrap; gap: 0 1rem; justify-content: space-between;
   margin-top: .3rem; opacity: 1; }
 .scale { display: flex; align-items: center; gap: .4rem; } .scale i { width: 110px; height: .7rem; }

@@ -46,22 +46,7 @@ def match_predictions(folder: Path, names: Sequence[str], *, allow_extra: bool =
     if not files:
         where = "in it or its subfolders" if nested else "directly inside it"
         raise UserError(f"no pictures in {folder}: looked for {' '.join(EXTENSIONS)} {where}")
-    fitting: dict[str, list[Path]] = {name: [] for name in names}
-    for path in files:
-        inside = path.relative_to(folder)
-        for name in (inside.as_posix(), inside.with_suffix("").as_posix()):
-            if name in fitting:
-                fitting[name].append(path)
-                break
-    taken = {path for paths in fitting.values() for path in paths}
-    open_names = {_place(name): name for name in names if not fitting[name]}
-    for keys in (_by_key, _by_number):
-        index = _unique(keys(open_names), keys([_place(name) for name in names]))
-        for path, place in files.items():
-            key = next(iter(keys([place]).values()), None)
-            owner = open_names[index[key]] if path not in taken and key in index else None
-            if owner is not None and path not in fitting[owner]:
-                fitting[owner].append(path)
+    fitting = _fitting(folder, files, names)
     claimed = {path for paths in fitting.values() for path in paths}
     missing = [name for name in names if not fitting[name]]
     ambiguous = [
@@ -164,6 +149,31 @@ def predict_from(
     return predict
 
 
+def _fitting(folder: Path, files: Mapping[Path, Place], names: Sequence[str]) -> dict[str, list[Path]]:
+    """The files that fit each name: those of its stem, or else all that resemble it in any way."""
+    fitting: dict[str, list[Path]] = {name: [] for name in names}
+    for path in files:
+        inside = path.relative_to(folder)
+        exact = [n for n in (inside.as_posix(), inside.with_suffix("").as_posix()) if n in fitting]
+        if exact:
+            fitting[exact[0]].append(path)
+    taken = {path for paths in fitting.values() for path in paths}
+    left = {path: place for path, place in files.items() if path not in taken}
+    places = {name: _place(name) for name in names}
+    looking = [name for name in names if not fitting[name]]
+    for likeness in (_key, _number):
+        keys = {name: likeness(*place) for name, place in places.items()}
+        if likeness is _number and (None in keys.values() or len(set(keys.values())) < len(names)):
+            continue
+        counts = Counter(keys.values())
+        owners = {keys[name]: name for name in looking if counts[keys[name]] == 1}
+        for path, place in left.items():
+            owner = owners.get(likeness(*place))
+            if owner is not None and path not in fitting[owner]:
+                fitting[owner].append(path)
+    return fitting
+
+
 def _pictures(folder: Path, nested: bool) -> list[Path]:
     found = list_images(folder)
     if nested:
@@ -180,24 +190,13 @@ def _place(name: str) -> Place:
     return parent, stem if dot and f".{extension.lower()}" in EXTENSIONS else last
 
 
-def _by_key(places: Iterable[Place]) -> dict[Place, Place]:
-    # pair_key takes a stem off, so the name needs an extension that it can lose
-    return {(parent, last): (parent, pair_key(Path(f"{last}.png")).casefold()) for parent, last in places}
+def _key(parent: str, last: str) -> Place:
+    return parent, pair_key(Path(f"{last}.png")).casefold()  # pair_key takes an extension off
 
 
-def _by_number(places: Iterable[Place]) -> dict[Place, Place]:
-    found = {}
-    for parent, last in places:
-        numbers = re.findall(r"[0-9]+", last)
-        if len(numbers) == 1:
-            found[parent, last] = (parent, str(int(numbers[0])))
-    return found
-
-
-def _unique(wanted: Mapping[Place, Place], everything: Mapping[Place, Place]) -> dict[Place, Place]:
-    """Key → name for the keys that one name of the whole set has."""
-    counts = Counter(everything.values())
-    return {key: place for place, key in wanted.items() if counts[key] == 1}
+def _number(parent: str, last: str) -> Place | None:
+    numbers = re.findall(r"[0-9]+", last)
+    return (parent, str(int(numbers[0]))) if len(numbers) == 1 else None
 
 
 def _listed(things: Sequence[str], what: str) -> str:
