@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -177,6 +178,15 @@ def test_authors_reflectance_is_finite_and_another() -> None:
         assert found.abs().max() <= 1
     y = r * light
     assert (reflectance_authors(y) - (2 * parts_of(y, y) - 1)).abs().mean() > 0.2
+
+
+def test_authors_reflectance_by_another_way() -> None:
+    y = 0.55 + 0.4 * torch.rand(1, 3, 30, 40, generator=torch.Generator().manual_seed(0))
+    signed = 2 * y[0].permute(1, 2, 0).numpy() - 1
+    grey = signed @ np.array([0.299, 0.587, 0.114], np.float32)
+    noise = np.abs(grey - cv2.GaussianBlur(grey, (15, 15), 3.0))
+    expected = np.clip(signed / signed.max(axis=2, keepdims=True) - noise[..., None], -1, 1)
+    assert np.abs(reflectance_authors(y)[0].permute(1, 2, 0).numpy() - expected).max() < 1e-5
 
 
 def test_authors_reflectance_inverts_dark_colours() -> None:

@@ -157,6 +157,22 @@ def test_a_full_disk_leaves_the_former_file_whole(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_rename_is_what_replaces_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "last.safetensors"
+    saved(path)
+    before = path.read_bytes()
+
+    def fail(self: Path, target: Path) -> None:
+        assert target == path
+        assert self.stat().st_size == len(before)  # all of it is written by then
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(UserError):
+        saved(path, seed=1)
+    assert path.read_bytes() == before
+
+
 def test_another_failure_says_what_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "save_file", fail_with(errno.EIO))
     with pytest.raises(UserError) as error:

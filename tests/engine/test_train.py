@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -192,18 +192,30 @@ def test_best_and_last_are_written(tmp_path: Path) -> None:
     assert same(run.weights("best"), dict(run.validated[-1][1]))
 
 
+def scores_of(*scores: float) -> Callable[[Denoiser], Validation]:
+    """A validation that answers these, one after the other."""
+    left = iter(scores)
+    picture = torch.zeros(3, 4, 4)
+    return lambda denoiser: Validation({"psnr": next(left)}, (picture, picture, picture))
+
+
 def test_best_is_not_the_last_where_an_earlier_one_scored_higher(tmp_path: Path) -> None:
     run = Run(teacher(), tmp_path)
-    scores = iter([9.0, 5.0, 7.0, 6.0])
-
-    def validate(denoiser: Denoiser) -> Validation:
-        picture = torch.zeros(3, 4, 4)
-        return Validation({"psnr": next(scores)}, (picture, picture, picture))
-
-    run.validate = validate  # type: ignore[method-assign]
+    run.validate = scores_of(9.0, 5.0, 7.0, 6.0)  # type: ignore[method-assign]
     assert run.go().best == 7.0
     assert (run.info("best").iteration, run.info("last").iteration) == (6, 8)
     assert not same(run.weights("best"), run.weights("last"))
+
+
+def test_a_resumed_run_remembers_its_best(tmp_path: Path) -> None:
+    broken, again = Run(teacher(), tmp_path), Run(teacher(), tmp_path)
+    broken.validate = scores_of(1.0, 9.0)  # type: ignore[method-assign]
+    again.validate = scores_of(5.0, 7.0)  # type: ignore[method-assign]
+    with pytest.raises(InterruptedRunError):
+        broken.go(stop=4)
+    assert again.go(resume=broken.state).best == 9.0
+    assert again.info("best").iteration == 3
+    assert again.info("last").validation == {"psnr": 7.0}
 
 
 def test_without_validation_the_newest_weights_are_chosen(tmp_path: Path) -> None:
