@@ -157,8 +157,6 @@ def _fitting(folder: Path, files: Mapping[Path, Place], names: Sequence[str]) ->
         exact = [n for n in (inside.as_posix(), inside.with_suffix("").as_posix()) if n in fitting]
         if exact:
             fitting[exact[0]].append(path)
-    taken = {path for paths in fitting.values() for path in paths}
-    left = {path: place for path, place in files.items() if path not in taken}
     places = {name: _place(name) for name in names}
     looking = [name for name in names if not fitting[name]]
     for likeness in (_key, _number):
@@ -167,7 +165,7 @@ def _fitting(folder: Path, files: Mapping[Path, Place], names: Sequence[str]) ->
             continue
         counts = Counter(keys.values())
         owners = {keys[name]: name for name in looking if counts[keys[name]] == 1}
-        for path, place in left.items():
+        for path, place in files.items():
             owner = owners.get(likeness(*place))
             if owner is not None and path not in fitting[owner]:
                 fitting[owner].append(path)

@@ -85,6 +85,12 @@ def test_two_extensions_of_one_stem_are_ambiguous(tmp_path: Path) -> None:
         match_predictions(tmp_path, ["23"])
 
 
+def test_a_stem_that_resembles_two_names_belongs_to_neither(tmp_path: Path) -> None:
+    put(tmp_path, "gt_a.png")
+    with pytest.raises(UserError, match="2 without a picture: low_a, high_a"):
+        match_predictions(tmp_path, ["low_a", "high_a"], allow_extra=True)
+
+
 def test_numbers_do_not_count_where_two_names_share_one(tmp_path: Path) -> None:
     put(tmp_path, "out1.png", "out2.png")
     assert len(match_predictions(tmp_path, ["a1", "b2"])) == 2

@@ -222,6 +222,11 @@ def test_gt_mean_scores_never_stand_in_raw_columns() -> None:
     assert row["steps"] == 8
 
 
+def test_scores_that_nobody_could_trace_are_presumed_gt_mean() -> None:
+    row = row_of("SNR-Net", "lolv2_real")
+    assert (row["psnr_raw"], row["psnr_gt_mean"]) == (None, 27.209)
+
+
 def test_raw_and_gt_mean_of_one_method_share_a_line() -> None:
     row = row_of("HVI-CIDNet", "lolv2_real")
     assert (row["psnr_raw"], row["psnr_gt_mean"]) == (24.11, 28.39)
