@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -60,11 +61,18 @@ class Evaluation:
         return summarise([self._of_seed(k) for k in range(len(self.seeds))])
 
     def deviation(self) -> dict[str, float]:
-        """Standard deviation over seeds of each set mean, by `raw.psnr` and so on; empty for one seed."""
+        """Standard deviation over seeds of each set mean, by `raw.psnr` and so on; empty for one seed.
+
+        A mean that is infinite for any seed has no deviation to speak of and counts as 0.
+        """
         if len(self.seeds) < 2:
             return {}
         rows = [flat_scores(self._of_seed(k)) for k in range(len(self.seeds))]
-        return {key: statistics.stdev(row[key] for row in rows) for key in rows[0]}
+        return {
+            key: statistics.stdev(values) if all(map(math.isfinite, values)) else 0.0
+            for key in rows[0]
+            if (values := [row[key] for row in rows])
+        }
 
     def _of_seed(self, k: int) -> Scores:
         return summarise([p.scores[k] for p in self.pictures])

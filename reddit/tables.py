@@ -13,7 +13,11 @@ Format = Literal["text", "csv", "md", "latex"]
 Cell = str | float | int | None
 
 DIGITS = {"psnr": 3, "ssim": 4, "lpips": 4, "niqe": 3, "ms": 1}
-_LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "±": r"$\pm$"})
+_LATEX = str.maketrans(
+    {c: f"\\{c}" for c in "&%$#_{}"}
+    | {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    | {"\\": r"\textbackslash{}", "±": r"$\pm$"}
+)
 
 
 def show(value: Cell, digits: int | None = None) -> str:
@@ -22,7 +26,7 @@ def show(value: Cell, digits: int | None = None) -> str:
         return "–"
     if isinstance(value, float):
         if math.isinf(value):
-            return "inf"
+            return "inf" if value > 0 else "-inf"
         return f"{value:.{digits}f}" if digits is not None else f"{value:g}"
     return str(value)
 
@@ -32,6 +36,8 @@ def render(rows: Sequence[dict[str, Cell]], form: Format = "text") -> str:
 
     A column's decimals follow the metric in its header: `psnr_raw` has three, `GT-mean SSIM` four.
     """
+    if not rows:
+        raise ValueError("a table needs at least one row to know its columns")
     header = list(rows[0])
     if form == "csv":
         stream = io.StringIO()
@@ -41,6 +47,8 @@ def render(rows: Sequence[dict[str, Cell]], form: Format = "text") -> str:
             writer.writerow("" if row[h] is None else show(row[h], _digits(h)) for h in header)
         return stream.getvalue()
     body = [[show(row[h], _digits(h)) for h in header] for row in rows]
+    if form == "md":
+        body = [[cell.replace("|", r"\|") for cell in line] for line in body]
     if form == "latex":
         lines = [rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"\toprule"]
         lines += [_latex(header), r"\midrule", *map(_latex, body), r"\bottomrule", r"\end{tabular}"]

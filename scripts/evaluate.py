@@ -6,22 +6,25 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from reddit.evaluation_page import EvaluationPage
-from reddit.predictions import predict_from
-from reddit.published import our_row, rows_beside, without_empty_columns
 
 from reddit.build import choose_device
 from reddit.cli import choose_model, config_flags, run, scorer_flags, scorer_from
 from reddit.config import Config, load_config
-from reddit.data import TestPicture, load_pairs, load_test_set, overlap
+from reddit.data import TestPicture, load_pairs, load_picture, load_test_set, overlap
 from reddit.data.layouts import Frames
 from reddit.engine.checkpoint import load_denoiser
-from reddit.evaluate import Predict, evaluate, model_settings, predict_with
+from reddit.evaluate import Predict, device_name, evaluate, model_settings, predict_with
+from reddit.evaluation_page import EvaluationPage
 from reddit.images import write_bytes
-from reddit.tables import render
+from reddit.models import count_parameters
+from reddit.predictions import predict_from, sizes_of
+from reddit.published import our_row, published_times, rows_beside, without_empty_columns
+from reddit.tables import Cell, render
+from reddit.timing import seconds_a_call
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,6 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     source.add_argument(
         "--predictions", type=Path, metavar="FOLDER", help="score pictures that any program wrote"
     )
+    parser.add_argument("--allow-extra", action="store_true", help="pass over predictions of no test picture")
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps; default: those of the model")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the sampling noise")
     parser.add_argument(
@@ -47,6 +51,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], help="default: the model's")
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="write the restored pictures as PNG")
+    parser.add_argument(
+        "--time", action="store_true", help="measure the time of a picture, beside the paper's"
+    )
     parser.add_argument("--format", choices=["text", "csv", "md", "latex"], default="text")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     arguments = parser.parse_args(argv)
@@ -56,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     truth = any(picture.high is not None for picture in pictures)
     device = choose_device(config.device)
     method, predict, settings = _source(arguments, config, pictures, device)
-    page = EvaluationPage() if arguments.html else None
+    page = EvaluationPage(arguments.html.parent) if arguments.html else None
     evaluation = evaluate(
         arguments.dataset,
         pictures,
@@ -75,6 +82,8 @@ def main(argv: list[str] | None = None) -> None:
         page.finish(evaluation, arguments.html)
     if arguments.format == "text":
         print(evaluation.describe())
+    if arguments.time:
+        print(render(_times(method, predict, settings, pictures, device), arguments.format))
     rows = [our_row(evaluation), *rows_beside(evaluation, arguments.dataset)]
     print(render(without_empty_columns(rows), arguments.format), end="")
 
@@ -94,7 +103,9 @@ def _source(
         names = [picture.name for picture in pictures]
         return (
             arguments.predictions.name,
-            predict_from(arguments.predictions, names),
+            predict_from(
+                arguments.predictions, names, sizes=sizes_of(pictures), allow_extra=arguments.allow_extra
+            ),
             {"pictures": str(arguments.predictions)},
         )
     model, steps = choose_model(
@@ -114,8 +125,38 @@ def _source(
         denoiser, steps, sampler=diffusion.sampler, clip=diffusion.clip, precision=precision
     )
     settings = model_settings(model, steps, precision)
+    settings["parameters"] = f"{count_parameters(denoiser) / 1e6:.2f} M"
     settings["test pictures seen in training"] = str(len(seen))
     return f"{model.family}, {steps} steps", predict, settings
+
+
+def _times(
+    method: str,
+    predict: Predict,
+    settings: dict[str, str],
+    pictures: Sequence[TestPicture],
+    device: torch.device,
+) -> list[dict[str, Cell]]:
+    """Seconds, frames a second and parameters, on the first test picture; then the paper's Table 4."""
+    name, low = pictures[0].name, load_picture(pictures[0].low)
+    seconds = seconds_a_call(lambda: predict(name, low, 0), device)
+    where = f"{device_name(device)}, {low.shape[1]}×{low.shape[0]}"
+    rows: list[dict[str, Cell]] = [_time_row(method, seconds, settings.get("parameters"), where)]
+    for row in published_times():
+        rows.append(
+            _time_row(row.method, row.seconds, f"{row.params_m} M", "a GPU that the paper does not name")
+        )
+    return rows
+
+
+def _time_row(method: str, seconds: float, parameters: str | None, hardware: str) -> dict[str, Cell]:
+    return {
+        "method": method,
+        "seconds": f"{seconds:.3f}",
+        "frames/s": f"{1 / seconds:.2f}",
+        "parameters": parameters,
+        "hardware": hardware,
+    }
 
 
 if __name__ == "__main__":

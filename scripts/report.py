@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the sampling noise")
     scorer_flags(parser)
+    parser.add_argument("--format", choices=["text", "csv", "md", "latex"], default="text")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     arguments = parser.parse_args(argv)
     named = [f"name={arguments.name}"] if arguments.name else []
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = score_family(
         config, config.name, scorer_from(arguments), seeds=arguments.seeds, quiet=arguments.quiet
     )
-    print(render([row.cells() for row in rows]), end="")
+    print(render([row.cells() for row in rows], arguments.format), end="")
     test = load_pairs(config.data, config.data_root(), "test")
     folders = [model.path.parent.parent for model in models]
     print(write_report(config, rows, folders, test, device_name(choose_device(config.device))))
