@@ -104,8 +104,7 @@ def test_truncated(tmp_path: Path, left: float) -> None:
     path.write_bytes(whole[: int(left * len(whole)) if left < 1 else int(left)])
     with pytest.raises(UserError) as error:
         load_denoiser(path)
-    assert str(path) in one_line(error)
-    assert "truncated" in one_line(error)
+    assert f"{path} is not a safetensors file or is truncated" in one_line(error)
 
 
 def test_text_with_the_right_name(tmp_path: Path) -> None:
@@ -204,8 +203,7 @@ def test_state_damaged(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(UserError) as error:
         load_state(path)
-    assert str(path) in one_line(error)
-    assert "damaged" in one_line(error)
+    assert f"{path} is damaged" in one_line(error)
 
 
 def test_a_full_disk_under_torch_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
