@@ -76,6 +76,15 @@ def test_split_never_parts_a_group(share: float, seed: int) -> None:
         assert share * len(everything) <= len(validation) < share * len(everything) + 6
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_split_never_parts_a_scene(seed: int) -> None:
+    # Frames of a video: every high picture another.
+    frames = [Pair(f"{i}", picture(2 * i), picture(2 * i + 1), scene=f"scene{i % 4}") for i in range(16)]
+    train, validation = split_validation(frames, 0.3, seed)
+    assert len(validation) == 8
+    assert not {p.scene for p in train} & {p.scene for p in validation}
+
+
 def test_split_is_the_seeds() -> None:
     def names(seed: int, order: int) -> list[str]:
         return [p.name for p in split_validation(grouped_pairs()[::order], 0.3, seed)[1]]
