@@ -63,15 +63,15 @@ class Evaluation:
     def deviation(self) -> dict[str, float]:
         """Standard deviation over seeds of each set mean, by `raw.psnr` and so on; empty for one seed.
 
-        A mean that is infinite for any seed has no deviation to speak of and counts as 0.
+        A mean that is infinite for any seed has no deviation and is left out.
         """
         if len(self.seeds) < 2:
             return {}
         rows = [flat_scores(self._of_seed(k)) for k in range(len(self.seeds))]
         return {
-            key: statistics.stdev(values) if all(map(math.isfinite, values)) else 0.0
+            key: statistics.stdev(values)
             for key in rows[0]
-            if (values := [row[key] for row in rows])
+            if all(map(math.isfinite, values := [row[key] for row in rows]))
         }
 
     def _of_seed(self, k: int) -> Scores:

@@ -51,7 +51,7 @@ class Row:
         for group, scores in (("raw", mean.raw), ("gt_mean", mean.gt_mean)):
             for metric, value in scores.items():
                 cells[f"{metric}_{group}"] = value
-        if deviation:
+        if "raw.psnr" in deviation:
             cells["psnr_raw_std"] = deviation["raw.psnr"]
         cells["ms_per_image"] = None if self.seconds is None else 1000 * self.seconds
         cells["parameters"] = self.parameters
