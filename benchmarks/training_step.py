@@ -20,12 +20,12 @@ from reddit.cli import config_flags, run
 from reddit.config import Config, load_config
 from reddit.data import Batch
 from reddit.engine.train import step, to_device
-from reddit.evaluate import device_name
+from reddit.evaluation.evaluate import device_name
+from reddit.evaluation.timing import seconds_a_call
 from reddit.methods import Method, ReDDiT, Teacher
 from reddit.metrics import LPIPS
 from reddit.retinex import denoise_gaussian, denoise_nlm
 from reddit.tables import Cell, render
-from reddit.timing import seconds_a_call
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -125,6 +125,8 @@ class DistillConfig(_Section):
     illumination: Literal["max", "mean", "smooth_max"] = "max"
     reflectance: Literal["retinex", "authors"] = "retinex"
     """`authors` divides [-1, 1] values by a maximum that crosses zero (fault D1), for ablation."""
+    noise: Literal["magnitude", "signed"] = "magnitude"
+    """The paper subtracts |y - D(y)| from y; `signed` subtracts y - D(y)."""
     denoiser: Literal["nlm", "gaussian"] = "nlm"
     nlm_strength: float = Field(3.0, gt=0)
     """Filter strength h of non-local means, in 8-bit levels."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from reddit.errors import UserError
-from reddit.evaluate import Predict
+from reddit.evaluation.evaluate import Predict
 from reddit.images import list_images, read_uint8, write_image
 
 

@@ -47,9 +47,14 @@ def illumination(y: Tensor, kind: Literal["max", "mean", "smooth_max"] = "max") 
     return h
 
 
-def noise_map(y: Tensor, denoised: Tensor) -> Tensor:
-    """Eq. 7, `n = |y - D(y)|`, all (B, 3, H, W) in [0, 1]."""
-    return (y - denoised).abs()
+def noise_map(y: Tensor, denoised: Tensor, kind: Literal["magnitude", "signed"] = "magnitude") -> Tensor:
+    """Eq. 7, `n = |y - D(y)|`, all (B, 3, H, W) in [0, 1].
+
+    Subtracting a magnitude darkens pixels that noise had darkened already; `signed` keeps the sign, so
+    that `y - n` is the denoised picture.
+    """
+    n = y - denoised
+    return n if kind == "signed" else n.abs()
 
 
 def reflectance(y: Tensor, h: Tensor, n: Tensor, floor: float = 1 / 255) -> Tensor:

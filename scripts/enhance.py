@@ -11,7 +11,7 @@ from reddit.build import choose_device
 from reddit.cli import choose_model, run
 from reddit.engine.checkpoint import load_denoiser
 from reddit.enhance import enhance_files, plan_outputs
-from reddit.evaluate import predict_with
+from reddit.evaluation.evaluate import predict_with
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -17,14 +17,14 @@ from reddit.config import Config, load_config
 from reddit.data import TestPicture, load_pairs, load_picture, load_test_set, overlap
 from reddit.data.layouts import Frames
 from reddit.engine.checkpoint import load_denoiser
-from reddit.evaluate import Predict, device_name, evaluate, model_settings, predict_with
-from reddit.evaluation_page import EvaluationPage
+from reddit.evaluation.evaluate import Predict, device_name, evaluate, model_settings, predict_with
+from reddit.evaluation.page import EvaluationPage
+from reddit.evaluation.predictions import predict_from, sizes_of
+from reddit.evaluation.published import our_row, published_times, rows_beside, without_empty_columns
+from reddit.evaluation.timing import seconds_a_call
 from reddit.images import write_bytes
 from reddit.models import count_parameters
-from reddit.predictions import predict_from, sizes_of
-from reddit.published import our_row, published_times, rows_beside, without_empty_columns
 from reddit.tables import Cell, render
-from reddit.timing import seconds_a_call
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -9,9 +9,9 @@ from reddit.build import choose_device
 from reddit.cli import config_flags, overrides, run, scorer_flags, scorer_from
 from reddit.config import load_config
 from reddit.data import load_pairs
-from reddit.evaluate import device_name
-from reddit.family import family_models, score_family
-from reddit.report import write_report
+from reddit.evaluation.evaluate import device_name
+from reddit.evaluation.family import family_models, score_family
+from reddit.evaluation.report import write_report
 from reddit.tables import render
 
 

@@ -14,14 +14,13 @@ PACKAGE = ROOT / "reddit"
 LAYERS: list[set[str]] = [
     {"reddit.errors"},
     {"reddit.config", "reddit.images"},
-    {"reddit.diffusion", "reddit.metrics", "reddit.tables", "reddit.html", "reddit.timing"},
+    {"reddit.diffusion", "reddit.metrics", "reddit.tables", "reddit.html"},
     {"reddit.models", "reddit.retinex", "reddit.losses"},
     {"reddit.build", "reddit.data"},
-    {"reddit.baselines", "reddit.methods", "reddit.restore"},
+    {"reddit.methods", "reddit.restore"},
     {"reddit.engine"},
-    {"reddit.evaluate", "reddit.train"},
-    {"reddit.distill", "reddit.enhance", "reddit.family", "reddit.predictions", "reddit.published"},
-    {"reddit.evaluation_page", "reddit.report"},
+    {"reddit.evaluation", "reddit.train"},
+    {"reddit.distill", "reddit.enhance"},
     {"reddit.cli"},
     {"reddit"},  # what a user imports
 ]

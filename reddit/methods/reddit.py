@@ -151,5 +151,5 @@ class ReDDiT:
         if self.config.reflectance == "authors":
             return reflectance_authors(y)
         h = illumination(y, self.config.illumination)
-        n = noise_map(y, batch["denoised"])
+        n = noise_map(y, batch["denoised"], self.config.noise)
         return signed(reflectance(y, h, n, self.config.illumination_floor))

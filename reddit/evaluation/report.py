@@ -14,7 +14,7 @@ from reddit.config import Config
 from reddit.data import Pair, load_picture
 from reddit.engine.runs import run_folder
 from reddit.engine.tracking import read_log
-from reddit.family import Row
+from reddit.evaluation.family import Row
 from reddit.images import to_uint8, write_bytes
 from reddit.tables import render, show
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from reddit.evaluate import Evaluation
+from reddit.evaluation.evaluate import Evaluation
 from reddit.metrics.protocol import PAPER
 from reddit.tables import Cell
 

@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from reddit.data import LAYOUTS
-from reddit.evaluate import Evaluation, PictureResult
-from reddit.metrics import Scores
-from reddit.metrics.protocol import PAPER, STANDARD, Protocol
-from reddit.published import (
+from reddit.evaluation.evaluate import Evaluation, PictureResult
+from reddit.evaluation.published import (
     COLUMNS,
     our_row,
     published,
@@ -21,9 +19,11 @@ from reddit.published import (
     rows_beside,
     without_empty_columns,
 )
+from reddit.metrics import Scores
+from reddit.metrics.protocol import PAPER, STANDARD, Protocol
 from reddit.tables import render
 
-SHARED = Path(os.environ.get("REDDIT_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
+SHARED = Path(os.environ.get("REDDIT_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
 PAPER_TEXT = SHARED / "paper" / "reddit-paper.txt"
 PROTOCOL_TEXT = SHARED / "protocol.md"
 needs_paper = pytest.mark.skipif(

@@ -13,7 +13,7 @@ from torch import Tensor
 from reddit.data import TestPicture
 from reddit.data.layouts import Picture, pair_key
 from reddit.errors import UserError
-from reddit.evaluate import Predict
+from reddit.evaluation.evaluate import Predict
 from reddit.images import EXTENSIONS, list_images, read_image, read_uint8
 
 SHOWN = 4

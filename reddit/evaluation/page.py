@@ -22,7 +22,7 @@ from torch import Tensor
 
 from reddit import html
 from reddit.errors import UserError
-from reddit.evaluate import Evaluation, flat_scores
+from reddit.evaluation.evaluate import Evaluation, flat_scores
 from reddit.images import encode, to_uint8
 from reddit.metrics import Scores
 from reddit.tables import DIGITS, show

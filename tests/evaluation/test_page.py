@@ -15,8 +15,8 @@ from torch import Tensor
 
 from reddit.data import TestPicture
 from reddit.errors import UserError
-from reddit.evaluate import Evaluation, PictureResult, evaluate
-from reddit.evaluation_page import ERROR_TOP, EvaluationPage, error_map
+from reddit.evaluation.evaluate import Evaluation, PictureResult, evaluate
+from reddit.evaluation.page import ERROR_TOP, EvaluationPage, error_map
 from reddit.images import to_float
 from reddit.metrics import Scorer, Scores
 from reddit.metrics.protocol import STANDARD
@@ -266,7 +266,7 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 
     page = EvaluationPage(tmp_path)
     page.add("a", low(), flat(0.5), None, Scores())
-    monkeypatch.setattr("reddit.evaluation_page.shutil.copyfileobj", full)
+    monkeypatch.setattr("reddit.evaluation.page.shutil.copyfileobj", full)
     with pytest.raises(UserError, match=r"page.html: No space left on device; free some space"):
         page.finish(evaluation(["a"], [Scores()]), path)
     assert path.read_text() == "before" and [p.name for p in tmp_path.iterdir()] == ["page.html"]

@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reddit.baselines import fit_gain_gamma
 from reddit.build import choose_device
 from reddit.config import Config
 from reddit.data import Pair, load_pairs, load_picture
 from reddit.engine.checkpoint import CheckpointInfo, load_denoiser
 from reddit.engine.runs import all_models
 from reddit.errors import UserError
-from reddit.evaluate import Evaluation, Predict, evaluate, model_settings, predict_with
+from reddit.evaluation.baselines import fit_gain_gamma
+from reddit.evaluation.evaluate import Evaluation, Predict, evaluate, model_settings, predict_with
+from reddit.evaluation.timing import seconds_a_call
 from reddit.images import to_float
 from reddit.metrics import Scorer
 from reddit.models import count_parameters
 from reddit.tables import Cell
-from reddit.timing import seconds_a_call
 
 Say = Callable[[str], None]
 

@@ -1,0 +1,1 @@
+"""Scoring models and other programs' pictures, and showing the scores."""
