@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from reddit.errors import UserError
 from reddit.evaluation.evaluate import Predict
 from reddit.images import list_images, read_uint8, write_image
+from reddit.progress import progress
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def plan_outputs(source: Path, folder: Path, suffix: str = "") -> dict[Path, Pat
 def enhance_files(plan: dict[Path, Path], predict: Predict, seed: int = 0, quiet: bool = False) -> Enhanced:
     """Enhance each file; a damaged one is reported and the others go on."""
     done = Enhanced([], [])
-    for source, target in tqdm(plan.items(), desc="enhancing", unit="picture", disable=quiet):
+    for source, target in progress(plan.items(), "enhancing", "picture", quiet=quiet):
         try:
             write_image(target, predict(source.stem, read_uint8(source), seed))
         except UserError as error:

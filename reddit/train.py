@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from reddit.build import build_denoiser, choose_device
 from reddit.config import Config
@@ -34,6 +33,7 @@ from reddit.images import to_float, write_bytes
 from reddit.methods import Method, ReDDiT, Teacher
 from reddit.metrics import psnr
 from reddit.metrics.perceptual import LPIPS
+from reddit.progress import progress
 from reddit.restore import picture_seed, restore
 
 Say = Callable[[str], None]
@@ -122,8 +122,8 @@ def _run(
     folder = run_folder(config, name)
     changed = changed_settings(folder, config)
     pairs = load_pairs(config.data, config.data_root(), "train")
-    train_pairs, validation_pairs = split_validation(pairs, config.data.validation, config.seed)
-    crops = TrainingCrops(train_pairs, config.data, config.seed, denoise)
+    train_pairs, validation_pairs = split_validation(pairs, config.data.validation, config.seed, quiet)
+    crops = TrainingCrops(train_pairs, config.data, config.seed, denoise, quiet)
     if teacher is not None:
         _remember_teacher(folder, teacher)
     state = open_run(folder, config, resume)
@@ -176,7 +176,7 @@ def _validator(config: Config, steps: int, pairs: list[Pair], quiet: bool) -> Va
         device = next(denoiser.parameters()).device
         scores: list[float] = []
         panel: tuple[Tensor, Tensor, Tensor] | None = None
-        for pair in tqdm(chosen, desc="validation", unit="picture", leave=False, delay=2, disable=quiet):
+        for pair in progress(chosen, "validation", "picture", quiet=quiet):
             picture = load_picture(pair.low)
             low, truth = to_float(picture)[None], to_float(load_picture(pair.high))[None]
             ours = restore(

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tqdm import tqdm
-
 from reddit.data.layouts import (
     LAYOUTS,
     Layout,
@@ -29,6 +27,7 @@ from reddit.data.layouts import (
 )
 from reddit.data.pairs import fingerprint, load_picture
 from reddit.errors import UserError
+from reddit.progress import progress
 
 THREADS = 2
 SHOWN = 5  # faults of one kind that are spelled out
@@ -190,7 +189,7 @@ def _read_all(paths: Sequence[Path], label: str, quiet: bool) -> dict[Path, _See
     pool = ThreadPoolExecutor(THREADS)
     try:
         seen = pool.map(_look, paths)
-        bar = tqdm(seen, desc=label, total=len(paths), unit="picture", leave=False, disable=quiet)
+        bar = progress(seen, label, "picture", total=len(paths), quiet=quiet)
         return dict(zip(paths, bar, strict=True))
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C need not wait for the rest

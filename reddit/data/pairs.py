@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from tqdm import tqdm
 
 from reddit.config import DataConfig
 from reddit.data.demo import demo_pairs
@@ -30,6 +29,7 @@ from reddit.data.layouts import (
 )
 from reddit.errors import UserError
 from reddit.images import read_uint8, to_float
+from reddit.progress import progress
 
 Denoise = Callable[[np.ndarray], np.ndarray]
 
@@ -94,7 +94,9 @@ def fingerprint(picture: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def split_validation(pairs: list[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
+def split_validation(
+    pairs: list[Pair], share: float, seed: int, quiet: bool = False
+) -> tuple[list[Pair], list[Pair]]:
     """Split training pairs into (train, validation), never parting a scene or pairs of one high picture.
 
     Groups are drawn in random order until `share` of the pairs is reached; at least one group is left
@@ -103,7 +105,7 @@ def split_validation(pairs: list[Pair], share: float, seed: int) -> tuple[list[P
     if share == 0:
         return pairs, []
     groups: dict[str, list[Pair]] = defaultdict(list)
-    for pair in tqdm(pairs, desc="grouping by high picture", unit="pair", leave=False, delay=2):
+    for pair in progress(pairs, "grouping by high picture", "pair", quiet=quiet):
         groups[pair.scene or fingerprint(load_picture(pair.high))].append(pair)
     if len(groups) < 2:
         raise UserError("data.validation: one scene or high picture cannot be split; set data.validation=0")
@@ -128,22 +130,33 @@ class TrainingCrops(Dataset[Batch]):
         config: crop size, flips, whether pictures stay in memory.
         seed: of crops and flips.
         denoise: D of equation 7, uint8 (H, W, 3) → the same; None leaves `denoised` equal to `low`.
+        quiet: no progress bars while pictures are read.
     """
 
     def __init__(
-        self, pairs: list[Pair], config: DataConfig, seed: int, denoise: Denoise | None = None
+        self,
+        pairs: list[Pair],
+        config: DataConfig,
+        seed: int,
+        denoise: Denoise | None = None,
+        quiet: bool = False,
     ) -> None:
         self.pairs = pairs
         self.config = config
         self.seed = seed
         self.denoise = denoise
+        self.quiet = quiet
         self._memory: dict[int, tuple[np.ndarray, ...]] = {}
         if config.in_memory:
             description = "reading pictures" if denoise is None else "reading and denoising pictures"
-            for index in tqdm(range(len(pairs)), desc=description, unit="pair", leave=False, delay=2):
+            for index in progress(range(len(pairs)), description, "pair", quiet=quiet):
                 self._memory[index] = self._read(index)
 
     def _read(self, index: int) -> tuple[np.ndarray, ...]:
+        low, high = self._read_pair(index)
+        return (low, high) if self.denoise is None else (low, high, self.denoise(low))
+
+    def _read_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         pair = self.pairs[index]
         low, high = load_picture(pair.low), load_picture(pair.high)
         if low.shape != high.shape:
@@ -157,15 +170,16 @@ class TrainingCrops(Dataset[Batch]):
                 f"pair {pair.name}: {low.shape[1]}×{low.shape[0]} pixels cannot hold a crop of "
                 f"{self.config.crop}; lower data.crop"
             )
-        return (low, high) if self.denoise is None else (low, high, self.denoise(low))
+        return low, high
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def fingerprints(self) -> frozenset[str]:
         """The fingerprints of every low and high picture."""
-        indices = tqdm(range(len(self)), desc="fingerprints", unit="pair", leave=False, delay=2)
-        return frozenset(fingerprint(p) for i in indices for p in (self._memory.get(i) or self._read(i))[:2])
+        indices = progress(range(len(self)), "fingerprints", "pair", quiet=self.quiet)
+        pairs = ((self._memory.get(i) or self._read_pair(i))[:2] for i in indices)
+        return frozenset(fingerprint(picture) for pair in pairs for picture in pair)
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         """The crop at `(position, index)`: position in the whole run, index of the pair."""

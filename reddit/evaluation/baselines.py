@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
-from tqdm import tqdm
 
 from reddit.data import Pair, load_picture
+from reddit.progress import progress
 
 LEVELS = np.arange(256) / 255.0
 
@@ -28,13 +28,19 @@ class GainGamma:
         return (self.gain * low.pow(self.gamma)).clamp(0, 1)
 
 
-def fit_gain_gamma(pairs: list[Pair]) -> GainGamma:
+def fit_gain_gamma(pairs: list[Pair], quiet: bool = False) -> GainGamma:
     """The gain and gamma with the highest mean PSNR over pairs, by a grid that narrows three times.
 
     The error of a curve needs only, for each picture and low level, how many pixels have it and the sum
     and sum of squares of their truths: the fit is exact over all pixels, whatever the set's size.
     """
-    count, total, square = (np.array(x) for x in zip(*(_statistics(p) for p in _watch(pairs)), strict=True))
+    count, total, square = (
+        np.array(x)
+        for x in zip(
+            *(_statistics(p) for p in progress(pairs, "fitting gain and gamma", "pair", quiet=quiet)),
+            strict=True,
+        )
+    )
     pixels = count.sum(axis=1)
 
     def mean_psnr(candidate: GainGamma) -> float:
@@ -49,10 +55,6 @@ def fit_gain_gamma(pairs: list[Pair]) -> GainGamma:
         gains = np.geomspace(best.gain / ratio, best.gain * ratio, 11)
         gammas = np.linspace(max(best.gamma - step, 1e-3), best.gamma + step, 11)
     return GainGamma(float(best.gain), float(best.gamma))
-
-
-def _watch(pairs: list[Pair]) -> tqdm[Pair]:
-    return tqdm(pairs, desc="fitting gain and gamma", unit="pair", leave=False, delay=2)
 
 
 def _statistics(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

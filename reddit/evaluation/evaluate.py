@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from reddit.data import Pair, TestPicture, fingerprint, load_picture
 from reddit.diffusion import Denoiser
@@ -20,6 +19,7 @@ from reddit.engine.checkpoint import CheckpointInfo
 from reddit.errors import UserError
 from reddit.images import to_float, write_image
 from reddit.metrics import Scorer, Scores, json_safe, summarise
+from reddit.progress import progress
 from reddit.restore import picture_seed, restore
 
 Predict = Callable[[str, np.ndarray, int], Tensor]
@@ -129,7 +129,7 @@ def evaluate(
         UserError: a picture cannot be read, or its output has another size than its truth.
     """
     results = []
-    for picture in tqdm(pictures, desc=f"{method} on {dataset}", unit="picture", disable=quiet, leave=False):
+    for picture in progress(pictures, f"{method} on {dataset}", "picture", quiet=quiet):
         low = load_picture(picture.low)
         truth = to_float(load_picture(picture.high)) if picture.high is not None else None
         scores = []

@@ -98,7 +98,7 @@ def score_family(
             dataset, test, label, predict, scorer, seeds=row_seeds, settings=settings, quiet=quiet
         )
 
-    fitted = fit_gain_gamma(load_pairs(config.data, config.data_root(), "train"))
+    fitted = fit_gain_gamma(load_pairs(config.data, config.data_root(), "train"), quiet)
     say(f"best single gain and gamma on the training pairs: {fitted.gain:.3f}, {fitted.gamma:.3f}")
     baselines: dict[str, Callable[[Tensor], Tensor]] = {
         "input": lambda low: low,
