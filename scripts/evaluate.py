@@ -15,7 +15,7 @@ from reddit.build import choose_device
 from reddit.cli import choose_model, config_flags, run, scorer_flags, scorer_from
 from reddit.config import Config, load_config
 from reddit.data import TestPicture, load_pairs, load_picture, load_test_set, overlap
-from reddit.data.layouts import Frames
+from reddit.data.pairing import Frames
 from reddit.engine.checkpoint import load_denoiser
 from reddit.evaluation.evaluate import Predict, device_name, evaluate, model_settings, predict_with
 from reddit.evaluation.page import EvaluationPage

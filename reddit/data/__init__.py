@@ -1,14 +1,8 @@
 """Data sets, pairs and crops."""
 
 from reddit.data.check import overlap
-from reddit.data.layouts import (
-    LAYOUTS,
-    Pair,
-    TestPicture,
-    find_pairs,
-    find_pictures,
-    pair_folders,
-)
+from reddit.data.layouts import LAYOUTS
+from reddit.data.pairing import Pair, TestPicture, find_pairs, find_pictures, pair_folders
 from reddit.data.pairs import (
     Batch,
     TrainingCrops,

@@ -12,19 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from reddit.data.layouts import (
-    LAYOUTS,
-    Layout,
-    Pair,
-    Picture,
-    Split,
-    TestPicture,
-    find_pictures,
-    get_layout,
-    locate,
-    scene_of,
-    survey,
-)
+from reddit.data.layouts import LAYOUTS, Layout, Split, get_layout, locate, scene_of
+from reddit.data.pairing import Pair, Picture, TestPicture, find_pictures, survey
 from reddit.data.pairs import fingerprint, load_picture
 from reddit.errors import UserError
 from reddit.progress import progress

@@ -9,7 +9,8 @@ import numpy as np
 import skimage.data
 
 from reddit.data.degrade import darken, random_camera
-from reddit.data.layouts import Pair, Split
+from reddit.data.layouts import Split
+from reddit.data.pairing import Pair
 from reddit.images import read_uint8
 
 # Split by picture: no scene is in both. Grey pictures teach texture and exposure, not colour.

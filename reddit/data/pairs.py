@@ -15,18 +15,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from reddit.config import DataConfig
 from reddit.data.demo import demo_pairs
-from reddit.data.layouts import (
-    LAYOUTS,
-    Frames,
-    Pair,
-    Picture,
-    Split,
-    TestPicture,
-    find_pairs,
-    find_pictures,
-    get_layout,
-    pair_folders,
-)
+from reddit.data.layouts import LAYOUTS, Split, get_layout
+from reddit.data.pairing import Frames, Pair, Picture, TestPicture, find_pairs, find_pictures, pair_folders
 from reddit.errors import UserError
 from reddit.images import read_uint8, to_float
 from reddit.progress import progress

@@ -34,13 +34,8 @@ def fit_gain_gamma(pairs: list[Pair], quiet: bool = False) -> GainGamma:
     The error of a curve needs only, for each picture and low level, how many pixels have it and the sum
     and sum of squares of their truths: the fit is exact over all pixels, whatever the set's size.
     """
-    count, total, square = (
-        np.array(x)
-        for x in zip(
-            *(_statistics(p) for p in progress(pairs, "fitting gain and gamma", "pair", quiet=quiet)),
-            strict=True,
-        )
-    )
+    watched = progress(pairs, "fitting gain and gamma", "pair", quiet=quiet)
+    count, total, square = (np.array(x) for x in zip(*map(_statistics, watched), strict=True))
     pixels = count.sum(axis=1)
 
     def mean_psnr(candidate: GainGamma) -> float:

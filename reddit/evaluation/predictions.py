@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from reddit.data import TestPicture
-from reddit.data.layouts import Picture, pair_key
+from reddit.data.pairing import Picture, pair_key
 from reddit.errors import UserError
 from reddit.evaluation.evaluate import Predict
 from reddit.images import EXTENSIONS, list_images, read_image, read_uint8

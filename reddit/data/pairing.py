@@ -1,0 +1,189 @@
+"""Pairing the pictures of a data set: by stem, never by position, and nothing left over in silence."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from reddit.data.layouts import LAYOUTS, Layout, Split, get_layout, located, scene_of
+from reddit.errors import UserError
+from reddit.images import EXTENSIONS, list_images
+
+Frames = Literal["all", "first30"]
+"""Which frames of a video: published scores use either."""
+Picture = Path | np.ndarray
+"""A file, or RGB uint8 (H, W, 3) already in memory."""
+
+FIRST_FRAMES = 30
+_SUFFIXES = (*EXTENSIONS, ".npy")
+_PREFIX = re.compile(r"^(low|normal|high|input|target|gt)[-_ ]?(?=.)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A low-light picture and its truth; pairs of one `scene` belong on one side of a split."""
+
+    name: str
+    low: Picture
+    high: Picture
+    scene: str = ""
+
+
+class TestPicture(NamedTuple):
+    """A test picture and, where one exists, its truth."""
+
+    name: str
+    low: Picture
+    high: Picture | None
+
+
+TestPicture.__test__ = False  # type: ignore[attr-defined]  # the name would have pytest collect it
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a split's folders hold: the pairs, and one line for each thing that cannot be paired."""
+
+    pairs: list[Pair]
+    faults: list[str]
+
+
+def survey(name: str, root: Path, split: Split, frames: Frames = "all") -> Found:
+    """Pair what is on disk and list what cannot be paired.
+
+    Raises:
+        UserError: an unknown name or frames, a set without truth, a missing tree (with the expected tree
+            and where it is published).
+    """
+    layout = get_layout(name)
+    if frames not in ("all", "first30"):
+        raise UserError(f"frames: {frames!r} is not known; all or first30")
+    if frames == "first30" and layout.kind != "videos":
+        videos = ", ".join(n for n, other in LAYOUTS.items() if other.kind == "videos")
+        raise UserError(f"frames first30 is for videos ({videos}); {name} has single pictures")
+    if layout.kind == "pictures":
+        raise UserError(f"data set {name} has no truth: it can be enhanced and scored, not trained on")
+    low, high = located(layout, root, split)
+    if layout.kind == "pairs":
+        return match_folders(low, high)
+    return _match_scenes(layout, low, high, split, FIRST_FRAMES if frames == "first30" else None)
+
+
+def find_pairs(name: str, root: Path, split: Split, frames: Frames = "all") -> list[Pair]:
+    """The pairs of a known data set under the data root, sorted by name; names are unique.
+
+    Args:
+        name: a key of `LAYOUTS` whose set has truth.
+        root: the data root.
+        split: `train` or `test`.
+        frames: `first30` keeps the first 30 frames of each video.
+
+    Raises:
+        UserError: as `survey`, or a folder is empty, or a picture has no partner.
+    """
+    return _faultless(survey(name, root, split, frames))
+
+
+def find_pictures(name: str, root: Path) -> list[TestPicture]:
+    """The pictures of a set without truth, named by stem (by file name where two share a stem).
+
+    Raises:
+        UserError: an unknown name, a missing or empty folder.
+    """
+    (folder,) = located(get_layout(name), root, "test")
+    paths = list_images(folder, _SUFFIXES)
+    if not paths:
+        raise UserError(f"no pictures in {folder}")
+    stems = [path.stem for path in paths]
+    return [TestPicture(p.stem if stems.count(p.stem) == 1 else p.name, p, None) for p in paths]
+
+
+def pair_key(path: Path) -> str:
+    """The stem without a `low`/`normal`/`high` prefix: what the two halves of a pair share."""
+    return _PREFIX.sub("", path.stem)
+
+
+def pair_folders(low: Path, high: Path) -> list[Pair]:
+    """Pair the pictures of two folders by stem.
+
+    Raises:
+        UserError: a folder is empty, two files share a stem, or a picture has no partner.
+    """
+    return _faultless(match_folders(low, high))
+
+
+def _faultless(found: Found) -> list[Pair]:
+    if found.faults:
+        more = f"; and {len(found.faults) - 3} more such faults" if len(found.faults) > 3 else ""
+        raise UserError("; ".join(found.faults[:3]) + more)
+    return found.pairs
+
+
+def match_folders(low: Path, high: Path, scene: str = "") -> Found:
+    """`pair_folders` that lists faults instead of raising; `scene` goes before the names."""
+    lows, faults = _by_key(low)
+    highs, more = _by_key(high)
+    faults += more
+    if lows and highs:
+        for here, there, folder in ((lows, highs, high), (highs, lows, low)):
+            alone = sorted(here.keys() - there.keys())
+            faults += [f"{here[key]} has no partner of the same name in {folder}" for key in alone]
+    prefix = f"{scene}/" if scene else ""
+    both = sorted(lows.keys() & highs.keys())
+    return Found([Pair(prefix + k, lows[k], highs[k], scene_of(scene)) for k in both], faults)
+
+
+def _by_key(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    found: dict[str, Path] = {}
+    faults = []
+    for path in list_images(folder, _SUFFIXES):
+        key = pair_key(path)
+        if key in found:
+            faults.append(f"{found[key]} and {path.name} share the name {key!r}; remove or rename one")
+        else:
+            found[key] = path
+    if not found:
+        faults.append(f"no pictures in {folder}")
+    return found, faults
+
+
+def _match_scenes(layout: Layout, low: Path, high: Path, split: Split, frames: int | None) -> Found:
+    lows, highs = (
+        {p.name for p in _inside(side) if layout.split_of(p.name) == split} for side in (low, high)
+    )
+    faults = [f"{low / name} has no partner folder in {high}" for name in sorted(lows - highs)]
+    faults += [f"{high / name} has no partner folder in {low}" for name in sorted(highs - lows)]
+    if not lows and not highs:
+        faults.append(f"no {split} scenes of {layout.name} in {low}")
+    pairs = []
+    for name in sorted(lows & highs, key=_natural):
+        if layout.kind == "videos":
+            found = match_folders(low / name, high / name, name)
+            pairs += sorted(found.pairs, key=lambda pair: _natural(pair.name))[:frames]
+        else:
+            found = _match_truth(low / name, high / name, name)
+            pairs += found.pairs
+        faults += found.faults
+    return Found(pairs, faults)
+
+
+def _match_truth(low: Path, high: Path, scene: str) -> Found:
+    """Every low of a scene with the scene's first high."""
+    lows, faults = _by_key(low)
+    highs = list_images(high, _SUFFIXES)
+    if not highs:
+        return Found([], [*faults, f"no pictures in {high}"])
+    return Found([Pair(f"{scene}/{key}", lows[key], highs[0], scene) for key in sorted(lows)], faults)
+
+
+def _inside(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts `pair2` before `pair10`, and frames whose numbers lack leading zeros."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

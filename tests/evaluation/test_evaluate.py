@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from reddit.data import TestPicture
+from reddit.diffusion import Denoiser, NoiseSchedule
+from reddit.errors import UserError
+from reddit.evaluation.evaluate import Evaluation, evaluate, flat_scores, predict_with
+from reddit.images import to_float
+from reddit.metrics import Scorer
+from reddit.models import ConditionalUNet
+
+
+def pictures(count: int = 3, size: tuple[int, int] = (24, 32)) -> list[TestPicture]:
+    rng = np.random.default_rng(0)
+    shape = (*size, 3)
+    return [
+        TestPicture(
+            str(k),
+            rng.integers(0, 60, shape).astype(np.uint8),
+            rng.integers(0, 256, shape).astype(np.uint8),
+        )
+        for k in range(count)
+    ]
+
+
+def shifted(name: str, low: np.ndarray, seed: int) -> Tensor:
+    """A prediction whose brightness depends on the seed and the picture."""
+    return (to_float(low) + 0.1 * (seed + 1) + 0.05 * int(name)).clamp(0, 1)
+
+
+def scored(seeds: tuple[int, ...] = (0,), order: int = 1) -> Evaluation:
+    scorer = Scorer(with_lpips=False)
+    return evaluate("set", pictures()[::order], "method", shifted, scorer, seeds=seeds, quiet=True)
+
+
+def test_the_mean_is_over_pictures_and_seeds() -> None:
+    evaluation = scored(seeds=(0, 1, 2))
+    everything = [s.raw["psnr"] for p in evaluation.pictures for s in p.scores]
+    assert evaluation.mean().raw["psnr"] == pytest.approx(np.mean(everything))
+
+
+def test_the_deviation_is_that_of_the_set_means() -> None:
+    evaluation = scored(seeds=(0, 1, 2))
+    means = [scored(seeds=(seed,)).mean().raw["psnr"] for seed in (0, 1, 2)]
+    assert evaluation.deviation()["raw.psnr"] == pytest.approx(np.std(means, ddof=1))
+    assert scored().deviation() == {}
+
+
+def test_the_order_of_pictures_changes_nothing() -> None:
+    forward, backward = scored(), scored(order=-1)
+    assert flat_scores(forward.mean()) == pytest.approx(flat_scores(backward.mean()), abs=1e-12)
+
+
+def test_a_perfect_method_is_infinite_and_not_a_crash() -> None:
+    truths = {p.name: to_float(np.asarray(p.high)) for p in pictures()}
+    evaluation = evaluate(
+        "set", pictures(), "truth", lambda n, low, seed: truths[n], Scorer(with_lpips=False), seeds=(0, 1),
+        quiet=True,
+    )  # fmt: skip
+    assert math.isinf(evaluation.mean().raw["psnr"])
+    assert evaluation.mean().raw["ssim"] == pytest.approx(1)
+    data = evaluation.to_json()
+    assert data["raw"]["psnr"] == "inf" and "raw.psnr" not in data["deviation_over_seeds"]
+
+
+def test_a_missized_output_names_the_picture() -> None:
+    with pytest.raises(UserError, match=r"^set 0") as caught:
+        evaluate(
+            "set", pictures(), "m", lambda n, low, seed: torch.zeros(3, 8, 8), Scorer(with_lpips=False),
+            quiet=True,
+        )  # fmt: skip
+    assert "8" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_models_picture_depends_on_seed_and_pixels_alone() -> None:
+    torch.manual_seed(0)
+    network = ConditionalUNet(8, (1, 2), 1, (), 4)
+    predict = predict_with(Denoiser(network, NoiseSchedule(zero_terminal_snr=True), "v").eval(), 2)
+    low = np.asarray(pictures(1)[0].low)
+    first = predict("a", low, 0)
+    predict("between", low[::-1].copy(), 0)
+    assert torch.equal(first, predict("another name", low, 0))
+    assert not torch.equal(first, predict("a", low, 1))
+    assert first.shape == (3, 24, 32) and first.min() >= 0 and first.max() <= 1
