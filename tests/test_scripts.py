@@ -236,3 +236,16 @@ def test_mistakes_end_in_one_line_and_exit_code_2(inside: Path, arguments: list[
     assert done.returncode == 2
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     assert len(lines) == 1 and lines[0].startswith("error: ") and expected in lines[0], done.stderr
+
+
+def test_export_halves_a_model_and_keeps_what_it_says_of_itself(inside: Path) -> None:
+    script("export", "--checkpoint", "tiny-2", "-o", "small.safetensors")
+    small, whole = read_info("small.safetensors"), read_info("runs/tiny-2/checkpoints/best.safetensors")
+    assert (small.config, small.steps, small.family) == (whole.config, whole.steps, whole.family)
+    assert small.training_pictures == whole.training_pictures
+    assert Path("small.safetensors").stat().st_size < 0.7 * whole.path.stat().st_size
+    for name, model in (("by-small", "small.safetensors"), ("by-whole", "tiny-2")):
+        script("enhance", "-i", "data/LOLv1/eval15/low", "-o", name, "--checkpoint", model, "--quiet")
+    for path in Path("by-small").iterdir():
+        difference = read_uint8(path).astype(int) - read_uint8(Path("by-whole") / path.name)
+        assert abs(difference).max() <= 3
