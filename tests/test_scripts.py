@@ -144,7 +144,7 @@ def test_evaluate_writes_scores(inside: Path, capsys: pytest.CaptureFixture[str]
     script(
         "evaluate", "--dataset", "lolv1", "--checkpoint", "runs/tiny-2", "--metrics", "psnr", "ssim",
         "--json", "out/scores.json", "--save", "out/pictures", "--html", "out/page.html", "--seeds", "0", "1",
-        "--quiet",
+        "--time", "--quiet",
     )  # fmt: skip
     scores = json.loads(Path("out/scores.json").read_text())
     assert scores["dataset"] == "lolv1" and scores["protocol"] == "standard" and scores["images"] == 2
@@ -153,7 +153,9 @@ def test_evaluate_writes_scores(inside: Path, capsys: pytest.CaptureFixture[str]
     assert scores["raw"]["psnr"] == pytest.approx(mean)
     assert len(list(Path("out/pictures").glob("*.png"))) == 2
     assert "<html" in Path("out/page.html").read_text()
-    assert "lolv1" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "protocol standard" in said and "tiny, 2 steps" in said
+    assert "frames/s" in said and "Teacher-16" in said and "HVI-CIDNet" in said
 
 
 def test_saved_pictures_score_as_they_did_in_memory(inside: Path) -> None:
