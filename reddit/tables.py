@@ -32,13 +32,14 @@ def show(value: Cell, digits: int | None = None) -> str:
 
 
 def render(rows: Sequence[dict[str, Cell]], form: Format = "text") -> str:
-    """Render rows that share their keys, which become the header, ending in a newline.
+    """Render rows, ending in a newline; their keys become the header, and what a row lacks is missing.
 
     A column's decimals follow the metric in its header: `psnr_raw` has three, `GT-mean SSIM` four.
     """
     if not rows:
         raise ValueError("a table needs at least one row to know its columns")
-    header = list(rows[0])
+    header = list(dict.fromkeys(key for row in rows for key in row))
+    rows = [{key: row.get(key) for key in header} for row in rows]
     if form == "csv":
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")

@@ -73,13 +73,14 @@ def _introduction(config: Config, rows: Sequence[Row], hardware: str) -> str:
 
 def _table(rows: Sequence[Row]) -> str:
     cells = [row.cells() for row in rows]
+    keys = list(dict.fromkeys(key for row in cells for key in row))
     best = max(range(len(rows)), key=lambda k: rows[k].evaluation.mean().raw["psnr"])
     digits = {"psnr": 2, "ssim": 3, "lpips": 3, "ms": 0}
     body = []
+    words = {key: next((digits[w] for w in key.split("_") if w in digits), None) for key in keys}
     for row in cells:
-        words = {key: next((digits[w] for w in key.split("_") if w in digits), None) for key in row}
-        body.append([show(value, words[key]) for key, value in row.items()])
-    header = [key.replace("_", " ").replace("gt mean", "(GT-mean)") for key in cells[0]]
+        body.append([show(row.get(key), words[key]) for key in keys])
+    header = [key.replace("_", " ").replace("gt mean", "(GT-mean)") for key in keys]
     return html.table(header, body, chosen=best)
 
 
