@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import copy
+import statistics
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -59,9 +61,9 @@ def main(argv: list[str] | None = None) -> None:
     if config.distill.w_per > 0:
         name = f"distillation with RATR and LPIPS ({config.distill.perceptual_backbone})"
         methods[name] = distillation(config.distill.omega or 0.2, config.distill.w_per)
-    seconds = {
-        name: _seconds(method, batch, config, arguments.repeats, device) for name, method in methods.items()
-    }
+    seconds = _medians(
+        {name: _stepper(m, batch, config, device) for name, m in methods.items()}, arguments.repeats
+    )
     baseline = next(iter(seconds.values()))
     rows: list[dict[str, Cell]] = [
         {"step": name, "ms": 1000 * value, "ratio": round(value / baseline, 2)}
@@ -75,15 +77,18 @@ def main(argv: list[str] | None = None) -> None:
         print(f"{label}, once a 600×400 picture: {1000 * once:.1f} ms = {once / baseline:.2f} baseline steps")
 
 
-def _seconds(method: Method, batch: Batch, config: Config, repeats: int, device: torch.device) -> float:
+def _stepper(method: Method, batch: Batch, config: Config, device: torch.device) -> Callable[[], float]:
+    """One timed training step."""
     optimizer = torch.optim.Adam(method.denoiser.parameters(), lr=config.train.lr)
     scaler = torch.amp.GradScaler(device.type, enabled=False)
-    return seconds_a_call(
-        lambda: step(method, batch, optimizer, scaler, config.train, 0, 0, config.precision),
-        device,
-        repeats,
-        warm_up=3,
-    )
+    work = lambda: step(method, batch, optimizer, scaler, config.train, 0, 0, config.precision)  # noqa: E731
+    return lambda: seconds_a_call(work, device, repeats=1, warm_up=0)
+
+
+def _medians(steppers: dict[str, Callable[[], float]], repeats: int) -> dict[str, float]:
+    """Each in turn, round after round, so that a drift of the machine meets all alike; 2 rounds warm up."""
+    rounds = [{name: work() for name, work in steppers.items()} for _ in range(repeats + 2)]
+    return {name: statistics.median(r[name] for r in rounds[2:]) for name in steppers}
 
 
 if __name__ == "__main__":
