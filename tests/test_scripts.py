@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 import yaml
 
+from reddit.config import load_config
 from reddit.data.degrade import Camera, darken
 from reddit.engine.checkpoint import read_info
+from reddit.engine.runs import find_model
 from reddit.errors import UserError
+from reddit.evaluation.family import family_models
 from reddit.images import encode, read_uint8
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,6 +102,15 @@ def test_distil_finds_the_teacher_and_says_so(inside: Path, capsys: pytest.Captu
     said = capsys.readouterr().out
     assert "runs/tiny-8/checkpoints/best.safetensors" in said and "8 steps" in said
     assert read_info("runs/again/checkpoints/last.safetensors").steps == 4
+
+
+def test_a_variant_under_another_name_does_not_stand_for_its_family(inside: Path) -> None:
+    script("distill", "--steps", "4", "--teacher", "tiny-8", "--name", "variant", "--quiet")
+    models = family_models(load_config("tiny.yaml"), "tiny")
+    runs = [model.path.parent.parent.name for model in models]
+    assert runs == ["tiny", "tiny-8", "tiny-4", "tiny-2", "tiny-1"]
+    found = find_model(Path("runs"), 4)
+    assert found is not None and found.path.parent.parent.name == "tiny-4"
 
 
 def test_distil_without_a_teacher_names_the_remedy(inside: Path) -> None:

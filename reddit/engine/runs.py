@@ -93,8 +93,15 @@ def all_models(runs: Path) -> list[CheckpointInfo]:
 
 
 def find_model(runs: Path, steps: int, family: str | None = None) -> CheckpointInfo | None:
-    """The newest model of a step count, of one family if named."""
-    for model in all_models(runs):
-        if model.steps == steps and family in (None, model.family):
-            return model
-    return None
+    """A model of a step count, of one family if named.
+
+    A run that bears its family's name (`NAME`, `NAME-8`, …) goes before variants of other names; among
+    equals the newest.
+    """
+    fitting = [m for m in all_models(runs) if m.steps == steps and family in (None, m.family)]
+    return next((m for m in fitting if _bears_family_name(m)), fitting[0] if fitting else None)
+
+
+def _bears_family_name(model: CheckpointInfo) -> bool:
+    run = model.path.parent.parent.name
+    return run in (model.family, student_name(model.family, model.steps))

@@ -13,7 +13,7 @@ from reddit.build import choose_device
 from reddit.config import Config
 from reddit.data import Pair, load_pairs, load_picture
 from reddit.engine.checkpoint import CheckpointInfo, load_denoiser
-from reddit.engine.runs import all_models
+from reddit.engine.runs import all_models, find_model
 from reddit.errors import UserError
 from reddit.evaluation.baselines import fit_gain_gamma
 from reddit.evaluation.evaluate import Evaluation, Predict, evaluate, model_settings, predict_with
@@ -59,21 +59,19 @@ class Row:
 
 
 def family_models(config: Config, family: str) -> list[CheckpointInfo]:
-    """The chosen models of a family, most steps first; of two with the same steps, the newest.
+    """The chosen models of a family, one a step count (`find_model` says which), most steps first.
 
     Raises:
         UserError: the family has no teacher.
     """
-    newest: dict[int, CheckpointInfo] = {}
-    for model in all_models(config.runs_folder()):
-        if model.family == family:
-            newest.setdefault(model.steps, model)
-    if config.diffusion.teacher_steps not in newest:
+    runs = config.runs_folder()
+    counts = {model.steps for model in all_models(runs) if model.family == family}
+    if config.diffusion.teacher_steps not in counts:
         raise UserError(
-            f"no teacher of the family {family} in {config.runs_folder()}: "
-            "train it with scripts/train_teacher.py -c FILE"
+            f"no teacher of the family {family} in {runs}: train it with scripts/train_teacher.py -c FILE"
         )
-    return sorted(newest.values(), key=lambda model: -model.steps)
+    models = [find_model(runs, steps, family) for steps in sorted(counts, reverse=True)]
+    return [model for model in models if model is not None]
 
 
 def score_family(
