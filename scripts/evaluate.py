@@ -17,14 +17,21 @@ from reddit.config import Config, load_config
 from reddit.data import TestPicture, load_pairs, load_picture, load_test_set, overlap
 from reddit.data.pairing import Frames
 from reddit.engine.checkpoint import load_denoiser
-from reddit.evaluation.evaluate import Predict, device_name, evaluate, model_settings, predict_with
+from reddit.evaluation.evaluate import (
+    Evaluation,
+    Predict,
+    device_name,
+    evaluate,
+    model_settings,
+    predict_with,
+)
 from reddit.evaluation.page import EvaluationPage
 from reddit.evaluation.predictions import predict_from, sizes_of
 from reddit.evaluation.published import our_row, published_times, rows_beside, without_empty_columns
 from reddit.evaluation.timing import seconds_a_call
 from reddit.images import write_bytes
 from reddit.models import count_parameters
-from reddit.tables import Cell, render
+from reddit.tables import Cell, Format, render
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -80,8 +87,7 @@ def main(argv: list[str] | None = None) -> None:
         write_bytes(arguments.json, (json.dumps(evaluation.to_json(), indent=1) + "\n").encode())
     if page:
         page.finish(evaluation, arguments.html)
-    if arguments.format == "text":
-        print(evaluation.describe())
+    _print_settings(evaluation, arguments.format)
     if arguments.time:
         print(render(_times(method, predict, settings, pictures, device), arguments.format))
     rows = [our_row(evaluation), *rows_beside(evaluation, arguments.dataset)]
@@ -128,6 +134,15 @@ def _source(
     settings["parameters"] = f"{count_parameters(denoiser) / 1e6:.2f} M"
     settings["test pictures seen in training"] = str(len(seen))
     return f"{model.family}, {steps} steps", predict, settings
+
+
+def _print_settings(evaluation: Evaluation, form: Format) -> None:
+    """What decides the numbers: over the table, as comments in LaTeX, on stderr beside a clean CSV."""
+    mark = "% " if form == "latex" else ""
+    stream = sys.stderr if form == "csv" else sys.stdout
+    print(*(mark + line for line in evaluation.describe().splitlines()), sep="\n", file=stream)
+    if form == "md":
+        print()
 
 
 def _times(

@@ -170,6 +170,22 @@ def test_evaluate_writes_scores(inside: Path, capsys: pytest.CaptureFixture[str]
     assert "frames/s" in said and "Teacher-16" in said and "HVI-CIDNet" in said
 
 
+@pytest.mark.parametrize(("form", "mark"), [("latex", "% protocol"), ("md", "protocol"), ("csv", "")])
+def test_every_table_says_what_decides_its_numbers(
+    inside: Path, capsys: pytest.CaptureFixture[str], form: str, mark: str
+) -> None:
+    script(
+        "evaluate", "--dataset", "lolv1", "--checkpoint", "tiny-1", "--metrics", "psnr", "ssim", "--quiet",
+        "--format", form,
+    )  # fmt: skip
+    said = capsys.readouterr()
+    if form == "csv":  # a clean table on stdout
+        rows = list(csv.DictReader(said.out.splitlines()))
+        assert float(rows[0]["psnr_raw"]) > 0 and "protocol standard" in said.err
+    else:
+        assert said.out.startswith(mark) and "tiny, 1 steps" in said.out
+
+
 def test_saved_pictures_score_as_they_did_in_memory(inside: Path) -> None:
     script(
         "evaluate", "--dataset", "lolv1", "--checkpoint", "tiny-1", "--metrics", "psnr", "ssim",

@@ -82,7 +82,11 @@ class Evaluation:
         sizes = sorted({f"{p.size[1]}×{p.size[0]}" for p in self.pictures})
         shown = ", ".join(sizes[:3]) + (f" and {len(sizes) - 3} more" if len(sizes) > 3 else "")
         settings = {"resolution": shown, "seeds": " ".join(map(str, self.seeds))} | self.settings
-        return self.protocol + "\n" + "; ".join(f"{key} {value}" for key, value in settings.items())
+        lines = [self.protocol, "; ".join(f"{key} {value}" for key, value in settings.items())]
+        if deviation := self.deviation():
+            figures = ", ".join(f"{key} {value:.4f}" for key, value in deviation.items())
+            lines.append(f"standard deviation over the {len(self.seeds)} seeds: {figures}")
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; an infinite PSNR is the string "inf"."""

@@ -52,6 +52,13 @@ def test_the_deviation_is_that_of_the_set_means() -> None:
     assert scored().deviation() == {}
 
 
+def test_what_decides_a_number_is_described() -> None:
+    described = scored(seeds=(0, 1)).describe()
+    for word in ("protocol standard", "SSIM Gaussian", "resolution 32×24", "seeds 0 1", "standard deviation"):
+        assert word in described
+    assert "deviation" not in scored().describe()
+
+
 def test_the_order_of_pictures_changes_nothing() -> None:
     forward, backward = scored(), scored(order=-1)
     assert flat_scores(forward.mean()) == pytest.approx(flat_scores(backward.mean()), abs=1e-12)
