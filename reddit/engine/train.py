@@ -143,11 +143,15 @@ def fit(
         bar.update()
 
         reporting, validating, saving = (done % every == 0 or finished for every in periods)
-        if (reporting or validating or saving) and not math.isfinite(loss := float(sums["loss"]) / counted):
-            raise UserError(
-                f"the loss is {loss} at iteration {done}: lower train.lr ({settings.lr:g}) "
-                f"or use precision=fp32; {checkpoints} keeps the last good state"
-            )
+        if reporting or validating or saving:
+            # fp16 overflows now and then by design: its scaler skips that step and the weights are safe.
+            watched = ("loss",) if precision == "fp16" else ("loss", "gradient_norm")
+            for name in watched:
+                if not math.isfinite(mean := float(sums[name]) / counted):
+                    raise UserError(
+                        f"the {name.replace('_', ' ')} is {mean} at iteration {done}: lower train.lr "
+                        f"({settings.lr:g}) or use precision=fp32; {checkpoints} keeps the last good state"
+                    )
         if reporting:
             means = {name: float(value) / counted for name, value in sums.items()}
             now = time.perf_counter()
@@ -181,7 +185,7 @@ def step(
     iteration: int,
     precision: str,
 ) -> dict[str, Tensor]:
-    """One descent; the losses, detached."""
+    """One descent; the losses and the gradient's norm before clipping, detached."""
     device = batch["low"].device
     generator = torch.Generator(device).manual_seed((seed << 32) + iteration)
     method.denoiser.train()
@@ -190,10 +194,10 @@ def step(
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(scaler.scale(losses["loss"]))
     scaler.unscale_(optimizer)
-    torch.nn.utils.clip_grad_norm_(method.denoiser.parameters(), settings.gradient_clip)
+    norm = torch.nn.utils.clip_grad_norm_(method.denoiser.parameters(), settings.gradient_clip)
     scaler.step(optimizer)
     scaler.update()
-    return {name: value.detach() for name, value in losses.items()}
+    return {name: value.detach() for name, value in losses.items()} | {"gradient_norm": norm.detach()}
 
 
 def learning_rate(settings: TrainConfig, iteration: int) -> float:

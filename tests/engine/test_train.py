@@ -271,6 +271,23 @@ def test_a_loss_that_is_no_number_ends_the_run_and_spares_the_state(tmp_path: Pa
     assert all(value.isfinite().all() for value in state["denoiser"].values())
 
 
+def test_a_gradient_that_is_no_number_is_not_saved(tmp_path: Path) -> None:
+    class Kinked(Diverging):
+        def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+            self.calls += 1
+            weight = next(self.denoiser.parameters())
+            # The root's slope at 0 is infinite: a loss of 0 with a gradient of 0 · inf.
+            return {"loss": (0 * weight).sum().sqrt() if self.calls > self.after else weight.sum()}
+
+    settings = SETTINGS.model_copy(update={"iterations": 50, "log_every": 1000, "checkpoint_every": 3})
+    run = Run(Kinked(after=5), tmp_path, settings)
+    with pytest.raises(UserError, match="the gradient norm is nan at iteration 6"):
+        run.go()
+    state = load_state(run.state)
+    assert state["progress"]["iteration"] == 3
+    assert all(value.isfinite().all() for value in state["denoiser"].values())
+
+
 def test_gradients_are_clipped(tmp_path: Path) -> None:
     class Steep(Diverging):
         def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
