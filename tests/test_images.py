@@ -240,3 +240,18 @@ def test_list_no_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         list_images(tmp_path / "none")
     assert str(tmp_path / "none") in one_line(error)
+
+
+def test_the_content_decides_and_not_the_extension(tmp_path: Path) -> None:
+    picture = np.full((16, 16, 3), (200, 90, 40), np.uint8)
+    (tmp_path / "photo.png").write_bytes(encode(picture, ".jpg", quality=100))
+    assert np.abs(read_uint8(tmp_path / "photo.png").astype(int) - picture).max() <= 3
+
+
+def test_a_folder_that_may_not_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(UserError, match=r"cannot list .*: Permission denied"):
+        list_images(tmp_path)
