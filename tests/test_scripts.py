@@ -89,6 +89,7 @@ def test_the_run_folders_hold_what_they_should(folder: Path) -> None:
         for weights in ("best", "last"):
             info = read_info(run / "checkpoints" / f"{weights}.safetensors")
             assert (info.steps, info.method, info.family) == (steps, method, "tiny")
+            assert len(info.training_pictures) == 2 * 6  # lows and highs, those of validation too
         assert (run / "checkpoints" / "state.pt").exists()
         assert list((run / "tb").iterdir())
         assert {json.loads(line)["kind"] for line in (run / "log.jsonl").read_text().splitlines()} == {

@@ -211,6 +211,6 @@ def located(layout: Layout, root: Path, split: Split) -> tuple[Path, ...]:
         raise UserError(
             f"data set {layout.name} ({split}) is not under {root}: expected {expected}; it is published at "
             f"{layout.published}; put it there, run `scripts/prepare_data.py link --dataset {layout.name} "
-            "--from FOLDER`, or name another root with REDDIT_DATA, --data-root or --set data.root=FOLDER"
+            "--from FOLDER`, or name another root with REDDIT_DATA or --set data.root=FOLDER"
         )
     return folders

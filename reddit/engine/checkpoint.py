@@ -33,7 +33,7 @@ class CheckpointInfo:
         family: the run family, i.e. the name of its teacher's run.
         method: `teacher` or `reddit`.
         iteration: iterations done.
-        training_pictures: fingerprints of every picture it was trained on, low and high.
+        training_pictures: fingerprints of every picture of its training set, validation split included.
         validation: the validation score that chose it, if any.
         digest: the first 12 hexadecimal digits of the file's SHA-256.
     """

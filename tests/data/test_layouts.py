@@ -143,7 +143,7 @@ def test_the_tree_of_the_message_is_a_tree_that_is_found(tmp_path: Path, name: s
     with pytest.raises(UserError) as error:
         load_test_set(name, tmp_path) if not layout.sides else find_pairs(name, tmp_path, split)
     message = str(error.value)
-    assert "\n" not in message and "https://" in message and "--data-root" in message
+    assert "\n" not in message and "https://" in message and "REDDIT_DATA" in message
     for folder in layout.folders(split):
         assert str(tmp_path / folder) in message
         (tmp_path / folder).mkdir(parents=True)
