@@ -25,6 +25,8 @@ def build_network(config: ModelConfig) -> ConditionalUNet:
         groups=config.groups,
         unshuffle=config.unshuffle,
         log_condition=config.log_condition,
+        block=config.block,
+        context=config.context,
     )
 
 

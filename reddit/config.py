@@ -38,6 +38,7 @@ class DataConfig(_Section):
     """Side of the square training crops, pixels."""
     horizontal_flip: bool = True
     vertical_flip: bool = False
+    transpose: bool = False
     validation: float = Field(0.05, ge=0, lt=1)
     """Share of the training pairs kept for choosing weights, grouped by the high picture; 0: none."""
     in_memory: bool = True
@@ -56,6 +57,10 @@ class ModelConfig(_Section):
     groups: int = Field(32, gt=0)
     unshuffle: int = Field(1, gt=0)
     log_condition: bool = False
+    block: Literal["sr3", "light"] = "sr3"
+    """The paper's residual block, or one made for processors, without GroupNorm and attention."""
+    context: bool = False
+    """Show the network the whole low-light picture as a thumbnail, beside the part that it restores."""
     prediction: Literal["eps", "v", "x0"] = "eps"
 
 

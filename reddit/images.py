@@ -132,6 +132,11 @@ def list_images(folder: str | Path, extensions: Iterable[str] = EXTENSIONS) -> l
     return [p for p in entries if p.suffix.lower() in wanted and not p.name.startswith(".")]
 
 
+def thumbnail(image: Tensor) -> Tensor:
+    """The whole picture (B, C, H, W) averaged down (or repeated up) to (B, C, 64, 64), float32."""
+    return F.adaptive_avg_pool2d(image.float(), 64)
+
+
 def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
     """Reflect-pad (B, C, H, W) at the bottom and right to a multiple; returns the old (H, W).
 

@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -18,18 +18,22 @@ from reddit.data.demo import demo_pairs
 from reddit.data.layouts import LAYOUTS, Split, get_layout
 from reddit.data.pairing import Frames, Pair, Picture, TestPicture, find_pairs, find_pictures, pair_folders
 from reddit.errors import UserError
-from reddit.images import read_uint8, to_float
+from reddit.images import read_uint8, thumbnail, to_float
 from reddit.progress import progress
 
 Denoise = Callable[[np.ndarray], np.ndarray]
 
 
 class Batch(TypedDict):
-    """Crops of one step, all (B, 3, crop, crop) in [0, 1]; `denoised` is D(y) of equation 7."""
+    """Crops of one step, (B, 3, crop, crop) in [0, 1]; `denoised` is D(y) of equation 7.
+
+    `context` is the thumbnail of the whole low picture, (B, 3, 64, 64).
+    """
 
     low: Tensor
     high: Tensor
     denoised: Tensor
+    context: Tensor
 
 
 def load_pairs(config: DataConfig, root: Path, split: Split) -> list[Pair]:
@@ -112,6 +116,15 @@ def split_validation(
     return sorted(train, key=lambda p: p.name), sorted(validation, key=lambda p: p.name)
 
 
+class _Pictures(NamedTuple):
+    """uint8 of one size (H, W, 3), and the low's thumbnail, float32 (64, 64, 3) in [0, 1]."""
+
+    low: np.ndarray
+    high: np.ndarray
+    denoised: np.ndarray
+    context: np.ndarray
+
+
 class TrainingCrops(Dataset[Batch]):
     """Random paired crops and flips, drawn by (seed, position) and so the same after a resume.
 
@@ -136,15 +149,16 @@ class TrainingCrops(Dataset[Batch]):
         self.seed = seed
         self.denoise = denoise
         self.quiet = quiet
-        self._memory: dict[int, tuple[np.ndarray, ...]] = {}
+        self._memory: dict[int, _Pictures] = {}
         if config.in_memory:
             description = "reading pictures" if denoise is None else "reading and denoising pictures"
             for index in progress(range(len(pairs)), description, "pair", quiet=quiet):
                 self._memory[index] = self._read(index)
 
-    def _read(self, index: int) -> tuple[np.ndarray, ...]:
+    def _read(self, index: int) -> _Pictures:
         low, high = self._read_pair(index)
-        return (low, high) if self.denoise is None else (low, high, self.denoise(low))
+        context = thumbnail(to_float(low)[None])[0].permute(1, 2, 0).numpy()
+        return _Pictures(low, high, low if self.denoise is None else self.denoise(low), context)
 
     def _read_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         pair = self.pairs[index]
@@ -178,16 +192,22 @@ class TrainingCrops(Dataset[Batch]):
         rng = np.random.default_rng([self.seed, position])
         size, (height, width) = self.config.crop, pictures[0].shape[:2]
         top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
-        flips = rng.random(2) < 0.5
-        crops = []
-        for picture in pictures:
-            crop = picture[top : top + size, left : left + size]
-            if flips[0] and self.config.horizontal_flip:
-                crop = crop[:, ::-1]
-            if flips[1] and self.config.vertical_flip:
-                crop = crop[::-1]
-            crops.append(to_float(crop))
-        return {"low": crops[0], "high": crops[1], "denoised": crops[-1] if self.denoise else crops[0]}
+        turns = rng.random(3) < 0.5
+
+        def turned(picture: np.ndarray) -> np.ndarray:
+            if turns[0] and self.config.horizontal_flip:
+                picture = picture[:, ::-1]
+            if turns[1] and self.config.vertical_flip:
+                picture = picture[::-1]
+            if turns[2] and self.config.transpose:
+                picture = picture.transpose(1, 0, 2)
+            return picture
+
+        low, high, denoised = (
+            to_float(turned(p[top : top + size, left : left + size])) for p in pictures[:3]
+        )
+        context = torch.from_numpy(turned(pictures.context).transpose(2, 0, 1).copy())
+        return {"low": low, "high": high, "denoised": denoised, "context": context}
 
 
 class EndlessOrder(Sampler[tuple[int, int]]):

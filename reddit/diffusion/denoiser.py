@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ class Denoiser(nn.Module):
     """Hides whether the network answers eps, v or x0.
 
     Args:
-        network: `(x_t, y, alpha) → output`, images (B, 3, H, W), alpha (B,).
+        network: `(x_t, y, alpha, context) → output`, images (B, 3, H, W), alpha (B,), context or None.
         schedule: the schedule it was (or will be) trained on.
         prediction: what its output means.
 
@@ -37,12 +38,17 @@ class Denoiser(nn.Module):
         self.schedule = schedule
         self.prediction: PredictionType = prediction
 
-    def output(self, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
+    def output(self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None = None) -> Tensor:
         """The network's own answer, in the dtype of `x_t`."""
-        return self.network(x_t, y, self.schedule.alpha(t).to(x_t.dtype)).to(x_t.dtype)
+        alpha = self.schedule.alpha(t).to(x_t.dtype)
+        return self.network(x_t, y, alpha, context).to(x_t.dtype)
 
-    def forward(self, x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
-        return self.schedule.interpret(self.prediction, self.output(x_t, t, y), x_t, t)
+    def forward(self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None = None) -> Prediction:
+        return self.schedule.interpret(self.prediction, self.output(x_t, t, y, context), x_t, t)
+
+    def given(self, context: Tensor | None) -> DenoiserFunction:
+        """The same for parts `y` of pictures whose thumbnails are `context` (B, 3, 64, 64) in [-1, 1]."""
+        return partial(self, context=context)
 
 
 def clipped(denoiser: DenoiserFunction, schedule: NoiseSchedule) -> DenoiserFunction:

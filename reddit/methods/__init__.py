@@ -1,7 +1,7 @@
 """Methods: each owns the network it trains and answers a batch with its losses."""
 
-from reddit.methods.method import Method
+from reddit.methods.method import Draws, Method
 from reddit.methods.reddit import ReDDiT
 from reddit.methods.teacher import Teacher
 
-__all__ = ["Method", "ReDDiT", "Teacher"]
+__all__ = ["Draws", "Method", "ReDDiT", "Teacher"]

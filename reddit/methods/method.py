@@ -1,14 +1,61 @@
-"""What the training loop asks of a method."""
+"""What the training loop asks of a method, and the random numbers that it gives."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from reddit.data import Batch
 from reddit.diffusion import Denoiser
+
+
+class Draws:
+    """The random numbers of one training step, each sample's from a generator of its own.
+
+    They depend on (seed, iteration, place in the whole batch) alone: neither on what was drawn before, so
+    that a resumed run goes on exactly, nor on how a batch is parted between processes or micro-batches.
+
+    Args:
+        seed: of the run.
+        iteration: from 0.
+        places: the places, in the whole batch, of the samples at hand.
+        device: where noise is drawn.
+    """
+
+    def __init__(
+        self, seed: int, iteration: int, places: range, device: torch.device | str = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
+        self._batch = np.random.default_rng([seed, iteration])
+        self._samples = [np.random.default_rng([seed, iteration, 1 + place]) for place in places]
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def shared(self) -> float:
+        """Uniform in [0, 1), the same for every sample of the whole batch."""
+        return float(self._batch.random())
+
+    def uniform(self) -> Tensor:
+        """Uniform in [0, 1), one a sample: (B,), float64."""
+        return torch.tensor([rng.random() for rng in self._samples], dtype=torch.float64, device=self.device)
+
+    def noise(self, like: Tensor) -> Tensor:
+        """Standard normal like `like` (B, …), in channels-last order where it is an image."""
+        parts = [
+            torch.randn(
+                like.shape[1:], dtype=like.dtype, device=self.device, generator=self._generator(rng)
+            )
+            for rng in self._samples
+        ]
+        noise = torch.stack(parts)
+        return noise.contiguous(memory_format=torch.channels_last) if noise.ndim == 4 else noise
+
+    def _generator(self, rng: np.random.Generator) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed(int(rng.integers(2**63)))
 
 
 class Method(Protocol):
@@ -20,24 +67,14 @@ class Method(Protocol):
     steps: int
     """The sampling steps it is trained for."""
 
-    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Scalars by name; `loss` is the one to descend. `generator` is the step's only randomness."""
+    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+        """Scalars by name; `loss` is the one to descend. `draws` is the step's only randomness.
+
+        Each is a mean over the batch, so that the mean of equal parts' losses is the whole's.
+        """
         ...
 
 
 def signed(image: Tensor) -> Tensor:
     """[0, 1] → [-1, 1]."""
     return 2 * image - 1
-
-
-def draw(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
-    """Uniform numbers in [0, 1), float64, on the device of `like`."""
-    return torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device).to(
-        like.device
-    )
-
-
-def draw_noise(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal noise like `like`."""
-    noise = torch.randn(like.shape, generator=generator, device=generator.device)
-    return noise.to(like.device).contiguous(memory_format=torch.channels_last)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 from reddit.config import DistillConfig
 from reddit.data import Batch
@@ -20,7 +21,7 @@ from reddit.diffusion import (
     decode_second_order,
 )
 from reddit.losses import lambda_weight, total_loss, weighted_mse
-from reddit.methods.method import draw, draw_noise, signed
+from reddit.methods.method import Draws, signed
 from reddit.retinex import (
     illumination,
     noise_map,
@@ -70,17 +71,19 @@ class ReDDiT:
             raise ValueError("w_per > 0 needs a perceptual distance")
         self.denoiser = student
         self.schedule = student.schedule
-        frozen = teacher.eval().requires_grad_(False)
-        self.teacher: DenoiserFunction = clipped(frozen, self.schedule) if clip_teacher else frozen
+        self.teacher = teacher.eval().requires_grad_(False)
+        self.clip_teacher = clip_teacher
         self.steps = steps
         self.config = config
         self.perceptual = perceptual
 
-    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         x_0, y = signed(batch["high"]), signed(batch["low"])
-        times, x_t = self._start(x_0, y, generator)
-        target = self.target(x_t, y, times, self._reflectance(batch))
-        x_0_student = self.denoiser(x_t, times.t, y).x_0
+        context = signed(batch["context"])
+        student = self.denoiser.given(context)
+        times, x_t = self._start(student, x_0, y, draws)
+        target = self.target(x_t, y, times, self._reflectance(batch), context)
+        x_0_student = student(x_t, times.t, y).x_0
 
         weight = lambda_weight(self.schedule, times.t, self.config.lambda_rule)
         l_dis = weighted_mse(x_0_student, target.x_0, weight)  # eq. 6
@@ -91,18 +94,28 @@ class ReDDiT:
         loss = total_loss(l_dis, l_pix, l_per, self.config.w_pix, self.config.w_per)  # eq. 12
         return {"loss": loss, "l_dis": l_dis.detach(), "l_pix": l_pix.detach(), "l_per": l_per.detach()}
 
-    @torch.no_grad()
-    def target(self, x_t: Tensor, y: Tensor, times: Times, r: Tensor) -> Prediction:
+    def target(
+        self, x_t: Tensor, y: Tensor, times: Times, r: Tensor, context: Tensor | None = None
+    ) -> Prediction:
         """What the student should predict at `x_t`: eq. 3, refined by eq. 8 and 9, through eq. 5."""
         t, u, s = times
-        decoded = decode_second_order(self.teacher, self.schedule, x_t, y, t, u, s)
-        x_s = decoded.x_s
-        if self.config.omega > 0:
-            omega = refinement_strength(self.schedule, self.config.omega, t, s, self.config.omega_space)
-            x_s = refine(x_s, remap(self.schedule, r, decoded.prediction.eps, s), omega)
-        return clean_image_target(self.schedule, x_t, x_s, t, s)
+        with torch.inference_mode():
+            with record_function("teacher"):
+                teacher = self.teacher.given(context)
+                if self.clip_teacher:
+                    teacher = clipped(teacher, self.schedule)
+                decoded = decode_second_order(teacher, self.schedule, x_t, y, t, u, s)
+            x_s = decoded.x_s
+            if self.config.omega > 0:
+                with record_function("RATR"):
+                    omega = refinement_strength(
+                        self.schedule, self.config.omega, t, s, self.config.omega_space
+                    )
+                    x_s = refine(x_s, remap(self.schedule, r, decoded.prediction.eps, s), omega)
+            target = clean_image_target(self.schedule, x_t, x_s, t, s)
+        return Prediction(target.x_0.clone(), target.eps.clone())  # tensors that a loss may hold
 
-    def draw_times(self, interval: Tensor, generator: torch.Generator) -> Times:
+    def draw_times(self, interval: Tensor, draws: Draws) -> Times:
         """The times of intervals k = 1 … N (B,): grid points 2k, 2k-1 and 2k-2 of the teacher's 2N.
 
         With jitter each moves towards the next cleaner grid point; s of the last interval stays clean.
@@ -112,30 +125,34 @@ class ReDDiT:
         shift = torch.zeros(3, len(k), dtype=torch.float64, device=k.device)
         if self.config.jitter != "none":
             rows = 1 if self.config.jitter == "shared" else 3
-            shift = draw((rows, len(k)), generator, k).expand(3, -1)
+            shift = torch.stack([draws.uniform() for _ in range(rows)]).expand(3, -1)
         t, u, s = ((2 * k - j - shift[j]) * spacing for j in range(3))
         return Times(t, u, s.clamp_min(0))
 
-    def _start(self, x_0: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Times, Tensor]:
+    def _start(
+        self, student: DenoiserFunction, x_0: Tensor, y: Tensor, draws: Draws
+    ) -> tuple[Times, Tensor]:
         """Times and noisy images: from the data, from pure noise, or from the student's own rollout."""
-        batch, steps = len(x_0), self.steps
-        eps = draw_noise(x_0, generator)
-        interval = 1 + (draw((batch,), generator, x_0) * steps).long()
-        choice = draw((1 + batch,), generator, x_0)
-        if choice[0] < self.config.rollout_share:
-            return self._rollout(int(interval[0]), eps, y)
-        terminal = choice[1:] < self.config.terminal_share
-        drawn = self.draw_times(interval, generator)
-        last = Times(*(torch.full_like(drawn.t, self._grid_time(steps, j)) for j in range(3)))
+        eps = draws.noise(x_0)
+        if draws.shared() < self.config.rollout_share:
+            interval = 1 + int(draws.shared() * self.steps)
+            with record_function("rollout"):
+                return self._rollout(student, interval, eps, y)
+        intervals = 1 + (draws.uniform() * self.steps).long()
+        terminal = draws.uniform() < self.config.terminal_share
+        drawn = self.draw_times(intervals, draws)
+        last = Times(*(torch.full_like(drawn.t, self._grid_time(self.steps, j)) for j in range(3)))
         times = Times(*(torch.where(terminal, a, b) for a, b in zip(last, drawn, strict=True)))
         noisy = self.schedule.add_noise(x_0, eps, times.t)
         return times, torch.where(terminal.view(-1, 1, 1, 1), eps, noisy)
 
     @torch.no_grad()
-    def _rollout(self, interval: int, x: Tensor, y: Tensor) -> tuple[Times, Tensor]:
+    def _rollout(
+        self, student: DenoiserFunction, interval: int, x: Tensor, y: Tensor
+    ) -> tuple[Times, Tensor]:
         for k in range(self.steps, interval, -1):
             t, s = (torch.full((len(x),), self._grid_time(k, j), device=x.device) for j in (0, 2))
-            x = decode(clipped(self.denoiser, self.schedule), self.schedule, x, y, t, s).x_s
+            x = decode(clipped(student, self.schedule), self.schedule, x, y, t, s).x_s
         times = (
             torch.full((len(x),), self._grid_time(interval, j), dtype=torch.float64, device=x.device)
             for j in range(3)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from reddit.data import Batch
 from reddit.diffusion import Denoiser
-from reddit.methods.method import draw, draw_noise, signed
+from reddit.methods.method import Draws, signed
 
 
 class Teacher:
@@ -33,15 +33,15 @@ class Teacher:
         self.distance = F.l1_loss if loss == "l1" else F.mse_loss
         self.terminal_share = terminal_share
 
-    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         schedule = self.denoiser.schedule
         x_0, y = signed(batch["high"]), signed(batch["low"])
-        eps = draw_noise(x_0, generator)
-        t = (1 - draw((len(x_0),), generator, x_0)) * schedule.steps
-        terminal = draw((len(x_0),), generator, x_0) < self.terminal_share
+        eps = draws.noise(x_0)
+        t = (1 - draws.uniform()) * schedule.steps
+        terminal = draws.uniform() < self.terminal_share
         t = torch.where(terminal, torch.full_like(t, schedule.steps), t)
         x_t = schedule.add_noise(x_0, eps, t)
         x_t = torch.where(terminal.view(-1, 1, 1, 1), eps, x_t)
-        output = self.denoiser.output(x_t, t, y)
+        output = self.denoiser.output(x_t, t, y, signed(batch["context"]))
         target = schedule.target(self.denoiser.prediction, x_0, eps, t)
         return {"loss": self.distance(output, target)}

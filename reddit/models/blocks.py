@@ -70,6 +70,55 @@ class ResidualBlock(nn.Module):
         return self.attention(self.second(hidden) + self.shortcut(x))
 
 
+class PixelNorm(nn.LayerNorm):
+    """Normalise the channels of each pixel (B, C, H, W), so that no pixel sees how big the picture is.
+
+    GroupNorm's statistics run over the whole picture: a tile of it would come out otherwise.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class LightBlock(nn.Module):
+    """A residual block for processors: one norm, one activation, one 3×3 convolution.
+
+    The embedding scales and shifts the channels between the two convolutions. The second starts at zero,
+    so that a fresh block is the identity (or its shortcut).
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, embedding: int) -> None:
+        super().__init__()
+        self.norm = PixelNorm(channels_in)
+        self.first = nn.Conv2d(channels_in, channels_out, 1)
+        self.level = nn.Linear(embedding, 2 * channels_out)
+        self.second = nn.Conv2d(channels_out, channels_out, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        same = channels_in == channels_out
+        self.shortcut = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.level(embedding)[:, :, None, None].chunk(2, dim=1)
+        hidden = F.silu(self.first(self.norm(x)) * (1 + scale) + shift)
+        return self.second(hidden) + self.shortcut(x)
+
+
+class ContextEncoder(nn.Module):
+    """What the whole picture looks like, from its thumbnail: (B, C, 64, 64) → (B, width)."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for channels_out in (32, 64, 96, 128):
+            layers += [nn.Conv2d(channels, channels_out, 3, stride=2, padding=1), nn.SiLU()]
+            channels = channels_out
+        self.layers = nn.Sequential(*layers)
+        self.out = nn.Linear(channels, width)
+
+    def forward(self, thumbnail: Tensor) -> Tensor:
+        return self.out(self.layers(thumbnail).mean(dim=(2, 3)))
+
+
 class Downsample(nn.Conv2d):
     """Halve height and width by a strided convolution."""
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reddit.images import crop_to, pad_to_multiple
-from reddit.models.blocks import Downsample, NoiseLevelEmbedding, NormActConv, ResidualBlock, Upsample
+from reddit.images import crop_to, pad_to_multiple, thumbnail
+from reddit.models.blocks import (
+    ContextEncoder,
+    Downsample,
+    LightBlock,
+    NoiseLevelEmbedding,
+    NormActConv,
+    PixelNorm,
+    ResidualBlock,
+    Upsample,
+)
 
 LOG_CURVE_GAIN = 255.0
 
@@ -36,6 +46,8 @@ class ConditionalUNet(nn.Module):
         groups: groups of every GroupNorm.
         unshuffle: work at 1/unshuffle of the resolution, with pixels folded into channels.
         log_condition: show the network `log_curve(y)` beside `y`.
+        block: `sr3`, the paper's (GroupNorm, attention); `light`, without either: see `LightBlock`.
+        context: show every block the thumbnail of the whole low-light image.
     """
 
     def __init__(
@@ -47,6 +59,8 @@ class ConditionalUNet(nn.Module):
         groups: int = 32,
         unshuffle: int = 1,
         log_condition: bool = False,
+        block: Literal["sr3", "light"] = "sr3",
+        context: bool = False,
     ) -> None:
         super().__init__()
         self.unshuffle = unshuffle
@@ -55,57 +69,67 @@ class ConditionalUNet(nn.Module):
         fold = unshuffle**2
         channels = [width * m for m in multipliers]
         images_in = 3 if log_condition else 2
+        light = block == "light"
+        width_embedding = 4 * width if light else width
 
-        self.embedding = NoiseLevelEmbedding(width)
+        def make(channels_in: int, channels_out: int, attention: bool) -> nn.Module:
+            if light:
+                return LightBlock(channels_in, channels_out, width_embedding)
+            return ResidualBlock(channels_in, channels_out, width_embedding, groups, attention)
+
+        self.embedding = NoiseLevelEmbedding(width_embedding)
+        self.context = ContextEncoder(3 * (images_in - 1), width_embedding) if context else None
         self.stem = nn.Conv2d(3 * images_in * fold, width, 3, padding=1)
         skips = [width]
         self.down = nn.ModuleList()
         current = width
         for level, channel in enumerate(channels):
             for _ in range(blocks):
-                self.down.append(ResidualBlock(current, channel, width, groups, level in attention_levels))
+                self.down.append(make(current, channel, level in attention_levels))
                 current = channel
                 skips.append(current)
             if level < len(channels) - 1:
                 self.down.append(Downsample(current))
                 skips.append(current)
-        self.middle = nn.ModuleList(
-            [
-                ResidualBlock(current, current, width, groups, attention=True),
-                ResidualBlock(current, current, width, groups),
-            ]
-        )
+        self.middle = nn.ModuleList([make(current, current, True), make(current, current, False)])
         self.up = nn.ModuleList()
         for level, channel in reversed(list(enumerate(channels))):
             for _ in range(blocks + 1):
-                wide = current + skips.pop()
-                self.up.append(ResidualBlock(wide, channel, width, groups, level in attention_levels))
+                self.up.append(make(current + skips.pop(), channel, level in attention_levels))
                 current = channel
             if level > 0:
                 self.up.append(Upsample(current))
-        self.head = NormActConv(current, 3 * fold, groups)
+        if light:
+            self.head: nn.Module = nn.Sequential(
+                PixelNorm(current), nn.Conv2d(current, 3 * fold, 3, padding=1)
+            )
+        else:
+            self.head = NormActConv(current, 3 * fold, groups)
 
-    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor, context: Tensor | None = None) -> Tensor:
         """Predict from the noisy image `x_t` and the low-light image `y`, both (B, 3, H, W) in [-1, 1].
 
         `alpha` (B,) is the noise level of `x_t`. Any H and W: padded by reflection here and cropped back.
+        `context` is the `thumbnail` of the picture that `y` is a part of; None: `y` is the whole of it.
         """
-        parts = [y, log_curve(y).to(y.dtype), x_t] if self.log_condition else [y, x_t]
-        image, size = pad_to_multiple(torch.cat(parts, dim=1), self.multiple)
+        image, size = pad_to_multiple(torch.cat([self._condition(y), x_t], dim=1), self.multiple)
         embedding = self.embedding(alpha)
+        if self.context is not None:
+            small = self._condition(thumbnail(y) if context is None else context)
+            embedding = embedding + self.context(small.to(embedding.dtype))
         x = self.stem(F.pixel_unshuffle(image, self.unshuffle))
         skips = [x]
         for module in self.down:
-            x = module(x, embedding) if isinstance(module, ResidualBlock) else module(x)
+            x = module(x) if isinstance(module, Downsample) else module(x, embedding)
             skips.append(x)
         for module in self.middle:
             x = module(x, embedding)
         for module in self.up:
-            if isinstance(module, ResidualBlock):
-                x = module(torch.cat([x, skips.pop()], dim=1), embedding)
-            else:
-                x = module(x)
+            x = module(x) if isinstance(module, Upsample) else module(torch.cat([x, skips.pop()], 1), embedding)
         return crop_to(F.pixel_shuffle(self.head(x), self.unshuffle), size)
+
+    def _condition(self, y: Tensor) -> Tensor:
+        return torch.cat([y, log_curve(y).to(y.dtype)], dim=1) if self.log_condition else y
 
 
 def count_parameters(module: nn.Module) -> int:
