@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from reddit.config import Config, DiffusionConfig, ModelConfig
@@ -37,7 +39,7 @@ def build_denoiser(config: Config) -> Denoiser:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes a GPU if there is one.
+    """`auto` takes a GPU if there is one: of several processes, each its own.
 
     Raises:
         UserError: cuda was asked for and there is none.
@@ -46,6 +48,8 @@ def choose_device(name: str) -> torch.device:
         raise UserError("device: cuda was asked for, but this machine has no usable GPU; set device=auto")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return torch.device(name)
 
 

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -41,10 +41,12 @@ class DataConfig(_Section):
     transpose: bool = False
     validation: float = Field(0.05, ge=0, lt=1)
     """Share of the training pairs kept for choosing weights, grouped by the high picture; 0: none."""
-    in_memory: bool = True
-    """Keep decoded training pictures in memory (8 bits; 0.7 GB for LOL-v1)."""
-    workers: int = Field(0, ge=0)
-    """Processes that prepare batches; 0 is right while pictures are in memory."""
+    memory_gb: float = Field(4.0, ge=0)
+    """Gigabytes of decoded pictures to keep in memory (LOL-v1 takes 0.7, denoised ones half more)."""
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Processes that prepare batches; `auto`: none where pictures in memory feed a processor."""
+    on_corrupt: Literal["error", "skip"] = "error"
+    """What a training pair that cannot be read does: ends the run, or is left out and named."""
 
 
 class ModelConfig(_Section):
@@ -85,11 +87,17 @@ class TrainConfig(_Section):
 
     iterations: int = Field(1_000_000, gt=0)
     batch_size: int = Field(8, gt=0)
+    """Samples a step, over all processes and accumulated parts."""
     lr: float = Field(1e-4, gt=0)
+    accumulate: int = Field(1, gt=0)
+    """Parts that a batch is computed in, one after the other, where the memory does not hold it whole."""
+    compile: bool = False
+    """Compile the trained network (`torch.compile`): a minute or two at the start, faster steps."""
     warmup: int = Field(0, ge=0)
     """Iterations over which the learning rate rises from 0."""
+    decay: Literal["linear", "cosine"] = "linear"
     decay_from: float = Field(1.0, ge=0, le=1)
-    """Share of the iterations after which the learning rate falls linearly to `lr_end`."""
+    """Share of the iterations after which the learning rate falls to `lr_end`; 1: never."""
     lr_end: float = Field(0.0, ge=0)
     gradient_clip: float = Field(1.0, gt=0)
     """Largest norm of a step's gradient."""
@@ -100,6 +108,10 @@ class TrainConfig(_Section):
     validation_pictures: int = Field(16, gt=0)
     """At most so many pictures of the validation split are scored each time."""
     checkpoint_every: int = Field(1000, gt=0)
+    keep_every: int = Field(0, ge=0)
+    """Keep what a checkpoint holds at every so many iterations beside the newest; 0: never."""
+    keep: int = Field(3, gt=0)
+    """How many of those, the newest, are kept."""
 
 
 class TeacherConfig(_Section):

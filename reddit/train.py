@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,20 +15,27 @@ from torch import Tensor
 from reddit.build import build_denoiser, choose_device
 from reddit.config import Config
 from reddit.data import (
+    Batch,
     Pair,
+    PictureCache,
     TrainingCrops,
     fingerprint,
     load_pairs,
     load_picture,
+    readable,
     split_validation,
     training_loader,
 )
+from reddit.data.crops import Denoise
 from reddit.data.denoised import make_denoiser
-from reddit.data.pairs import Denoise
 from reddit.diffusion import Denoiser
 from reddit.engine.checkpoint import CheckpointInfo, load_weights, save_weights
+from reddit.engine.distributed import World, join
 from reddit.engine.runs import changed_settings, open_run, run_folder
-from reddit.engine.train import Progress, Validate, Validation, fit
+from reddit.engine.state import Progress
+from reddit.engine.stopping import StopRequest, only_process
+from reddit.engine.tracking import read_log
+from reddit.engine.train import Validate, Validation, fit
 from reddit.errors import UserError
 from reddit.images import to_float, write_bytes
 from reddit.methods import Method, ReDDiT, Teacher
@@ -119,67 +127,124 @@ def _run(
     say: Say,
     teacher: CheckpointInfo | None = None,
 ) -> Outcome:
+    world = join()
+    quiet = quiet or not world.main
+    if not world.main:
+        say = _silent
     folder = run_folder(config, name)
+    with only_process(folder) if world.main else nullcontext():
+        cache = PictureCache(config.data.memory_gb * 1e9)
+        found = load_pairs(config.data, config.data_root(), "train")
+        pairs = readable(found, config.data.on_corrupt, cache, say, quiet)
+        train_pairs, validation_pairs = split_validation(
+            pairs, config.data.validation, config.seed, quiet, cache
+        )
+        crops = TrainingCrops(train_pairs, config.data, config.seed, denoise, cache)
+        # Each process denoises its share, which the others then find in the cache on disk.
+        crops.prepare(world.share(range(len(crops))), quiet)
+        state = world.from_main(_open(folder, config, resume, teacher, say) if world.main else None)
+        crops.prepare(quiet=quiet)
+        cache.close()
+        say(
+            f"{folder}: {method.name}, {method.steps} steps, {len(train_pairs)} training and "
+            f"{len(validation_pairs)} validation pairs, "
+            + (f"{world.size} processes, " if world.size > 1 else "")
+            + (f"resuming from {state}" if state else "from the start")
+        )
+        # Validation chooses the weights: a test picture among its pictures is as much of a leak.
+        seen = crops.fingerprints(quiet) | {
+            fingerprint(cache.read(p)) for pair in validation_pairs for p in (pair.low, pair.high)
+        }
+
+        def save(path: Path, denoiser: Denoiser, iteration: int, scores: dict[str, float]) -> None:
+            save_weights(
+                path,
+                denoiser,
+                config,
+                steps=method.steps,
+                family=family,
+                method=method.name,
+                iteration=iteration,
+                training_pictures=seen,
+                validation=scores,
+            )
+
+        def loader(done: int, places: range, parts: int) -> Iterable[Batch | UserError]:
+            return training_loader(
+                crops,
+                config.train.batch_size,
+                config.seed,
+                done,
+                places=places,
+                parts=parts,
+                pin_memory=choose_device(config.device).type == "cuda",
+            )
+
+        progress = fit(
+            method,
+            loader,
+            config.train,
+            folder,
+            seed=config.seed,
+            precision=config.precision,
+            save_weights=save,
+            validate=_validator(config, method.steps, validation_pairs, world, quiet)
+            if validation_pairs
+            else None,
+            resume=state,
+            world=world,
+            quiet=quiet,
+        )
+    checkpoint = folder / "checkpoints" / "best.safetensors"
+    say(_summary(folder, progress, config.train.batch_size))
+    return Outcome(folder, checkpoint, progress)
+
+
+def _open(folder: Path, config: Config, resume: str, teacher: CheckpointInfo | None, say: Say) -> Path | None:
+    """Make or reopen the run folder; the state to resume from, if any."""
     changed = changed_settings(folder, config)
-    pairs = load_pairs(config.data, config.data_root(), "train")
-    train_pairs, validation_pairs = split_validation(pairs, config.data.validation, config.seed, quiet)
-    crops = TrainingCrops(train_pairs, config.data, config.seed, denoise, quiet)
     if teacher is not None:
         _remember_teacher(folder, teacher)
     state = open_run(folder, config, resume)
     if state is not None and changed:
         say(f"{folder}: continuing with other settings than before: {', '.join(changed)}")
-    say(
-        f"{folder}: {method.name}, {method.steps} steps, {len(train_pairs)} training and "
-        f"{len(validation_pairs)} validation pairs, "
-        + (f"resuming from {state}" if state else "from the start")
-    )
-    # Validation chooses the weights: a test picture among its pictures is as much of a leak.
-    seen = crops.fingerprints() | {
-        fingerprint(load_picture(p)) for pair in validation_pairs for p in (pair.low, pair.high)
-    }
+    return state
 
-    def save(path: Path, denoiser: Denoiser, iteration: int, scores: dict[str, float]) -> None:
-        save_weights(
-            path,
-            denoiser,
-            config,
-            steps=method.steps,
-            family=family,
-            method=method.name,
-            iteration=iteration,
-            training_pictures=seen,
-            validation=scores,
+
+def _summary(folder: Path, progress: Progress, batch_size: int) -> str:
+    """What a finished run did, in a line or two."""
+    trained = [line for line in read_log(folder) if line["kind"] == "train"]
+    lines = [f"{folder}: {progress.iteration} iterations in {progress.seconds:.0f} s of training"]
+    if trained and progress.seconds:
+        waits = [float(line["data_wait"]) for line in trained if "data_wait" in line]
+        lines[0] += (
+            f" ({batch_size * progress.iteration / progress.seconds:.1f} samples/s, "
+            f"{100 * sum(waits) / max(1, len(waits)):.1f} % waiting for data, "
+            f"peak memory {float(trained[-1].get('memory_gb', 0)):.1f} GB)"
         )
-
-    progress = fit(
-        method,
-        lambda done: training_loader(crops, config.train.batch_size, config.seed, done),
-        config.train,
-        folder,
-        seed=config.seed,
-        precision=config.precision,
-        save_weights=save,
-        validate=_validator(config, method.steps, validation_pairs, quiet) if validation_pairs else None,
-        resume=state,
-        quiet=quiet,
-    )
-    checkpoint = folder / "checkpoints" / "best.safetensors"
-    chosen = f", validation PSNR {progress.best:.2f} dB" if validation_pairs else ""
-    say(f"{folder}: {progress.iteration} iterations in {progress.seconds:.0f} s{chosen}: {checkpoint}")
-    return Outcome(folder, checkpoint, progress)
+    if progress.scores:
+        lines.append(f"best validation PSNR {progress.best:.2f} dB, at iteration {progress.best_iteration}")
+    return "; ".join(lines) + f": {folder / 'checkpoints' / 'best.safetensors'}"
 
 
-def _validator(config: Config, steps: int, pairs: list[Pair], quiet: bool) -> Validate:
+def _silent(line: str) -> None:
+    pass
+
+
+def _validator(config: Config, steps: int, pairs: list[Pair], world: World, quiet: bool) -> Validate:
     """Raw PSNR at N steps on the validation pictures; the weights with the highest are chosen."""
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(config.seed))
     chosen = [pairs[int(i)] for i in order[: config.train.validation_pictures]]
 
-    def validate(denoiser: Denoiser) -> Validation:
+    def validate(
+        denoiser: Denoiser, limit: int | None = None, stop: StopRequest | None = None
+    ) -> Validation | None:
         device = next(denoiser.parameters()).device
         scores: list[float] = []
         panel: tuple[Tensor, Tensor, Tensor] | None = None
-        for pair in progress(chosen, "validation", "picture", quiet=quiet):
+        for pair in progress(world.share(chosen[:limit]), "validation", "picture", quiet=quiet):
+            if stop:
+                break
             picture = load_picture(pair.low)
             low, truth = to_float(picture)[None], to_float(load_picture(pair.high))[None]
             ours = restore(
@@ -193,7 +258,11 @@ def _validator(config: Config, steps: int, pairs: list[Pair], quiet: bool) -> Va
             ).cpu()
             panel = panel or (low[0], ours[0], truth[0])
             scores.append(float(psnr(ours, truth)))
+        everywhere = [score for part in world.gather(scores) for score in part]
+        if len(everywhere) < len(chosen[:limit]):
+            return None
+        panel = world.from_main(panel)  # the first picture is the main process's
         assert panel is not None  # a validation split is never empty
-        return Validation({"psnr": sum(scores) / len(scores)}, panel)
+        return Validation({"psnr": sum(everywhere) / len(everywhere)}, panel)
 
     return validate

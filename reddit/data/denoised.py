@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from reddit.data.pairs import Denoise, fingerprint
+from reddit.data.crops import Denoise
+from reddit.data.pairs import fingerprint
 from reddit.errors import UserError
 from reddit.images import encode, read_uint8, write_bytes
 from reddit.retinex import denoise_gaussian, denoise_nlm

@@ -91,7 +91,9 @@ def _write(path: Path, write: Any) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
+        _flush(temporary)
         temporary.replace(path)
+        _flush(path.parent)
     except (OSError, SafetensorError, RuntimeError) as error:
         with contextlib.suppress(OSError):  # the folder itself may be what is wrong
             temporary.unlink()
@@ -100,6 +102,17 @@ def _write(path: Path, write: Any) -> None:
         full = full or "PytorchStreamWriter" in str(error)
         remedy = "free some space and run again: the previous checkpoint is whole" if full else str(error)
         raise UserError(f"cannot write the checkpoint {path}: {remedy}") from error
+
+
+def _flush(path: Path) -> None:
+    """Have the system put a file or a folder's list of files on the disk, not only in its memory."""
+    if path.is_dir() and os.name == "nt":  # Windows opens no folders
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -133,8 +146,10 @@ def read_info(path: str | Path) -> CheckpointInfo:
         raise UserError(f"{path} is not a safetensors file or is truncated: {error}") from error
     if metadata.get("format") != FORMAT:
         raise UserError(f"{path} holds no {FORMAT} checkpoint: was it written by another program?")
+    settings = json.loads(metadata["config"])
+    settings.get("data", {}).pop("in_memory", None)  # a setting of the first version
     return CheckpointInfo(
-        config=resolve_config(json.loads(metadata["config"]), source=str(path)),
+        config=resolve_config(settings, source=str(path)),
         steps=int(metadata["steps"]),
         family=metadata["family"],
         method=metadata["method"],

@@ -1,14 +1,90 @@
-"""What a run writes about itself: log.jsonl, TensorBoard scalars and panels."""
+"""What a run says of itself: how it goes, log.jsonl, TensorBoard scalars and panels."""
 
 from __future__ import annotations
 
 import json
+import resource
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+
+
+class Meter:
+    """Sums up the steps between two reports, without waiting for the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._bad: dict[str, Tensor] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, as after a report."""
+        self.steps = 0
+        self._sums: dict[str, Tensor] = {}
+        self._waited = 0.0
+        self._since = time.perf_counter()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around what fetches the data."""
+        start = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - start
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Around what is no training: validation and checkpoints."""
+        start = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - start
+
+    def add(self, iteration: int, values: dict[str, Tensor]) -> None:
+        """Take in a step's scalars; remembers the first iteration at which each was no number."""
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value
+            first = self._bad.get(name, torch.full((), -1, device=self.device))
+            self._bad[name] = torch.where((first < 0) & ~value.isfinite(), iteration, first)
+        self.steps += 1
+
+    def first_bad(self, name: str) -> int | None:
+        """The first iteration, of all so far, at which a scalar was not finite."""
+        first = int(self._bad.get(name, torch.tensor(-1)))
+        return first if first >= 0 else None
+
+    def seconds(self) -> float:
+        """Since the last report."""
+        return time.perf_counter() - self._since
+
+    def report(self, batch_size: int, left: int) -> dict[str, float]:
+        """Means since the last report, and how fast it goes.
+
+        Args:
+            batch_size: samples a step, over all processes.
+            left: iterations still to do.
+        """
+        values = {name: float(value) / self.steps for name, value in self._sums.items()}
+        seconds = self.seconds()
+        return values | {
+            "seconds_an_iteration": seconds / self.steps,
+            "samples_a_second": batch_size * self.steps / seconds,
+            "data_wait": self._waited / seconds,
+            "memory_gb": peak_memory(self.device) / 1e9,
+            "remaining_seconds": left * seconds / self.steps,
+        }
+
+
+def peak_memory(device: torch.device) -> float:
+    """The most bytes ever held: on a GPU by PyTorch, on a processor by this process."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
 class Tracker:

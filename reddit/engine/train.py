@@ -1,28 +1,31 @@
-"""The one training loop: report, validate, checkpoint, step; for every method alike."""
+"""The one training loop: fetch, step, report, validate, save; for every method, on one process or many."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.profiler import record_function
 from tqdm import tqdm
 
 from reddit.build import autocast
 from reddit.config import TrainConfig
 from reddit.data import Batch
 from reddit.diffusion import Denoiser
-from reddit.engine.checkpoint import load_state, save_state
-from reddit.engine.ema import WeightAverage
-from reddit.engine.tracking import Tracker
+from reddit.engine.distributed import World
+from reddit.engine.schedules import learning_rate
+from reddit.engine.state import Progress, TrainingState, keep_copy
+from reddit.engine.stopping import StopRequest
+from reddit.engine.tracking import Meter, Tracker
 from reddit.errors import UserError
-from reddit.methods import Method
+from reddit.methods import Draws, Method
+
+FIRST_LOOK = 2
+"""Pictures validated before the first step, so that what would fail after an hour fails now."""
 
 
 class Validation(NamedTuple):
@@ -32,25 +35,23 @@ class Validation(NamedTuple):
     panel: tuple[Tensor, Tensor, Tensor]
 
 
-Validate = Callable[[Denoiser], Validation]
-"""Scores the averaged denoiser."""
+class Validate(Protocol):
+    def __call__(
+        self, denoiser: Denoiser, limit: int | None = None, stop: StopRequest | None = None
+    ) -> Validation | None:
+        """Score the averaged denoiser, on `limit` pictures or all; None where it was asked to stop."""
+        ...
+
+
+Loader = Callable[[int, range, int], Iterable[Batch | UserError]]
+"""(iterations done, this process's places in the batch, parts an iteration) → batches for ever."""
 SaveWeights = Callable[[Path, Denoiser, int, dict[str, float]], None]
 """(path, averaged denoiser, iteration, validation scores) → a checkpoint on disk."""
 
 
-@dataclass
-class Progress:
-    """Where a run stands."""
-
-    iteration: int = 0
-    best: float = -math.inf
-    scores: dict[str, float] | None = None
-    seconds: float = 0.0
-
-
 def fit(
     method: Method,
-    loader_from: Callable[[int], DataLoader[Batch]],
+    loader: Loader,
     settings: TrainConfig,
     folder: Path,
     *,
@@ -59,184 +60,203 @@ def fit(
     save_weights: SaveWeights,
     validate: Validate | None = None,
     resume: Path | None = None,
+    world: World | None = None,
     quiet: bool = False,
 ) -> Progress:
     """Train until `settings.iterations`, from the start or from a saved state.
 
-    Every random draw of iteration i depends on (seed, i) alone, so that on the same machine a resumed
-    run gives the same weights, bit for bit, as one that was never interrupted.
+    Every random draw depends on (seed, iteration, place in the batch) alone: on the same machine a resumed
+    run gives the same weights, bit for bit, as one that was never interrupted, and several processes the
+    same as one but for the order of sums.
 
-    Writes `checkpoints/{last,best}.safetensors` (averaged weights), `checkpoints/state.pt`, `log.jsonl`
-    and `tb/` under `folder`.
+    Writes `checkpoints/{last,best}.safetensors` (averaged weights), `checkpoints/state.pt`, the copies
+    that `keep_every` asks for, `log.jsonl` and `tb/` under `folder`; only the main process writes.
 
     Raises:
-        UserError: the loss is no longer finite; the disk is full; the state to resume does not fit.
+        UserError: a loss or gradient is no longer finite; the disk is full; the state to resume does not
+            fit; a picture cannot be read any more; the batch cannot be parted; a process is lost.
+        Stopped: SIGTERM or Ctrl-C came; a checkpoint was written.
     """
+    world = world or World()
+    places = _places(settings, world)
     checkpoints = folder / "checkpoints"
-    denoiser = method.denoiser
-    device = next(denoiser.parameters()).device
-    average = WeightAverage(denoiser, settings.ema)
-    optimizer = torch.optim.Adam(denoiser.parameters(), lr=settings.lr)
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-    progress = Progress()
+    state = TrainingState(method.denoiser, settings, precision)
     if resume is not None:
-        _restore(load_state(resume), denoiser, average, optimizer, scaler, progress, resume)
-    tracker = Tracker(folder, progress.iteration)
-
-    def checkpoint() -> None:
-        save_weights(
-            checkpoints / "last.safetensors", average.average, progress.iteration, progress.scores or {}
-        )
-        save_state(
-            checkpoints / "state.pt",
-            {
-                "denoiser": denoiser.state_dict(),
-                "average": average.average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "scaler": scaler.state_dict(),
-                "progress": vars(progress),
-            },
-        )
+        state.load(resume)
+    progress, average = state.progress, state.average.average
+    if settings.compile:
+        method.denoiser.network.compile()
+    tracker = Tracker(folder, progress.iteration) if world.main else None
+    meter = Meter(state.device)
 
     def check() -> None:
-        if validate is None:
+        """Validate, and keep the weights if they are the best so far."""
+        if validate is None or (result := validate(average, stop=stop)) is None:
             return
-        progress.scores, panel = validate(average.average)
-        tracker.scalars(progress.iteration, "validation", progress.scores)
-        tracker.panel(progress.iteration, *panel)
-        if progress.scores["psnr"] > progress.best:
-            progress.best = progress.scores["psnr"]
-            save_weights(
-                checkpoints / "best.safetensors", average.average, progress.iteration, progress.scores
+        progress.scores, progress.validated = result.scores, progress.iteration
+        better = result.scores["psnr"] > progress.best
+        if better:
+            progress.best, progress.best_iteration = result.scores["psnr"], progress.iteration
+        if tracker:
+            tracker.scalars(progress.iteration, "validation", result.scores)
+            tracker.panel(progress.iteration, *result.panel)
+            if better:
+                save_weights(checkpoints / "best.safetensors", average, progress.iteration, result.scores)
+
+    def save() -> None:
+        if not world.main:
+            return
+        save_weights(checkpoints / "last.safetensors", average, progress.iteration, progress.scores or {})
+        state.save(checkpoints / "state.pt")
+        if settings.keep_every and progress.iteration % settings.keep_every == 0 and progress.iteration:
+            keep_copy(checkpoints, progress.iteration, settings.keep)
+
+    with (
+        StopRequest().listening() as stop,
+        tqdm(
+            total=settings.iterations,
+            initial=progress.iteration,
+            desc=folder.name,
+            unit="it",
+            disable=quiet or not world.main,
+            smoothing=0.05,
+        ) as bar,
+    ):
+        if validate is not None and progress.iteration == 0:
+            validate(average, limit=FIRST_LOOK)
+        elif _due(progress, settings.validate_every, settings) and progress.validated < progress.iteration:
+            check()  # the run was stopped between a step and its validation
+        batches = iter(loader(progress.iteration, places, settings.accumulate))
+        meter.reset()
+        while progress.iteration < settings.iterations:
+            if world.any(bool(stop)):
+                save()
+                raise stop.error(f"at iteration {progress.iteration} of {settings.iterations}")
+            with meter.waiting(), record_function("data"):
+                parts = [to_device(_whole(b), state.device) for b in islice(batches, settings.accumulate)]
+            losses = step(method, parts, state, settings, seed, precision, places, world)
+            state.average.update(method.denoiser, progress.iteration)
+            progress.iteration += 1
+            meter.add(progress.iteration, losses)
+            bar.update()
+
+            reporting, validating, saving = (
+                _due(progress, every, settings)
+                for every in (settings.log_every, settings.validate_every, settings.checkpoint_every)
             )
-
-    if progress.iteration == 0 and validate is not None:
-        # Before an hour of training rather than after it: a validation that cannot run fails here.
-        tracker.scalars(0, "validation", validate(average.average).scores)
-
-    batches: Iterator[Batch] = iter(loader_from(progress.iteration))
-    sums: dict[str, Tensor] = {}
-    counted = 0
-    clock = time.perf_counter()
-    periods = (settings.log_every, settings.validate_every, settings.checkpoint_every)
-    bar = tqdm(
-        total=settings.iterations,
-        initial=progress.iteration,
-        desc=folder.name,
-        unit="it",
-        disable=quiet,
-        smoothing=0.05,
-    )
-    while progress.iteration < settings.iterations:
-        i = progress.iteration
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, i)
-        losses = step(
-            method, to_device(next(batches), device), optimizer, scaler, settings, seed, i, precision
-        )
-        average.update(denoiser, i)
-        for name, value in losses.items():
-            sums[name] = sums.get(name, torch.zeros((), device=device)) + value
-        counted += 1
-        progress.iteration = done = i + 1
-        finished = done == settings.iterations
-        bar.update()
-
-        reporting, validating, saving = (done % every == 0 or finished for every in periods)
-        if reporting or validating or saving:
-            # fp16 overflows now and then by design: its scaler skips that step and the weights are safe.
-            watched = ("loss",) if precision == "fp16" else ("loss", "gradient_norm")
-            for name in watched:
-                if not math.isfinite(mean := float(sums[name]) / counted):
-                    raise UserError(
-                        f"the {name.replace('_', ' ')} is {mean} at iteration {done}: lower train.lr "
-                        f"({settings.lr:g}) or use precision=fp32; {checkpoints} keeps the last good state"
-                    )
-        if reporting:
-            means = {name: float(value) / counted for name, value in sums.items()}
-            now = time.perf_counter()
-            progress.seconds += now - clock
-            means |= {"lr": learning_rate(settings, i), "seconds_an_iteration": (now - clock) / counted}
-            tracker.scalars(done, "train", means)
-            bar.set_postfix(
-                loss=f"{means['loss']:.4f}", val=f"{progress.best:.2f}" if progress.scores else "-"
-            )
-            sums, counted, clock = {}, 0, now
-        if validating:
-            check()
-        if saving:
-            checkpoint()
-    bar.close()
-    tracker.close()
-    if validate is None:  # the newest weights are chosen
-        save_weights(
-            checkpoints / "best.safetensors", average.average, progress.iteration, progress.scores or {}
-        )
+            if reporting or validating or saving:
+                _stop_if_broken(meter, state, settings, precision, checkpoints)
+            if reporting:
+                progress.seconds += meter.seconds()
+                report = meter.report(settings.batch_size, settings.iterations - progress.iteration)
+                report["lr"] = learning_rate(settings, progress.iteration - 1)
+                if tracker:
+                    tracker.scalars(progress.iteration, "train", report)
+                shown = f"{progress.best:.2f}" if progress.scores else "-"
+                bar.set_postfix(loss=f"{report['loss']:.4f}", val=shown)
+                meter.reset()
+            with meter.paused():
+                if validating:
+                    check()
+                if saving:
+                    save()
+    if tracker:
+        tracker.close()
+        if validate is None:  # the newest weights are chosen
+            save_weights(checkpoints / "best.safetensors", average, progress.iteration, {})
+    world.wait()
     return progress
 
 
 def step(
     method: Method,
-    batch: Batch,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
+    parts: list[Batch],
+    state: TrainingState,
     settings: TrainConfig,
     seed: int,
-    iteration: int,
     precision: str,
+    places: range,
+    world: World | None = None,
 ) -> dict[str, Tensor]:
-    """One descent; the losses and the gradient's norm before clipping, detached."""
-    device = batch["low"].device
-    generator = torch.Generator(device).manual_seed((seed << 32) + iteration)
+    """One descent over this process's parts of the batch, and its neighbours'.
+
+    Returns:
+        The losses, means over the whole batch, and the gradient's norm before clipping; detached.
+    """
+    iteration, size = state.progress.iteration, len(places) // len(parts)
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(settings, iteration)
     method.denoiser.train()
-    with autocast(device, precision):
-        losses = method.losses(batch, generator)
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(scaler.scale(losses["loss"]))
-    scaler.unscale_(optimizer)
-    norm = torch.nn.utils.clip_grad_norm_(method.denoiser.parameters(), settings.gradient_clip)
-    scaler.step(optimizer)
-    scaler.update()
-    return {name: value.detach() for name, value in losses.items()} | {"gradient_norm": norm.detach()}
-
-
-def learning_rate(settings: TrainConfig, iteration: int) -> float:
-    """Linear warm-up, constant, then linear decay to `lr_end`."""
-    rate = settings.lr * min(1.0, (iteration + 1) / max(1, settings.warmup))
-    start = settings.decay_from * settings.iterations
-    if iteration <= start:
-        return rate
-    left = (settings.iterations - iteration) / (settings.iterations - start)
-    return settings.lr_end + (rate - settings.lr_end) * left
+    state.optimizer.zero_grad(set_to_none=True)
+    means: dict[str, Tensor] = {}
+    for number, batch in enumerate(parts):
+        draws = Draws(seed, iteration, places[number * size : (number + 1) * size], state.device)
+        with record_function("forward"), autocast(state.device, precision):
+            losses = method.losses(batch, draws)
+        with record_function("backward"):
+            torch.autograd.backward(state.scaler.scale(losses["loss"] / len(parts)))
+        for name, value in losses.items():
+            means[name] = means.get(name, torch.zeros_like(value)).detach() + value.detach() / len(parts)
+    with record_function("optimizer"):
+        if world is not None:
+            world.mean_gradients(method.denoiser, list(means.values()))
+        state.scaler.unscale_(state.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(method.denoiser.parameters(), settings.gradient_clip)
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+    return means | {"gradient_norm": norm.detach()}
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """Move a batch to where the network is, in channels-last order."""
-    move = {"device": device, "memory_format": torch.channels_last, "non_blocking": True}
-    return {
-        "low": batch["low"].to(**move),  # type: ignore[call-overload]
-        "high": batch["high"].to(**move),  # type: ignore[call-overload]
-        "denoised": batch["denoised"].to(**move),  # type: ignore[call-overload]
+    return {  # type: ignore[return-value]
+        name: image.to(device, memory_format=torch.channels_last, non_blocking=True)  # type: ignore[attr-defined]
+        for name, image in batch.items()
     }
 
 
-def _restore(
-    state: dict[str, object],
-    denoiser: Denoiser,
-    average: WeightAverage,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    progress: Progress,
-    path: Path,
-) -> None:
-    try:
-        denoiser.load_state_dict(state["denoiser"])  # type: ignore[arg-type]
-        average.average.load_state_dict(state["average"])  # type: ignore[arg-type]
-        optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
-        scaler.load_state_dict(state["scaler"])  # type: ignore[arg-type]
-        vars(progress).update(state["progress"])  # type: ignore[call-overload]
-    except (KeyError, RuntimeError, ValueError) as error:
+def _places(settings: TrainConfig, world: World) -> range:
+    """This process's places in the batch."""
+    share, rest = divmod(settings.batch_size, world.size * settings.accumulate)
+    if rest:
         raise UserError(
-            f"{path} does not fit this configuration: resume with the one in the run's config.yaml, "
-            "or give the run another --name"
-        ) from error
+            f"train.batch_size: {settings.batch_size} does not part evenly into {world.size} processes × "
+            f"train.accumulate {settings.accumulate}; choose a multiple of {world.size * settings.accumulate}"
+        )
+    share *= settings.accumulate
+    return range(world.rank * share, (world.rank + 1) * share)
+
+
+def _due(progress: Progress, every: int, settings: TrainConfig) -> bool:
+    return progress.iteration % every == 0 or progress.iteration == settings.iterations
+
+
+def _whole(batch: Batch | UserError) -> Batch:
+    if isinstance(batch, UserError):
+        raise batch
+    return batch
+
+
+def _stop_if_broken(
+    meter: Meter, state: TrainingState, settings: TrainConfig, precision: str, checkpoints: Path
+) -> None:
+    """End the run before broken weights are saved."""
+    # fp16 overflows now and then by design: its scaler skips that step and the weights are safe.
+    watched = ("loss",) if precision == "fp16" else ("loss", "gradient_norm")
+    for name in watched:
+        if (first := meter.first_bad(name)) is not None:
+            raise UserError(
+                f"the {name.replace('_', ' ')} is not finite at iteration {first} (learning rate "
+                f"{learning_rate(settings, first - 1):g}): lower train.lr or use precision=fp32; "
+                f"{_last_good(checkpoints)}"
+            )
+    if precision == "fp16" and state.scaler.get_scale() < 1:
+        raise UserError(
+            f"the gradient overflows fp16 at every scale, by iteration {state.progress.iteration}: use "
+            f"precision=bf16 or fp32; {_last_good(checkpoints)}"
+        )
+
+
+def _last_good(checkpoints: Path) -> str:
+    state = checkpoints / "state.pt"
+    return f"{state} holds the last good state" if state.exists() else "no checkpoint had been written yet"

@@ -25,12 +25,10 @@ class Draws:
         device: where noise is drawn.
     """
 
-    def __init__(
-        self, seed: int, iteration: int, places: range, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, seed: int, iteration: int, places: range, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
-        self._batch = np.random.default_rng([seed, iteration])
-        self._samples = [np.random.default_rng([seed, iteration, 1 + place]) for place in places]
+        self._batch = np.random.default_rng([seed, iteration, 0, 1])
+        self._samples = [np.random.default_rng([seed, iteration, place, 2]) for place in places]
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -46,9 +44,7 @@ class Draws:
     def noise(self, like: Tensor) -> Tensor:
         """Standard normal like `like` (B, …), in channels-last order where it is an image."""
         parts = [
-            torch.randn(
-                like.shape[1:], dtype=like.dtype, device=self.device, generator=self._generator(rng)
-            )
+            torch.randn(like.shape[1:], dtype=like.dtype, device=self.device, generator=self._generator(rng))
             for rng in self._samples
         ]
         noise = torch.stack(parts)

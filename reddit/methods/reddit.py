@@ -129,9 +129,7 @@ class ReDDiT:
         t, u, s = ((2 * k - j - shift[j]) * spacing for j in range(3))
         return Times(t, u, s.clamp_min(0))
 
-    def _start(
-        self, student: DenoiserFunction, x_0: Tensor, y: Tensor, draws: Draws
-    ) -> tuple[Times, Tensor]:
+    def _start(self, student: DenoiserFunction, x_0: Tensor, y: Tensor, draws: Draws) -> tuple[Times, Tensor]:
         """Times and noisy images: from the data, from pure noise, or from the student's own rollout."""
         eps = draws.noise(x_0)
         if draws.shared() < self.config.rollout_share:

@@ -125,7 +125,11 @@ class ConditionalUNet(nn.Module):
         for module in self.middle:
             x = module(x, embedding)
         for module in self.up:
-            x = module(x) if isinstance(module, Upsample) else module(torch.cat([x, skips.pop()], 1), embedding)
+            x = (
+                module(x)
+                if isinstance(module, Upsample)
+                else module(torch.cat([x, skips.pop()], 1), embedding)
+            )
         return crop_to(F.pixel_shuffle(self.head(x), self.unshuffle), size)
 
     def _condition(self, y: Tensor) -> Tensor:

@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 
 from reddit.config import DataConfig
-from reddit.data import LAYOUTS, find_pairs, find_pictures, load_pairs, load_test_set, pair_folders
+from reddit.data import (
+    LAYOUTS,
+    TrainingCrops,
+    find_pairs,
+    find_pictures,
+    load_pairs,
+    load_picture,
+    load_test_set,
+    pair_folders,
+    split_validation,
+)
 from reddit.data.layouts import get_layout, locate
-from reddit.data.pairs import TrainingCrops, load_picture, split_validation
 from reddit.errors import UserError
 from reddit.images import encode
 
@@ -298,7 +307,7 @@ def test_frames_are_read_as_rgb(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["sid", "sdsd_indoor"])
 def test_training_on_arrays(tmp_path: Path, name: str) -> None:
     sid(tmp_path), sdsd(tmp_path, "indoor", ("pair2", "pair2_2", "pair3"))
-    config = DataConfig(dataset=name, crop=8, in_memory=False, validation=0.3)
+    config = DataConfig(dataset=name, crop=8, memory_gb=0, validation=0.3)
     train, validation = split_validation(load_pairs(config, tmp_path, "train"), config.validation, seed=0)
     assert {pair.scene for pair in train}.isdisjoint(pair.scene for pair in validation)
     batch = TrainingCrops(train, config, seed=0)[0, 0]

@@ -10,15 +10,17 @@ import torch
 from reddit.config import DataConfig
 from reddit.data import (
     Pair,
+    PictureCache,
     TrainingCrops,
     fingerprint,
     load_pairs,
     load_picture,
+    readable,
     split_validation,
     training_loader,
 )
+from reddit.data.crops import EndlessOrder
 from reddit.data.demo import LONGEST_SIDE, PICTURES, demo_pairs
-from reddit.data.pairs import EndlessOrder
 from reddit.errors import UserError
 from reddit.images import to_float, write_image
 
@@ -118,9 +120,27 @@ def test_each_epoch_is_a_permutation() -> None:
 @pytest.mark.parametrize("start", [0, 1, 6, 7, 8, 20])
 def test_order_is_taken_up_where_it_stopped(start: int) -> None:
     whole = list(itertools.islice(EndlessOrder(7, seed=3), 40))
-    resumed = list(itertools.islice(EndlessOrder(7, seed=3, start=start), 40 - start))
+    resumed = list(itertools.islice(EndlessOrder(7, seed=3, done=start), 40 - start))
     assert resumed == whole[start:]
     assert [position for position, _ in whole] == list(range(40))
+
+
+@pytest.mark.parametrize("shares", [[range(3), range(3, 6)], [range(2), range(2, 4), range(4, 6)]])
+def test_processes_part_the_order_between_them(shares: list[range]) -> None:
+    whole = list(itertools.islice(EndlessOrder(7, seed=3, batch_size=6, done=2), 30))
+    orders = [iter(EndlessOrder(7, 3, 6, places, done=2)) for places in shares]
+    together = []
+    for _ in range(5):
+        for places, order in zip(shares, orders, strict=True):
+            together += itertools.islice(order, len(places))
+    assert together == whole
+
+
+def test_parts_of_a_batch_make_the_batch() -> None:
+    whole = next(iter(training_loader(crops(), 4, seed=1, done=3)))
+    parts = list(itertools.islice(training_loader(crops(), 4, seed=1, done=3, parts=2), 2))
+    for name in ("low", "high", "denoised", "context"):
+        assert torch.equal(whole[name], torch.cat([part[name] for part in parts]))
 
 
 @pytest.mark.parametrize("done", [1, 2, 5])
@@ -188,7 +208,7 @@ def test_pictures_in_files_give_the_same_crops(tmp_path: Path) -> None:
             write_image(tmp_path / half / f"{pair.name}.png", to_float(getattr(pair, half)))
         low, high = (tmp_path / half / f"{pair.name}.png" for half in ("low", "high"))
         stored.append(Pair(pair.name, low, high))
-    lazy = TrainingCrops(stored, DataConfig(crop=8, in_memory=False), 0)
+    lazy = TrainingCrops(stored, DataConfig(crop=8, memory_gb=0), 0)
     assert torch.equal(lazy[3, 1]["low"], crops(pairs(2))[3, 1]["low"])
     assert lazy.fingerprints() == crops(pairs(2)).fingerprints()
 
@@ -204,8 +224,9 @@ def test_fingerprints_are_of_pixels_and_shape() -> None:
 
 
 def test_halves_of_two_sizes() -> None:
-    with pytest.raises(UserError, match=r"pair odd: low is 24×20 and high 23×20") as error:
-        crops([Pair("odd", picture(0), picture(0, 20, 23))])
+    odd = [*pairs(1), Pair("odd", picture(0), picture(0, 20, 23))]
+    with pytest.raises(UserError, match=r"pair odd: low is 24×20 and high 23×20.*on_corrupt=skip") as error:
+        readable(odd, "error", PictureCache())
     assert "\n" not in str(error.value)
 
 
@@ -213,7 +234,7 @@ def test_halves_of_two_sizes() -> None:
 def test_a_crop_larger_than_the_picture(size: tuple[int, int]) -> None:
     small = picture(0, *size)
     with pytest.raises(UserError, match=r"pair small: .* crop of 8; lower data\.crop"):
-        crops([Pair("small", small, small)])
+        crops([Pair("small", small, small)]).prepare()
     fits = picture(0, 8, 8)
     assert crops([Pair("fits", fits, fits)])[0, 0]["low"].shape == (3, 8, 8)
 

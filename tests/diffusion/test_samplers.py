@@ -28,7 +28,7 @@ step_counts = pytest.mark.parametrize("steps", [1, 2, 8, 16, 64])
 class Arbitrary(nn.Module):
     """A network with nothing learned, whose answer depends on all that it is given."""
 
-    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor, context: Tensor | None = None) -> Tensor:
         return torch.sin(1.3 * x_t) * 0.8 - 0.4 * y + 0.2 * alpha.view(-1, 1, 1, 1)
 
 
@@ -39,7 +39,7 @@ class Disguised(nn.Module):
         super().__init__()
         self.prediction = prediction
 
-    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor, context: Tensor | None = None) -> Tensor:
         alpha = alpha.view(-1, 1, 1, 1)
         sigma = (1 - alpha**2).sqrt()
         x_0 = torch.tanh(x_t + 0.5 * y + alpha)

@@ -42,7 +42,9 @@ def test_three_hundred_steps_overfit_one_pair(tmp_path: Path) -> None:
     kept: list[Denoiser] = []
     fit(
         Teacher(denoiser, 4, terminal_share=0.1),
-        lambda done: training_loader(crops, settings.batch_size, 0, done),
+        lambda done, places, parts: training_loader(
+            crops, settings.batch_size, 0, done, places=places, parts=parts
+        ),
         settings,
         tmp_path,
         seed=0,

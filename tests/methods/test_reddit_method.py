@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from reddit.config import DistillConfig, TrainConfig
 from reddit.data import Batch
 from reddit.diffusion import Denoiser, NoiseSchedule, clipped, sample_ddim
+from reddit.engine.state import TrainingState
 from reddit.engine.train import step
-from reddit.methods import ReDDiT
+from reddit.images import thumbnail
+from reddit.methods import Draws, ReDDiT
 from reddit.models import ConditionalUNet
 
 PAPER = NoiseSchedule()
@@ -30,7 +32,7 @@ class Recording(nn.Module):
         super().__init__()
         self.seen: list[tuple[Tensor, Tensor]] = []
 
-    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor, context: Tensor | None = None) -> Tensor:
         self.seen.append((x_t, alpha))
         return self.answer(x_t, y, alpha.view(-1, 1, 1, 1))
 
@@ -63,7 +65,17 @@ def blend(x_t, y, alpha):  # type: ignore[no-untyped-def]
 def batch(size: int = 3, seed: int = 0, dtype: torch.dtype = torch.float64) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     low, high, denoised = torch.rand(3, size, 3, 8, 8, generator=generator, dtype=dtype)
-    return {"low": 0.3 * low, "high": high, "denoised": 0.3 * low + 0.02 * (denoised - 0.5)}
+    denoised = 0.3 * low + 0.02 * (denoised - 0.5)
+    return {"low": 0.3 * low, "high": high, "denoised": denoised, "context": thumbnail(0.3 * low).to(dtype)}
+
+
+def draws(seed: int, size: int = 3) -> Draws:
+    return Draws(seed, 0, range(size))
+
+
+def noise_of(seed: int, pictures: Tensor) -> Tensor:
+    """What a step draws first: each sample its noise."""
+    return draws(seed, len(pictures)).noise(pictures)
 
 
 def distance(output: Tensor, truth: Tensor) -> Tensor:
@@ -146,14 +158,14 @@ def test_loss_by_hand(prediction: str, steps: int, clip: bool, options: dict[str
         perceptual=distance if settings.w_per > 0 else None,
     )
     pictures = batch(64)
-    found = method.losses(pictures, torch.Generator().manual_seed(1))
+    found = method.losses(pictures, draws(1, 64))
 
     x_t, alpha = (v.numpy() for v in student.seen[-1])
     grid = ALPHAS[np.arange(1, steps + 1) * 512 // steps]
     k = 1 + np.abs(alpha[:, None] - grid[None]).argmin(axis=1)
     assert np.allclose(grid[k - 1], alpha, atol=1e-12)
     assert set(k) == set(range(1, steps + 1))  # every interval takes part
-    eps = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(1)).double().numpy()
+    eps = noise_of(1, pictures["high"]).numpy()
     a_t = grid[k - 1].reshape(-1, 1, 1, 1)
     assert np.allclose(a_t * (2 * pictures["high"].numpy() - 1) + np.sqrt(1 - a_t**2) * eps, x_t, atol=1e-6)
 
@@ -169,7 +181,7 @@ def test_a_perfect_teacher_teaches_the_truth(steps: int, jitter: str, clip: bool
     teacher = Denoiser(Constant(2 * pictures["high"] - 1), PAPER, "x0")
     student = Denoiser(Constant(0.25), PAPER, "x0")
     method = ReDDiT(student, teacher, steps, config(omega=0.0, jitter=jitter), clip)
-    losses = method.losses(pictures, torch.Generator().manual_seed(2))
+    losses = method.losses(pictures, draws(2, 8))
     assert losses["l_pix"] > 0.1
     assert losses["l_dis"].item() == pytest.approx(losses["l_pix"].item(), rel=1e-6)
 
@@ -178,18 +190,17 @@ def test_refinement_pulls_the_target_of_a_perfect_teacher_away() -> None:
     pictures = batch(8)
     teacher = Denoiser(Constant(2 * pictures["high"] - 1), PAPER, "x0")
     method = ReDDiT(Denoiser(Constant(0.25), PAPER, "x0"), teacher, 4, config(omega=0.5))
-    losses = method.losses(pictures, torch.Generator().manual_seed(2))
+    losses = method.losses(pictures, draws(2, 8))
     assert abs(losses["l_dis"].item() / losses["l_pix"].item() - 1) > 0.01
 
 
 def test_authors_reflectance_is_another_target() -> None:
     def l_dis(kind: str) -> float:
         students, teacher = Denoiser(Constant(0.25), PAPER, "v"), Denoiser(Blend(), PAPER, "v")
-        pictures = {
-            name: value.repeat(1, 1, 2, 2) for name, value in batch().items()
-        }  # their blur is 15 wide
+        tiled = {name: value.repeat(1, 1, 2, 2) for name, value in batch().items()}  # their blur is 15 wide
+        pictures: Batch = tiled  # type: ignore[assignment]
         method = ReDDiT(students, teacher, 2, config(reflectance=kind))
-        return method.losses(pictures, torch.Generator().manual_seed(2))["l_dis"].item()  # type: ignore[arg-type]
+        return method.losses(pictures, draws(2))["l_dis"].item()  # type: ignore[arg-type]
 
     assert np.isfinite(l_dis("authors"))
     assert l_dis("authors") != pytest.approx(l_dis("retinex"), rel=1e-3)
@@ -200,7 +211,7 @@ def test_authors_reflectance_is_another_target() -> None:
 def test_times(steps: int, jitter: str) -> None:
     method = ReDDiT(*(Denoiser(Blend(), PAPER, "v") for _ in range(2)), steps, config(jitter=jitter))
     k = torch.arange(1, steps + 1).repeat(400)
-    t, u, s = method.draw_times(k, torch.Generator().manual_seed(0))
+    t, u, s = method.draw_times(k, draws(0, len(k)))
     spacing = 512 / (2 * steps)
     assert t.dtype == u.dtype == s.dtype == torch.float64
     assert (s[k == 1] == 0).all()
@@ -229,12 +240,10 @@ def test_terminal_share_starts_at_the_end_from_pure_noise(steps: int, zero_snr: 
     schedule = NoiseSchedule(zero_terminal_snr=zero_snr)
     student = Constant(0.25)
     denoisers = Denoiser(student, schedule, "v"), Denoiser(Blend(), schedule, "v")
-    losses = ReDDiT(*denoisers, steps, config(terminal_share=1.0)).losses(
-        batch(), torch.Generator().manual_seed(3)
-    )
+    losses = ReDDiT(*denoisers, steps, config(terminal_share=1.0)).losses(batch(), draws(3))
     x_t, alpha = student.seen[-1]
     assert alpha.tolist() == pytest.approx([schedule.alpha(torch.tensor(512.0)).item()] * 3, abs=1e-12)
-    assert torch.equal(x_t.float(), torch.randn(x_t.shape, generator=torch.Generator().manual_seed(3)))
+    assert torch.equal(x_t, noise_of(3, x_t))
     assert losses["loss"].isfinite()
 
 
@@ -242,7 +251,7 @@ def test_terminal_share_is_a_share() -> None:
     student = Constant(0.25)
     denoisers = Denoiser(student, PAPER, "v"), Denoiser(Blend(), PAPER, "v")
     method = ReDDiT(*denoisers, 8, config(terminal_share=0.3))
-    method.losses(batch(600), torch.Generator().manual_seed(3))
+    method.losses(batch(600), draws(3, 600))
     at_end = student.seen[-1][1] == PAPER.alpha(torch.tensor(512.0))
     assert at_end.double().mean().item() == pytest.approx(0.3, abs=0.06)
 
@@ -257,11 +266,11 @@ def test_rollout_is_the_students_own_path(steps: int) -> None:
     lengths = set()
     for seed in range(80):
         student.seen.clear()
-        losses = method.losses(pictures, torch.Generator().manual_seed(seed))
+        losses = method.losses(pictures, draws(seed, 2))
         assert losses["loss"].isfinite()
         length = len(student.seen)
         lengths.add(length)
-        noise = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+        noise = noise_of(seed, pictures["low"])
         x_t, alpha = student.seen[-1]
         way = schedule.grid(steps)[:length]
         expected = sample_ddim(clipped(denoiser, schedule), schedule, noise, 2 * pictures["low"] - 1, way)
@@ -276,8 +285,8 @@ def test_one_step_student_learns_where_two_teacher_steps_end() -> None:
         Denoiser(Constant(0.25), PAPER, "x0"), teacher, 1, config(omega=0.0, w_pix=0.0, terminal_share=1.0)
     )
     pictures = batch()
-    losses = method.losses(pictures, torch.Generator().manual_seed(4))
-    noise = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(4)).double()
+    losses = method.losses(pictures, draws(4))
+    noise = noise_of(4, pictures["low"])
     y = 2 * pictures["low"] - 1
     end = sample_ddim(clipped(teacher, PAPER), PAPER, noise, y, PAPER.grid(2))
     assert losses["loss"].item() == pytest.approx((0.25 - end).square().mean().item(), rel=1e-9)
@@ -293,11 +302,11 @@ def test_a_step_moves_the_student_and_leaves_the_teacher(options: dict[str, obje
     student = copy.deepcopy(teacher)
     before = copy.deepcopy(network.state_dict())
     method = ReDDiT(student, teacher, steps, config(**options), perceptual=distance)
-    optimizer = torch.optim.Adam(student.parameters(), lr=1e-3)
-    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    settings = TrainConfig(lr=1e-3)
+    state = TrainingState(student, settings, "fp32")
     for i in range(2):
-        pictures = batch(2, i, torch.float32)
-        losses = step(method, pictures, optimizer, scaler, TrainConfig(lr=1e-3), 0, i, "fp32")
+        state.progress.iteration = i
+        losses = step(method, [batch(2, i, torch.float32)], state, settings, 0, "fp32", range(2))
         assert losses["loss"].isfinite()
     assert [n for n, p in student.network.named_parameters() if torch.equal(p, before[n])] == []
     assert [n for n, p in network.state_dict().items() if not torch.equal(p, before[n])] == []

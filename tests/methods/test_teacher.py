@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from reddit.config import TrainConfig
 from reddit.data import Batch
 from reddit.diffusion import Denoiser, NoiseSchedule
+from reddit.engine.state import TrainingState
 from reddit.engine.train import step
-from reddit.methods import Teacher
-from reddit.methods.method import draw, draw_noise, signed
+from reddit.images import thumbnail
+from reddit.methods import Draws, Teacher
 from reddit.models import ConditionalUNet
 
 PREDICTIONS = pytest.mark.parametrize("prediction", ["eps", "v", "x0"])
@@ -22,14 +23,19 @@ class Constant(nn.Module):
         super().__init__()
         self.value = nn.Parameter(torch.tensor(value, dtype=torch.float64))
 
-    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor, context: Tensor | None = None) -> Tensor:
         self.seen = x_t, y, alpha
+        self.context = context
         return self.value.expand_as(x_t)
 
 
 def batch(size: int = 4, seed: int = 0, dtype: torch.dtype = torch.float32) -> Batch:
     low, high = torch.rand(2, size, 3, 16, 16, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-    return {"low": 0.2 * low, "high": high, "denoised": 0.2 * low}
+    return {"low": 0.2 * low, "high": high, "denoised": 0.2 * low, "context": thumbnail(0.2 * low)}
+
+
+def draws(seed: int, size: int = 4) -> Draws:
+    return Draws(seed, 0, range(size))
 
 
 @PREDICTIONS
@@ -39,7 +45,7 @@ def test_loss_by_hand(prediction: str, loss: str) -> None:
     network = Constant(0.3)
     pictures = batch(dtype=torch.float64)
     method = Teacher(Denoiser(network, schedule, prediction), 16, loss)
-    found = method.losses(pictures, torch.Generator().manual_seed(5))["loss"].item()
+    found = method.losses(pictures, draws(5))["loss"].item()
 
     x_t, y, alpha = (v.numpy() for v in network.seen)
     alpha = alpha.reshape(-1, 1, 1, 1)
@@ -57,7 +63,7 @@ def levels_seen(schedule: NoiseSchedule, terminal_share: float) -> tuple[Tensor,
     network = Constant(0.0)
     high = torch.zeros(2000, 3, 1, 1)
     method = Teacher(Denoiser(network, schedule, "v"), 16, terminal_share=terminal_share)
-    method.losses({"low": high, "high": high, "denoised": high}, torch.Generator().manual_seed(0))
+    method.losses({"low": high, "high": high, "denoised": high, "context": high}, draws(0, 2000))
     return network.seen[2], network.seen[0], schedule.alpha(torch.tensor(512.0)).float()
 
 
@@ -86,32 +92,28 @@ def test_a_step_moves_every_parameter(prediction: str) -> None:
     network = ConditionalUNet(width=8, multipliers=[1, 2], blocks=1, attention_levels=[1], groups=4)
     method = Teacher(Denoiser(network, NoiseSchedule(), prediction), 16)
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    scaler = torch.amp.GradScaler("cpu", enabled=False)
-    losses = step(method, batch(), optimizer, scaler, TrainConfig(lr=1e-3), 0, 0, "fp32")
+    settings = TrainConfig(lr=1e-3)
+    state = TrainingState(method.denoiser, settings, "fp32")
+    losses = step(method, [batch()], state, settings, 0, "fp32", range(4))
     assert losses["loss"].isfinite()
     assert not losses["loss"].requires_grad
     still = [name for name, p in network.named_parameters() if torch.equal(p, before[name])]
     assert still == []
 
 
-def test_the_loss_depends_on_the_generator_alone() -> None:
+def test_the_loss_depends_on_the_draws_alone() -> None:
     method = Teacher(Denoiser(Constant(0.1), NoiseSchedule(), "eps"), 16)
 
     def loss(seed: int) -> float:
         torch.rand(1)  # the global generator moves on and must not matter
-        return method.losses(batch(), torch.Generator().manual_seed(seed))["loss"].item()
+        return method.losses(batch(), draws(seed))["loss"].item()
 
     assert loss(3) == loss(3)
     assert loss(3) != loss(4)
 
 
-def test_helpers() -> None:
-    assert signed(torch.tensor([0.0, 0.5, 1.0])).tolist() == [-1, 0, 1]
-    like = torch.zeros(2, 3, 8, 8)
-    numbers = draw((1000,), torch.Generator().manual_seed(0), like)
-    assert numbers.dtype == torch.float64
-    assert 0 <= numbers.min() < 0.01 < 0.99 < numbers.max() < 1
-    noise = draw_noise(like, torch.Generator().manual_seed(0))
-    assert noise.shape == like.shape
-    assert noise.is_contiguous(memory_format=torch.channels_last)
+def test_the_network_sees_the_context() -> None:
+    network = Constant(0.1)
+    pictures = batch()
+    Teacher(Denoiser(network, NoiseSchedule(), "v"), 16).losses(pictures, draws(0))
+    assert torch.equal(network.context, 2 * pictures["context"] - 1)

@@ -1,0 +1,203 @@
+"""Training crops, and an order of them that a resumed run takes up exactly."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from reddit.config import DataConfig
+from reddit.data.cache import PictureCache
+from reddit.data.pairing import Pair, Picture
+from reddit.data.pairs import fingerprint
+from reddit.errors import UserError
+from reddit.images import thumbnail, to_float
+from reddit.progress import progress
+
+Denoise = Callable[[np.ndarray], np.ndarray]
+
+
+class Batch(TypedDict):
+    """Crops of one step, (B, 3, crop, crop) in [0, 1]; `denoised` is D(y) of equation 7.
+
+    `context` is the thumbnail of the whole low picture, (B, 3, 64, 64).
+    """
+
+    low: Tensor
+    high: Tensor
+    denoised: Tensor
+    context: Tensor
+
+
+class TrainingCrops(Dataset["Batch | UserError"]):
+    """Random paired crops and flips, drawn by (seed, position) and so the same after a resume.
+
+    Args:
+        pairs: what to crop from.
+        config: crop size and flips.
+        seed: of crops and flips.
+        denoise: D of equation 7, uint8 (H, W, 3) → the same; None leaves `denoised` equal to `low`.
+        cache: decoded and denoised pictures.
+
+    Raises:
+        UserError: a picture is smaller than a crop.
+    """
+
+    def __init__(
+        self,
+        pairs: list[Pair],
+        config: DataConfig,
+        seed: int,
+        denoise: Denoise | None = None,
+        cache: PictureCache | None = None,
+    ) -> None:
+        self.pairs = pairs
+        self.config = config
+        self.seed = seed
+        self.denoise = denoise
+        self.cache = cache if cache is not None else PictureCache(config.memory_gb * 1e9)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def prepare(self, indices: Iterable[int] | None = None, quiet: bool = False) -> None:
+        """Check and denoise pairs ahead, all of them or these."""
+        name = "reading pictures" if self.denoise is None else "denoising pictures"
+        indices = range(len(self)) if indices is None else indices
+        for index in progress(list(indices), name, "pair", quiet=quiet):
+            self._pictures(index)
+
+    def fingerprints(self, quiet: bool = False) -> frozenset[str]:
+        """The fingerprints of every low and high picture."""
+        pictures: Iterable[Picture] = [picture for pair in self.pairs for picture in (pair.low, pair.high)]
+        pictures = progress(pictures, "fingerprints", "picture", quiet=quiet)
+        return frozenset(fingerprint(self.cache.read(picture)) for picture in pictures)
+
+    def _pictures(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Low, high and denoised low, uint8 (H, W, 3), and the low's thumbnail, float32 (64, 64, 3)."""
+        pair, denoise = self.pairs[index], self.denoise
+        low, high = self.cache.read(pair.low), self.cache.read(pair.high)
+        if min(low.shape[:2]) < self.config.crop:
+            raise UserError(
+                f"pair {pair.name}: {low.shape[1]}×{low.shape[0]} pixels cannot hold a crop of "
+                f"{self.config.crop}; lower data.crop"
+            )
+        context = self.cache.get(("context", pair.name), lambda: _thumbnail(low))
+        if denoise is None:
+            return low, high, low, context
+        return low, high, self.cache.get(("denoised", pair.name), lambda: denoise(low)), context
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch | UserError:
+        """The crop at `(position, index)`: position in the whole run, index of the pair.
+
+        A picture that has become unreadable comes as the error: raised in a worker process, it would
+        reach the user wrapped in a traceback.
+        """
+        position, index = key
+        try:
+            *pictures, context = self._pictures(index)
+        except UserError as error:
+            return error
+        rng = np.random.default_rng([self.seed, position])
+        size, (height, width) = self.config.crop, pictures[0].shape[:2]
+        top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
+        turns = rng.random(3) < 0.5
+
+        def turned(picture: np.ndarray) -> np.ndarray:
+            if turns[0] and self.config.horizontal_flip:
+                picture = picture[:, ::-1]
+            if turns[1] and self.config.vertical_flip:
+                picture = picture[::-1]
+            if turns[2] and self.config.transpose:
+                picture = picture.transpose(1, 0, 2)
+            return picture
+
+        low, high, denoised = (to_float(turned(p[top : top + size, left : left + size])) for p in pictures)
+        small = torch.from_numpy(turned(context).transpose(2, 0, 1).copy())
+        return {"low": low, "high": high, "denoised": denoised, "context": small}
+
+
+def _thumbnail(low: np.ndarray) -> np.ndarray:
+    return thumbnail(to_float(low)[None])[0].permute(1, 2, 0).numpy()
+
+
+class EndlessOrder(Sampler[tuple[int, int]]):
+    """(position, index) for ever from an iteration on; each epoch a permutation of its own.
+
+    Args:
+        length: pairs in an epoch.
+        seed: of the permutations.
+        batch_size: positions an iteration, over all processes.
+        places: which of them to give; all by default.
+        done: iterations already done.
+    """
+
+    def __init__(
+        self, length: int, seed: int, batch_size: int = 1, places: range | None = None, done: int = 0
+    ) -> None:
+        self.length, self.seed, self.batch_size, self.done = length, seed, batch_size, done
+        self.places = places if places is not None else range(batch_size)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        known, order = -1, np.empty(0, int)
+        for iteration in itertools.count(self.done):
+            for place in self.places:
+                position = iteration * self.batch_size + place
+                epoch, offset = divmod(position, self.length)
+                if epoch != known:
+                    known, order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.length)
+                yield position, int(order[offset])
+
+
+def training_loader(
+    crops: TrainingCrops,
+    batch_size: int,
+    seed: int,
+    done: int = 0,
+    *,
+    places: range | None = None,
+    parts: int = 1,
+    pin_memory: bool = False,
+) -> DataLoader[Batch | UserError]:
+    """Batches from iteration `done` on, the same as an uninterrupted run would have drawn.
+
+    Args:
+        batch_size: samples an iteration, over all processes.
+        places: this process's share of them; all by default.
+        parts: batches that an iteration's share is handed out in.
+        pin_memory: for copies to a GPU that do not wait.
+    """
+    places = places if places is not None else range(batch_size)
+    workers = _workers(crops)
+    return DataLoader(
+        crops,
+        batch_size=len(places) // parts,
+        sampler=EndlessOrder(len(crops), seed, batch_size, places, done),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=pin_memory,
+        collate_fn=_collate,
+    )
+
+
+def _workers(crops: TrainingCrops) -> int:
+    """Processes that prepare batches: none where crops come from memory to a processor."""
+    if crops.config.workers != "auto":
+        return crops.config.workers
+    if crops.cache.complete and not torch.cuda.is_available():
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(4, max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
+
+
+def _collate(items: list[Batch | UserError]) -> Batch | UserError:
+    for item in items:
+        if isinstance(item, UserError):
+            return item
+    return default_collate(items)  # type: ignore[no-any-return]
