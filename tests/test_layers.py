@@ -12,7 +12,7 @@ PACKAGE = ROOT / "reddit"
 
 # From bottom to top. A name stands for a module, or for a package with all its modules.
 LAYERS: list[set[str]] = [
-    {"reddit.errors", "reddit.progress"},
+    {"reddit.errors", "reddit.phases", "reddit.progress"},
     {"reddit.config", "reddit.images"},
     {"reddit.diffusion", "reddit.metrics", "reddit.tables", "reddit.html"},
     {"reddit.models", "reddit.retinex", "reddit.losses"},

@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.profiler import record_function
 from tqdm import tqdm
 
 from reddit.build import autocast
@@ -23,6 +22,7 @@ from reddit.engine.stopping import StopRequest
 from reddit.engine.tracking import Meter, Tracker
 from reddit.errors import UserError
 from reddit.methods import Draws, Method
+from reddit.phases import phase
 
 FIRST_LOOK = 2
 """Pictures validated before the first step, so that what would fail after an hour fails now."""
@@ -132,7 +132,7 @@ def fit(
             if world.any(bool(stop)):
                 save()
                 raise stop.error(f"at iteration {progress.iteration} of {settings.iterations}")
-            with meter.waiting(), record_function("data"):
+            with meter.waiting(), phase("data"):
                 parts = [to_device(_whole(b), state.device) for b in islice(batches, settings.accumulate)]
             losses = step(method, parts, state, settings, seed, precision, places, world)
             state.average.update(method.denoiser, progress.iteration)
@@ -191,13 +191,13 @@ def step(
     means: dict[str, Tensor] = {}
     for number, batch in enumerate(parts):
         draws = Draws(seed, iteration, places[number * size : (number + 1) * size], state.device)
-        with record_function("forward"), autocast(state.device, precision):
+        with phase("forward"), autocast(state.device, precision):
             losses = method.losses(batch, draws)
-        with record_function("backward"):
+        with phase("backward"):
             torch.autograd.backward(state.scaler.scale(losses["loss"] / len(parts)))
         for name, value in losses.items():
             means[name] = means.get(name, torch.zeros_like(value)).detach() + value.detach() / len(parts)
-    with record_function("optimizer"):
+    with phase("optimizer"):
         if world is not None:
             world.mean_gradients(method.denoiser, list(means.values()))
         state.scaler.unscale_(state.optimizer)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.profiler import record_function
 
 from reddit.config import DistillConfig
 from reddit.data import Batch
@@ -22,6 +21,7 @@ from reddit.diffusion import (
 )
 from reddit.losses import lambda_weight, total_loss, weighted_mse
 from reddit.methods.method import Draws, signed
+from reddit.phases import phase
 from reddit.retinex import (
     illumination,
     noise_map,
@@ -90,7 +90,8 @@ class ReDDiT:
         l_pix = weighted_mse(x_0_student, x_0, weight)  # eq. 10
         l_per = torch.zeros_like(l_dis)
         if self.perceptual is not None and self.config.w_per > 0:
-            l_per = self.perceptual((x_0_student + 1) / 2, batch["high"]).mean()  # eq. 11
+            with phase("perceptual"):
+                l_per = self.perceptual((x_0_student + 1) / 2, batch["high"]).mean()  # eq. 11
         loss = total_loss(l_dis, l_pix, l_per, self.config.w_pix, self.config.w_per)  # eq. 12
         return {"loss": loss, "l_dis": l_dis.detach(), "l_pix": l_pix.detach(), "l_per": l_per.detach()}
 
@@ -100,14 +101,14 @@ class ReDDiT:
         """What the student should predict at `x_t`: eq. 3, refined by eq. 8 and 9, through eq. 5."""
         t, u, s = times
         with torch.inference_mode():
-            with record_function("teacher"):
+            with phase("teacher"):
                 teacher = self.teacher.given(context)
                 if self.clip_teacher:
                     teacher = clipped(teacher, self.schedule)
                 decoded = decode_second_order(teacher, self.schedule, x_t, y, t, u, s)
             x_s = decoded.x_s
             if self.config.omega > 0:
-                with record_function("RATR"):
+                with phase("RATR"):
                     omega = refinement_strength(
                         self.schedule, self.config.omega, t, s, self.config.omega_space
                     )
@@ -134,7 +135,7 @@ class ReDDiT:
         eps = draws.noise(x_0)
         if draws.shared() < self.config.rollout_share:
             interval = 1 + int(draws.shared() * self.steps)
-            with record_function("rollout"):
+            with phase("rollout"):
                 return self._rollout(student, interval, eps, y)
         intervals = 1 + (draws.uniform() * self.steps).long()
         terminal = draws.uniform() < self.config.terminal_share

@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +11,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from reddit.config import Config, DataConfig, DistillConfig, TrainConfig
 from reddit.data import Batch, Pair, TrainingCrops, training_loader
 from reddit.diffusion import Denoiser, NoiseSchedule
 from reddit.engine.checkpoint import CheckpointInfo, load_state, read_info, save_state, save_weights
 from reddit.engine.ema import WeightAverage
-from reddit.engine.train import Progress, Validation, fit, learning_rate
+from reddit.engine.schedules import learning_rate
+from reddit.engine.state import Progress
+from reddit.engine.stopping import StopRequest
+from reddit.engine.train import FIRST_LOOK, Validate, Validation, fit
 from reddit.errors import UserError
-from reddit.methods import Method, ReDDiT, Teacher
+from reddit.methods import Draws, Method, ReDDiT, Teacher
 from reddit.models import ConditionalUNet
 
 SETTINGS = TrainConfig(
@@ -60,25 +62,32 @@ class Run:
     def __init__(self, method: Method, folder: Path, settings: TrainConfig = SETTINGS) -> None:
         self.method, self.folder, self.settings = method, folder, settings
         self.validated: list[tuple[float, dict[str, Tensor]]] = []
+        self.first_looks = 0
         self.crops = crops()
 
-    def loader(self, done: int, stop: int | None = None) -> DataLoader[Batch]:
-        loader = training_loader(self.crops, self.settings.batch_size, 0, done)
-        return loader if stop is None else self._stopping(loader, stop)  # type: ignore[return-value]
+    def loader(self, done: int, places: range, parts: int, stop: int | None) -> Iterable[Batch | UserError]:
+        loader = training_loader(self.crops, self.settings.batch_size, 0, done, places=places, parts=parts)
+        return loader if stop is None else self._stopping(loader, stop)
 
     @staticmethod
-    def _stopping(loader: DataLoader[Batch], stop: int) -> Iterator[Batch]:
+    def _stopping(loader: Iterable[Batch | UserError], stop: int) -> Iterator[Batch | UserError]:
         for number, batch in enumerate(loader):
             if number == stop:
                 raise InterruptedRunError
             yield batch
 
-    def validate(self, denoiser: Denoiser) -> Validation:
+    def validate(
+        self, denoiser: Denoiser, limit: int | None = None, stop: StopRequest | None = None
+    ) -> Validation:
         """The further the weights have moved, the better: rises with every iteration."""
+        picture = torch.zeros(3, 4, 4)
+        if limit is not None:
+            assert limit == FIRST_LOOK
+            self.first_looks += 1
+            return Validation({"psnr": 0.0}, (picture, picture, picture))
         now, first = denoiser.network.state_dict(), tiny_denoiser().network.state_dict()
         moved = sum((now[name] - first[name]).abs().sum().item() for name in now)
         self.validated.append((moved, copy.deepcopy(now)))
-        picture = torch.zeros(3, 4, 4)
         return Validation({"psnr": moved}, (picture, picture, picture))
 
     def save(self, path: Path, denoiser: Denoiser, iteration: int, scores: dict[str, float]) -> None:
@@ -88,7 +97,7 @@ class Run:
     def go(self, stop: int | None = None, resume: Path | None = None, validate: bool = True) -> Progress:
         return fit(
             self.method,
-            lambda done: self.loader(done, stop),
+            lambda done, places, parts: self.loader(done, places, parts, stop),
             self.settings,
             self.folder,
             seed=11,
@@ -153,7 +162,7 @@ def test_a_resumed_log_has_each_iteration_once(tmp_path: Path) -> None:
     again.go(resume=broken.state)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     at = {kind: [x["iteration"] for x in lines if x["kind"] == kind] for kind in ("train", "validation")}
-    assert at == {"train": [2, 4, 6, 8], "validation": [0, 3, 6, 8]}
+    assert at == {"train": [2, 4, 6, 8], "validation": [3, 6, 8]}
     for line in lines:
         if line["kind"] == "train":
             assert line["lr"] == pytest.approx(learning_rate(SETTINGS, line["iteration"] - 1))
@@ -166,7 +175,7 @@ def test_a_run_begun_again_begins_its_log_again(tmp_path: Path) -> None:
     assert not broken.state.exists()
     Run(teacher(), tmp_path).go()
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [x["iteration"] for x in lines if x["kind"] == "validation"] == [0, 3, 6, 8]
+    assert [x["iteration"] for x in lines if x["kind"] == "validation"] == [3, 6, 8]
 
 
 def test_another_batch_size_is_another_run(tmp_path: Path) -> None:
@@ -177,6 +186,39 @@ def test_another_batch_size_is_another_run(tmp_path: Path) -> None:
     assert not same(first.method.denoiser.network.state_dict(), second.method.denoiser.network.state_dict())
 
 
+@pytest.mark.parametrize("make", [teacher, student])
+def test_a_batch_in_parts_trains_the_same(make: type, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"batch_size": 4})
+    whole = Run(make(), tmp_path / "whole", settings)
+    parts = Run(make(), tmp_path / "parts", settings.model_copy(update={"accumulate": 2}))
+    whole.go()
+    parts.go()
+    ours, theirs = (run.method.denoiser.network.state_dict() for run in (parts, whole))
+    moved = [
+        (theirs[name] - p).abs().max().item() for name, p in make().denoiser.network.state_dict().items()
+    ]
+    assert max(moved) > 1e-3
+    for name in ours:
+        assert torch.allclose(ours[name], theirs[name], atol=1e-5), name
+
+
+def test_a_batch_that_cannot_be_parted(tmp_path: Path) -> None:
+    run = Run(teacher(), tmp_path, SETTINGS.model_copy(update={"batch_size": 4, "accumulate": 3}))
+    with pytest.raises(UserError, match=r"train\.batch_size: 4 does not part evenly .*a multiple of 3"):
+        run.go()
+
+
+def test_a_compiled_network_trains_and_saves_the_same_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
+    run = Run(teacher(), tmp_path, SETTINGS.model_copy(update={"compile": True}))
+    run.go()
+    assert compiled == [run.method.denoiser.network]
+    assert run.weights("last").keys() == tiny_denoiser().network.state_dict().keys()
+
+
 def test_best_and_last_are_written(tmp_path: Path) -> None:
     run = Run(teacher(), tmp_path)
     progress = run.go()
@@ -185,23 +227,28 @@ def test_best_and_last_are_written(tmp_path: Path) -> None:
     assert (tmp_path / "log.jsonl").is_file()
     assert any((tmp_path / "tb").iterdir())
     scores = [score for score, _ in run.validated]
-    assert len(scores) == 4  # at 0, to fail early and never chosen, and after 3, 6 and 8
+    assert run.first_looks == 1  # before the first step, to fail early; never chosen
+    assert len(scores) == 3  # after 3, 6 and 8
     assert max(scores) == scores[-1] == progress.best
     assert run.info("best").iteration == 8
     assert run.info("best").validation == {"psnr": scores[-1]}
     assert same(run.weights("best"), dict(run.validated[-1][1]))
 
 
-def scores_of(*scores: float) -> Callable[[Denoiser], Validation]:
-    """A validation that answers these, one after the other."""
+def scores_of(*scores: float) -> Validate:
+    """A validation that answers these, one after the other, after its first look."""
     left = iter(scores)
     picture = torch.zeros(3, 4, 4)
-    return lambda denoiser: Validation({"psnr": next(left)}, (picture, picture, picture))
+
+    def validate(denoiser: Denoiser, limit: int | None = None, stop: StopRequest | None = None) -> Validation:
+        return Validation({"psnr": 99.0 if limit else next(left)}, (picture, picture, picture))
+
+    return validate
 
 
 def test_best_is_not_the_last_where_an_earlier_one_scored_higher(tmp_path: Path) -> None:
     run = Run(teacher(), tmp_path)
-    run.validate = scores_of(9.0, 5.0, 7.0, 6.0)  # type: ignore[method-assign]
+    run.validate = scores_of(5.0, 7.0, 6.0)  # type: ignore[method-assign]
     assert run.go().best == 7.0
     assert (run.info("best").iteration, run.info("last").iteration) == (6, 8)
     assert not same(run.weights("best"), run.weights("last"))
@@ -209,7 +256,7 @@ def test_best_is_not_the_last_where_an_earlier_one_scored_higher(tmp_path: Path)
 
 def test_a_resumed_run_remembers_its_best(tmp_path: Path) -> None:
     broken, again = Run(teacher(), tmp_path), Run(teacher(), tmp_path)
-    broken.validate = scores_of(1.0, 9.0)  # type: ignore[method-assign]
+    broken.validate = scores_of(9.0)  # type: ignore[method-assign]
     again.validate = scores_of(5.0, 7.0)  # type: ignore[method-assign]
     with pytest.raises(InterruptedRunError):
         broken.go(stop=4)
@@ -251,7 +298,7 @@ class Diverging:
         self.after = after
         self.calls = 0
 
-    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         self.calls += 1
         weight = next(self.denoiser.parameters())
         return {"loss": weight.sum() * (math.nan if self.calls > self.after else 1.0)}
@@ -263,7 +310,9 @@ def test_a_loss_that_is_no_number_ends_the_run_and_spares_the_state(tmp_path: Pa
         update={"iterations": 50, "log_every": log_every, "validate_every": 1000, "checkpoint_every": 3}
     )
     run = Run(Diverging(after=4), tmp_path, settings)
-    with pytest.raises(UserError, match=r"the loss is nan at iteration 6.*train\.lr \(0\.001\)") as error:
+    with pytest.raises(
+        UserError, match=r"the loss is not finite at iteration 5 .*0\.001.*state\.pt"
+    ) as error:
         run.go()
     assert "\n" not in str(error.value)
     state = load_state(run.state)
@@ -273,7 +322,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_spares_the_state(tmp_path: Pa
 
 def test_a_gradient_that_is_no_number_is_not_saved(tmp_path: Path) -> None:
     class Kinked(Diverging):
-        def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
             self.calls += 1
             weight = next(self.denoiser.parameters())
             # The root's slope at 0 is infinite: a loss of 0 with a gradient of 0 · inf.
@@ -281,7 +330,7 @@ def test_a_gradient_that_is_no_number_is_not_saved(tmp_path: Path) -> None:
 
     settings = SETTINGS.model_copy(update={"iterations": 50, "log_every": 1000, "checkpoint_every": 3})
     run = Run(Kinked(after=5), tmp_path, settings)
-    with pytest.raises(UserError, match="the gradient norm is nan at iteration 6"):
+    with pytest.raises(UserError, match="the gradient norm is not finite at iteration 6"):
         run.go()
     state = load_state(run.state)
     assert state["progress"]["iteration"] == 3
@@ -290,7 +339,7 @@ def test_a_gradient_that_is_no_number_is_not_saved(tmp_path: Path) -> None:
 
 def test_gradients_are_clipped(tmp_path: Path) -> None:
     class Steep(Diverging):
-        def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
             return {"loss": 1e6 * sum(p.square().sum() for p in self.denoiser.parameters())}  # type: ignore
 
     method = Steep(0)
@@ -306,7 +355,7 @@ class Weight(nn.Module):
         super().__init__()
         self.value = nn.Parameter(torch.zeros(()))
 
-    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor, context: Tensor | None = None) -> Tensor:
         return x_t * self.value
 
 
