@@ -130,8 +130,12 @@ class DistillConfig(_Section):
     """Strength of the reflectance-aware refinement, eq. 9; 0 leaves the teacher's trajectory alone."""
     omega_space: Literal["trajectory", "clean"] = "trajectory"
     """Whether omega moves `x_s` (the paper) or the clean-image target (the same strength at every t)."""
+    w_dis: float = Field(1.0, ge=0)
+    """0: the truth alone teaches, as a control; the teacher is not asked."""
     w_pix: float = Field(1.0, ge=0)
     w_per: float = Field(0.6, ge=0)
+    w_light: float = Field(0.0, ge=0)
+    """Weight of the illumination loss, which the paper does not have."""
     lambda_rule: Literal["max_snr_1", "snr_plus_1", "constant"] = "max_snr_1"
     jitter: Literal["none", "shared", "independent"] = "independent"
     """Noise levels on the grid; shifted together; or each drawn between neighbours (the authors')."""

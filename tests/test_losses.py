@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from reddit.diffusion import NoiseSchedule
-from reddit.losses import lambda_weight, total_loss, weighted_mse
+from reddit.losses import illumination_loss, lambda_weight, total_loss, weighted_mse
 
 PAPER = NoiseSchedule()
 T = torch.tensor([64.0, 512.0])
@@ -51,3 +51,14 @@ def test_weighted_mse_keeps_single_precision() -> None:
 def test_total_loss_by_hand() -> None:
     parts = torch.tensor(0.5), torch.tensor(2.0), torch.tensor(4.0)
     assert total_loss(*parts, w_pix=0.1, w_per=0.2).item() == pytest.approx(0.5 + 0.2 + 0.8)
+
+
+def test_illumination_loss_sees_brightness_and_not_texture() -> None:
+    x_0 = torch.rand(2, 3, 64, 48, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert illumination_loss(x_0 + 0.25, x_0).item() == pytest.approx(0.25, rel=1e-12)
+    texture = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64).repeat(32, 24)
+    assert illumination_loss(x_0 + texture, x_0).item() == pytest.approx(0, abs=1e-12)
+    half = torch.zeros_like(x_0)
+    half[..., :32, :] = 0.5  # half of the blocks too bright
+    assert illumination_loss(x_0 + half, x_0).item() == pytest.approx(0.25, rel=1e-12)
+    assert illumination_loss(x_0[..., :5, :5], x_0[..., :5, :5] - 0.1).item() == pytest.approx(0.1, rel=1e-9)

@@ -19,7 +19,7 @@ from reddit.diffusion import (
     decode,
     decode_second_order,
 )
-from reddit.losses import lambda_weight, total_loss, weighted_mse
+from reddit.losses import illumination_loss, lambda_weight, total_loss, weighted_mse
 from reddit.methods.method import Draws, signed
 from reddit.phases import phase
 from reddit.retinex import (
@@ -82,18 +82,22 @@ class ReDDiT:
         context = signed(batch["context"])
         student = self.denoiser.given(context)
         times, x_t = self._start(student, x_0, y, draws)
-        target = self.target(x_t, y, times, self._reflectance(batch), context)
         x_0_student = student(x_t, times.t, y).x_0
 
         weight = lambda_weight(self.schedule, times.t, self.config.lambda_rule)
-        l_dis = weighted_mse(x_0_student, target.x_0, weight)  # eq. 6
         l_pix = weighted_mse(x_0_student, x_0, weight)  # eq. 10
-        l_per = torch.zeros_like(l_dis)
+        l_dis = l_per = l_light = torch.zeros_like(l_pix)
+        if self.config.w_dis > 0:
+            target = self.target(x_t, y, times, self._reflectance(batch), context)
+            l_dis = weighted_mse(x_0_student, target.x_0, weight)  # eq. 6
         if self.perceptual is not None and self.config.w_per > 0:
             with phase("perceptual"):
                 l_per = self.perceptual((x_0_student + 1) / 2, batch["high"]).mean()  # eq. 11
-        loss = total_loss(l_dis, l_pix, l_per, self.config.w_pix, self.config.w_per)  # eq. 12
-        return {"loss": loss, "l_dis": l_dis.detach(), "l_pix": l_pix.detach(), "l_per": l_per.detach()}
+        if self.config.w_light > 0:
+            l_light = illumination_loss(x_0_student, x_0)
+        loss = total_loss(self.config.w_dis * l_dis, l_pix, l_per, self.config.w_pix, self.config.w_per)
+        loss = loss + self.config.w_light * l_light
+        return {"loss": loss, "l_dis": l_dis, "l_pix": l_pix, "l_per": l_per, "l_light": l_light}
 
     def target(
         self, x_t: Tensor, y: Tensor, times: Times, r: Tensor, context: Tensor | None = None

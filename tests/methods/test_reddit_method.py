@@ -132,7 +132,7 @@ def expected_losses(
     l_pix = float((weighted * (student - x_0) ** 2).mean())  # eq. 10
     l_per = float(abs((student + 1) / 2 - high).mean()) if settings.w_per > 0 else 0.0  # eq. 11
     loss = l_dis + settings.w_pix * l_pix + settings.w_per * l_per  # eq. 12
-    return {"loss": loss, "l_dis": l_dis, "l_pix": l_pix, "l_per": l_per}
+    return {"loss": loss, "l_dis": l_dis, "l_pix": l_pix, "l_per": l_per, "l_light": 0.0}
 
 
 CASES: list[tuple[str, int, bool, dict[str, object]]] = [
@@ -319,3 +319,15 @@ def test_a_perceptual_weight_needs_a_distance() -> None:
     denoisers = [Denoiser(Blend(), PAPER, "v") for _ in range(2)]
     with pytest.raises(ValueError, match="perceptual"):
         ReDDiT(*denoisers, 2, config(w_per=0.1))
+
+
+def test_the_truth_alone_does_not_ask_the_teacher() -> None:
+    teacher = Blend()
+    settings = config(w_dis=0.0, w_light=0.5)
+    method = ReDDiT(Denoiser(Constant(0.25), PAPER, "x0"), Denoiser(teacher, PAPER, "v"), 2, settings)
+    losses = method.losses(batch(), draws(0))
+    assert teacher.seen == []
+    high = 2 * batch()["high"] - 1
+    light = (0.25 - high.mean(dim=(2, 3))).abs().mean().item()  # 8×8 pixels are one block
+    assert losses["l_light"].item() == pytest.approx(light, rel=1e-9)
+    assert losses["loss"].item() == pytest.approx(losses["l_pix"].item() + 0.5 * light, rel=1e-9)
