@@ -77,7 +77,7 @@ class DiffusionConfig(_Section):
     zero_terminal_snr: bool = False
     teacher_steps: int = Field(16, gt=0)
     """Sampling steps of the teacher; students halve them."""
-    sampler: Literal["ddim", "ddpm"] = "ddim"
+    sampler: Literal["ddim", "ddpm", "dpmpp", "unipc"] = "ddim"
     clip: bool = True
     """Hold each predicted clean image in [-1, 1] while sampling."""
 

@@ -7,13 +7,14 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from reddit.build import choose_device
 from reddit.cli import choose_model, config_flags, run, scorer_flags, scorer_from
-from reddit.config import Config, load_config
+from reddit.config import Config, load_config, resolve_config
 from reddit.data import TestPicture, load_pairs, load_picture, load_test_set, overlap
 from reddit.data.pairing import Frames
 from reddit.engine.checkpoint import load_denoiser
@@ -47,6 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--allow-extra", action="store_true", help="pass over predictions of no test picture")
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps; default: those of the model")
+    parser.add_argument("--sampler", metavar="NAME", help="ddim, ddpm, dpmpp, unipc …; default: the model's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the sampling noise")
     parser.add_argument(
         "--frames", choices=["all", "first30"], default="all", help="of each folder of a video set"
@@ -117,6 +119,9 @@ def _source(
     model, steps = choose_model(
         arguments.checkpoint, arguments.steps, config.runs_folder(), dataset=arguments.dataset
     )
+    if arguments.sampler:
+        chosen = [f"diffusion.sampler={arguments.sampler}"]
+        model = replace(model, config=resolve_config(model.config.model_dump(), chosen, source="--sampler"))
     seen = overlap(model.training_pictures, pictures)
     if seen:
         print(

@@ -1,6 +1,7 @@
 """Diffusion: the schedule, the denoiser, the trajectory and the samplers."""
 
 from reddit.diffusion.denoiser import Denoiser, DenoiserFunction, clipped
+from reddit.diffusion.multistep import sample_dpmpp, sample_unipc
 from reddit.diffusion.samplers import SAMPLERS, noise_like, sample_ddim, sample_ddpm
 from reddit.diffusion.schedule import NoiseSchedule, Prediction
 from reddit.diffusion.trajectory import (
@@ -25,5 +26,7 @@ __all__ = [
     "noise_like",
     "sample_ddim",
     "sample_ddpm",
+    "sample_dpmpp",
+    "sample_unipc",
     "target_gain",
 ]

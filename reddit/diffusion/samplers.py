@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from reddit.diffusion.denoiser import DenoiserFunction
+from reddit.diffusion.multistep import sample_dpmpp, sample_unipc
 from reddit.diffusion.schedule import NoiseSchedule
 from reddit.diffusion.trajectory import decode
 
@@ -83,4 +84,9 @@ def noise_like(image: Tensor, generators: Sequence[torch.Generator] | None = Non
     return torch.stack(noise)
 
 
-SAMPLERS: dict[str, Sampler] = {"ddim": sample_ddim, "ddpm": sample_ddpm}
+SAMPLERS: dict[str, Sampler] = {
+    "ddim": sample_ddim,
+    "ddpm": sample_ddpm,
+    "dpmpp": sample_dpmpp,
+    "unipc": sample_unipc,
+}

@@ -86,6 +86,10 @@ class NoiseSchedule:
         """alpha_t² / sigma_t², float64; infinite at time 0."""
         return (self.alpha(t) / self.sigma(t)) ** 2
 
+    def half_log_snr(self, t: Tensor) -> Tensor:
+        """lambda_t = log(alpha_t / sigma_t), float64; infinite at time 0, -inf where alpha is 0."""
+        return self.alpha(t).log() - self.sigma(t).log()
+
     def levels(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """alpha_t and sigma_t of times (B,), in the dtype of `like` (B, …) and ready to multiply it."""
         shape = (-1,) + (1,) * (like.ndim - 1)

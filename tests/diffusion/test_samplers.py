@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from torch import Tensor, nn
 
+from reddit.config import DiffusionConfig
 from reddit.diffusion import (
     SAMPLERS,
     Denoiser,
@@ -15,6 +18,8 @@ from reddit.diffusion import (
     noise_like,
     sample_ddim,
     sample_ddpm,
+    sample_dpmpp,
+    sample_unipc,
 )
 
 PAPER = NoiseSchedule()
@@ -63,7 +68,6 @@ def same_in_diffusers(kind: type, prediction: str, steps: int, **options: object
         trained_betas=betas.numpy(),
         prediction_type=DIFFUSERS_NAMES[prediction],
         timestep_spacing="trailing",
-        clip_sample=False,
         **options,
     )
     # It makes its tables in single precision.
@@ -71,6 +75,9 @@ def same_in_diffusers(kind: type, prediction: str, steps: int, **options: object
     scheduler.alphas = 1 - betas
     scheduler.alphas_cumprod = alpha[1:] ** 2
     scheduler.set_timesteps(steps)
+    if hasattr(scheduler, "sigmas"):
+        sigmas = (1 - scheduler.alphas_cumprod).sqrt() / scheduler.alphas_cumprod.sqrt()
+        scheduler.sigmas = torch.cat([sigmas[scheduler.timesteps], torch.zeros(1)])
     return scheduler
 
 
@@ -86,7 +93,7 @@ def sample_with_diffusers(scheduler: object, x: Tensor, y: Tensor) -> Tensor:
 @step_counts
 def test_ddim_agrees_with_diffusers(prediction: str, steps: int) -> None:
     x_T, y = images()  # noqa: N806
-    scheduler = same_in_diffusers(DDIMScheduler, prediction, steps, set_alpha_to_one=True)
+    scheduler = same_in_diffusers(DDIMScheduler, prediction, steps, clip_sample=False, set_alpha_to_one=True)
     expected = sample_with_diffusers(scheduler, x_T, y)
     ours = sample_ddim(Denoiser(Arbitrary(), PAPER, prediction), PAPER, x_T, y, PAPER.grid(steps))
     assert ours.dtype == torch.float64
@@ -97,12 +104,38 @@ def test_ddim_agrees_with_diffusers(prediction: str, steps: int) -> None:
 @step_counts
 def test_ddpm_agrees_with_diffusers(prediction: str, steps: int) -> None:
     x_T, y = images()  # noqa: N806
-    scheduler = same_in_diffusers(DDPMScheduler, prediction, steps, variance_type="fixed_small")
+    scheduler = same_in_diffusers(
+        DDPMScheduler, prediction, steps, clip_sample=False, variance_type="fixed_small"
+    )
     torch.manual_seed(7)
     expected = sample_with_diffusers(scheduler, x_T, y)
     torch.manual_seed(7)
     ours = sample_ddpm(Denoiser(Arbitrary(), PAPER, prediction), PAPER, x_T, y, PAPER.grid(steps))
     assert torch.allclose(ours, expected, rtol=1e-7, atol=1e-7)
+
+
+@predictions
+@step_counts
+def test_dpmpp_agrees_with_diffusers(prediction: str, steps: int) -> None:
+    x_T, y = images()  # noqa: N806
+    scheduler = same_in_diffusers(
+        DPMSolverMultistepScheduler, prediction, steps, solver_order=2, final_sigmas_type="zero"
+    )
+    expected = sample_with_diffusers(scheduler, x_T, y)  # it rounds each state to single precision
+    ours = sample_dpmpp(Denoiser(Arbitrary(), PAPER, prediction), PAPER, x_T, y, PAPER.grid(steps))
+    assert torch.allclose(ours, expected.double(), rtol=1e-5, atol=1e-5)
+
+
+@predictions
+@step_counts
+def test_unipc_agrees_with_diffusers(prediction: str, steps: int) -> None:
+    x_T, y = images()  # noqa: N806
+    scheduler = same_in_diffusers(
+        UniPCMultistepScheduler, prediction, steps, solver_order=2, final_sigmas_type="zero"
+    )
+    expected = sample_with_diffusers(scheduler, x_T, y)
+    ours = sample_unipc(Denoiser(Arbitrary(), PAPER, prediction), PAPER, x_T, y, PAPER.grid(steps))
+    assert torch.allclose(ours, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_ddpm_draws_from_the_posterior() -> None:
@@ -123,6 +156,10 @@ def test_ddpm_draws_from_the_posterior() -> None:
     error = (variance / drawn.numel()) ** 0.5
     assert drawn.mean().item() == pytest.approx(mean, abs=5 * error)
     assert drawn.var().item() == pytest.approx(variance, rel=5 * (2 / drawn.numel()) ** 0.5)
+
+
+def test_the_configuration_knows_every_sampler() -> None:
+    assert list(get_args(DiffusionConfig.model_fields["sampler"].annotation)) == list(SAMPLERS)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -158,6 +195,33 @@ def test_zero_terminal_snr_starts_from_the_networks_own_image() -> None:
     assert torch.allclose(ours, torch.tanh(x_T + 0.5 * y), rtol=0, atol=1e-12)
     with pytest.raises(ValueError, match="zero terminal SNR"):
         Denoiser(Disguised("eps"), schedule, "eps")
+
+
+@pytest.mark.parametrize("name", ["dpmpp", "unipc"])
+def test_zero_terminal_snr_is_the_limit_of_a_first_step_that_grows(name: str) -> None:
+    # lambda_T = log(alpha_T) grows by the same factor that alpha_T's exponent does, and the slope of the
+    # past falls by it.
+    x_T, y = images()  # noqa: N806
+
+    def sample(alpha: float) -> Tensor:
+        schedule = NoiseSchedule(zero_terminal_snr=True)
+        schedule._alphas[-1] = alpha
+        return SAMPLERS[name](Denoiser(Arbitrary(), schedule, "v"), schedule, x_T, y, schedule.grid(4))
+
+    far, further, furthest = ((sample(10.0**-e) - sample(0.0)).norm().item() for e in (75, 150, 300))
+    assert 0 < furthest < 0.01
+    assert far / further == pytest.approx(2, rel=0.05)
+    assert further / furthest == pytest.approx(2, rel=0.05)
+
+
+def test_dpmpp_takes_its_first_two_steps_from_zero_terminal_snr_as_ddim() -> None:
+    schedule = NoiseSchedule(zero_terminal_snr=True)
+    x_T, y = images()  # noqa: N806
+    denoiser, times = Denoiser(Arbitrary(), schedule, "v"), schedule.grid(4)
+    for count, same in ((2, True), (3, True), (4, False)):
+        ours = sample_dpmpp(denoiser, schedule, x_T, y, times[:count])
+        ddim = sample_ddim(denoiser, schedule, x_T, y, times[:count])
+        assert torch.allclose(ours, ddim, rtol=0, atol=1e-12) == same
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -48,6 +48,14 @@ def test_time_zero_is_clean(schedule: NoiseSchedule) -> None:
     assert schedule.snr(zero).tolist() == [math.inf, math.inf]
 
 
+def test_half_the_logarithm_of_the_snr(schedule: NoiseSchedule) -> None:
+    t = times(schedule)
+    level = schedule.half_log_snr(t)
+    assert level[0] == math.inf
+    assert (level[-1] == -math.inf) == schedule.zero_terminal_snr
+    assert torch.allclose((2 * level[1:]).exp(), schedule.snr(t)[1:], rtol=1e-12)
+
+
 def test_noise_only_grows(schedule: NoiseSchedule) -> None:
     assert (schedule.alpha(times(schedule)).diff() < 0).all()
 
