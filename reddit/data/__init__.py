@@ -2,7 +2,7 @@
 
 from reddit.data.cache import PictureCache
 from reddit.data.check import overlap
-from reddit.data.crops import Batch, TrainingCrops, training_loader
+from reddit.data.crops import Batch, TrainingCrops, training_loader, working
 from reddit.data.layouts import LAYOUTS
 from reddit.data.pairing import Pair, TestPicture, find_pairs, find_pictures, pair_folders
 from reddit.data.pairs import (
@@ -32,4 +32,5 @@ __all__ = [
     "readable",
     "split_validation",
     "training_loader",
+    "working",
 ]

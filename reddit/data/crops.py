@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypedDict
+import signal
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from reddit.errors import UserError
 from reddit.images import thumbnail, to_float
 from reddit.progress import progress
 
+T = TypeVar("T")
 Denoise = Callable[[np.ndarray], np.ndarray]
 
 
@@ -183,7 +186,43 @@ def training_loader(
         persistent_workers=workers > 0,
         pin_memory=pin_memory,
         collate_fn=_collate,
+        worker_init_fn=_ignore_stops,
     )
+
+
+def _ignore_stops(worker: int) -> None:
+    """A stop that is sent to a whole group of processes must leave the main one time for a checkpoint."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def working(loader: Iterable[T]) -> Iterator[Iterator[T]]:
+    """The batches of a loader, whose workers end with the block, whatever ends it.
+
+    A lost worker is reported wherever this process happens to be, and not only where it waits for a batch.
+
+    Raises:
+        UserError: a worker was lost, as where the machine's memory is full.
+    """
+    batches = _batches(loader)
+    del loader  # an error's traceback keeps this frame, and would keep the workers
+    try:
+        yield batches
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise UserError(
+            f"a process that prepares batches is gone ({str(error).splitlines()[0]}): lower data.workers or "
+            "data.memory_gb if the memory was full; run the same command again to go on from the last "
+            "checkpoint"
+        ) from error
+    finally:
+        batches.close()
+
+
+def _batches(loader: Iterable[T]) -> Generator[T, None, None]:
+    yield from loader
 
 
 def _workers(crops: TrainingCrops) -> int:

@@ -97,11 +97,18 @@ def _write(path: Path, write: Any) -> None:
     except (OSError, SafetensorError, RuntimeError) as error:
         with contextlib.suppress(OSError):  # the folder itself may be what is wrong
             temporary.unlink()
-        full = getattr(error, "errno", None) == errno.ENOSPC or "No space" in str(error)
-        # torch reports a short write as a RuntimeError without an errno.
-        full = full or "PytorchStreamWriter" in str(error)
-        remedy = "free some space and run again: the previous checkpoint is whole" if full else str(error)
-        raise UserError(f"cannot write the checkpoint {path}: {remedy}") from error
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        # safetensors and torch report a short write without an errno.
+        full = full or any(text in str(error) for text in ("No space", "quota", "PytorchStreamWriter"))
+        remedy = "free some space and run again" if full else str(error).partition("\n")[0]
+        before = ": the previous checkpoint is whole" if os.access(path, os.F_OK) else ""
+        raise UserError(f"cannot write the checkpoint {path}: {remedy}{before}") from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote left in a folder that is ours alone."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
@@ -111,6 +118,9 @@ def _flush(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise  # some network file systems flush no folders
     finally:
         os.close(handle)
 

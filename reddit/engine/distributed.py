@@ -103,6 +103,8 @@ def join() -> World:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return World()
+    if "RANK" not in os.environ:
+        raise UserError(f"WORLD_SIZE is {size} but RANK is not set: start with torchrun, or unset WORLD_SIZE")
     rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
     cuda = torch.cuda.is_available()
     if cuda and local >= torch.cuda.device_count():
@@ -117,7 +119,9 @@ def join() -> World:
             dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
         except (RuntimeError, ValueError) as error:
             where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-            raise UserError(f"the {size} processes do not find each other at {where}: {error}") from error
+            raise UserError(
+                f"the {size} processes do not find each other at {where}: {_first_line(error)}"
+            ) from error
     return World(rank, size)
 
 
@@ -142,6 +146,10 @@ def _lost_process() -> Iterator[None]:
     except RuntimeError as error:
         raise UserError(
             f"process {os.environ.get('RANK')}: another process of this run is gone "
-            f"({str(error).splitlines()[0][:120]}); run the same command again to go on from the last "
-            "checkpoint"
+            f"({_first_line(error)}); run the same command again to go on from the last checkpoint"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:120] if lines else type(error).__name__

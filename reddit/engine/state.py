@@ -72,11 +72,16 @@ class TrainingState:
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             vars(self.progress).update(state["progress"])
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (KeyError, IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"{path} does not fit this configuration: resume with the one in the run's config.yaml, "
                 "or give the run another --name"
             ) from error
+
+
+def kept_state(checkpoints: Path, iteration: int) -> Path:
+    """Where `keep_copy` keeps the state of an iteration."""
+    return checkpoints / f"{iteration:08d}.pt"
 
 
 def keep_copy(checkpoints: Path, iteration: int, keep: int) -> None:
@@ -98,6 +103,7 @@ def keep_copy(checkpoints: Path, iteration: int, keep: int) -> None:
                 target.unlink(missing_ok=True)
                 raise UserError(f"cannot keep {target}: {error.strerror}; free some space") from error
     for suffix in (".safetensors", ".pt"):
-        kept = sorted(checkpoints.glob(f"{'[0-9]' * 8}{suffix}"))
+        # By age: a run that went back to an early state leaves higher numbers behind.
+        kept = sorted(checkpoints.glob(f"{'[0-9]' * 8}{suffix}"), key=lambda p: (p.stat().st_mtime_ns, p))
         for old in kept[:-keep]:
             old.unlink()

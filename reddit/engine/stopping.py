@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,9 +25,13 @@ class StopRequest:
 
     Pre-emptible machines give half a minute between SIGTERM and the end: the loop asks after every
     step, validation after every picture.
+
+    Args:
+        aloud: acknowledge the first signal on stderr; of many processes one is enough.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, aloud: bool = True) -> None:
+        self.aloud = aloud
         self.signal: signal.Signals | None = None
 
     def __bool__(self) -> bool:
@@ -52,10 +57,13 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
+        if self.signal is None:
+            self.signal = signal.Signals(number)
+            line = f"\n{self.signal.name}: writing a checkpoint, then stopping\n" if self.aloud else ""
+            with contextlib.suppress(OSError):  # past sys.stderr, which the signal may have interrupted
+                os.write(2, line.encode())
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
-        print(f"\n{self.signal.name}: writing a checkpoint, then stopping", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -76,15 +84,20 @@ def only_process(folder: Path) -> Iterator[None]:
         ) from error
     with file:
         try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if fcntl is not None:  # a lock that worker processes do not inherit: they may live on a little
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise UserError(
+                    f"cannot lock the run folder {folder}: {error.strerror}; put the runs on another file "
+                    "system with --set runs=FOLDER"
+                ) from error
             file.seek(0)
             holder = file.read().strip() or "another process"
             raise UserError(
                 f"{folder} is in use by {holder}: wait for it, stop it, or choose another --name"
             ) from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without a name
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+
+from reddit.errors import UserError
+from reddit.images import write_bytes
 
 
 class Meter:
@@ -91,31 +96,64 @@ class Tracker:
     """Writes one line of JSON and one TensorBoard point for every report.
 
     A resumed run drops what an interrupted one logged beyond its last checkpoint; one from the start, all.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
     """
 
     def __init__(self, folder: Path, done: int = 0) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
         if self.path.exists():
             kept = [line for line in read_log(folder) if float(line["iteration"]) <= done] if done else []
-            self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        self._board = SummaryWriter(str(folder / "tb"), purge_step=done + 1)
+            write_bytes(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        self._thread_hook = threading.excepthook
+        with self._writing():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._board = SummaryWriter(str(folder / "tb"), purge_step=done + 1)
+        threading.excepthook = self._thread_failed
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        with contextlib.nullcontext() if kind is None else contextlib.suppress(UserError):
+            self.close()
 
     def scalars(self, iteration: int, kind: str, values: dict[str, float]) -> None:
         """Report numbers of one kind (`train`, `validation`) at an iteration."""
         line = {"iteration": iteration, "kind": kind, "time": round(time.time(), 3)} | values
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        for name, value in values.items():
-            self._board.add_scalar(f"{kind}/{name}", value, iteration)
+        with self._writing():
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            for name, value in values.items():
+                self._board.add_scalar(f"{kind}/{name}", value, iteration)
 
     def panel(self, iteration: int, low: Tensor, ours: Tensor, truth: Tensor) -> None:
         """Show low, ours and truth side by side; each (3, H, W) in [0, 1]."""
         picture = torch.cat([low, ours, truth], dim=2).clamp(0, 1)
-        self._board.add_image("low | ours | truth", picture.float().cpu(), iteration)
+        with self._writing():
+            self._board.add_image("low | ours | truth", picture.float().cpu(), iteration)
 
     def close(self) -> None:
-        self._board.close()
+        """Write what TensorBoard still holds back."""
+        with self._writing():
+            self._board.close()
+        threading.excepthook = self._thread_hook
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"cannot write the log in {self.path.parent}: {error.strerror or error}; free some space, or "
+                "check the folder, and run again: the last checkpoint is whole"
+            ) from error
+
+    def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
+        """TensorBoard's thread raises what it could not write once more where it is called."""
+        if not isinstance(failure.exc_value, OSError):
+            self._thread_hook(failure)
 
 
 def read_log(folder: Path) -> list[dict[str, float | str]]:

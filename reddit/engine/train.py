@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -13,11 +15,13 @@ from tqdm import tqdm
 
 from reddit.build import autocast
 from reddit.config import TrainConfig
-from reddit.data import Batch
+from reddit.data import Batch, working
 from reddit.diffusion import Denoiser
+from reddit.engine.checkpoint import remove_leftovers
 from reddit.engine.distributed import World
+from reddit.engine.runs import CHOSEN, NEWEST, STATE
 from reddit.engine.schedules import learning_rate
-from reddit.engine.state import Progress, TrainingState, keep_copy
+from reddit.engine.state import Progress, TrainingState, keep_copy, kept_state
 from reddit.engine.stopping import StopRequest
 from reddit.engine.tracking import Meter, Tracker
 from reddit.errors import UserError
@@ -74,18 +78,24 @@ def fit(
 
     Raises:
         UserError: a loss or gradient is no longer finite; the disk is full; the state to resume does not
-            fit; a picture cannot be read any more; the batch cannot be parted; a process is lost.
+            fit; a picture cannot be read any more; the batch cannot be parted; a process or a worker is lost.
         Stopped: SIGTERM or Ctrl-C came; a checkpoint was written.
     """
     world = world or World()
     places = _places(settings, world)
     checkpoints = folder / "checkpoints"
+    best = checkpoints / CHOSEN
     state = TrainingState(method.denoiser, settings, precision)
     if resume is not None:
         state.load(resume)
     progress, average = state.progress, state.average.average
+    if not best.exists():  # the state is another folder's, where its best weights stayed
+        progress.best = -math.inf
     if settings.compile:
         method.denoiser.network.compile()
+    if world.main:
+        remove_leftovers(folder)
+        remove_leftovers(checkpoints)
     tracker = Tracker(folder, progress.iteration) if world.main else None
     meter = Meter(state.device)
 
@@ -101,18 +111,30 @@ def fit(
             tracker.scalars(progress.iteration, "validation", result.scores)
             tracker.panel(progress.iteration, *result.panel)
             if better:
-                save_weights(checkpoints / "best.safetensors", average, progress.iteration, result.scores)
+                save_weights(best, average, progress.iteration, result.scores)
 
     def save() -> None:
         if not world.main:
             return
-        save_weights(checkpoints / "last.safetensors", average, progress.iteration, progress.scores or {})
-        state.save(checkpoints / "state.pt")
-        if settings.keep_every and progress.iteration % settings.keep_every == 0 and progress.iteration:
+        save_weights(checkpoints / NEWEST, average, progress.iteration, progress.scores or {})
+        state.save(checkpoints / STATE)
+        if _keeping(progress, settings):
             keep_copy(checkpoints, progress.iteration, settings.keep)
 
+    def take_up(source: Path) -> None:
+        """Make up for what a run left out when it was stopped between a step and its checkpoint's end."""
+        late = progress.validated < progress.iteration and _due(progress, settings.validate_every, settings)
+        late = late and validate is not None
+        if late:
+            check()
+        uncopied = _keeping(progress, settings) and not kept_state(checkpoints, progress.iteration).exists()
+        if late or uncopied or source.resolve() != (checkpoints / STATE).resolve():
+            save()
+
     with (
-        StopRequest().listening() as stop,
+        tracker or nullcontext(),
+        StopRequest(aloud=world.main).listening() as stop,
+        working(loader(progress.iteration, places, settings.accumulate)) as batches,
         tqdm(
             total=settings.iterations,
             initial=progress.iteration,
@@ -124,12 +146,12 @@ def fit(
     ):
         if validate is not None and progress.iteration == 0:
             validate(average, limit=FIRST_LOOK)
-        elif _due(progress, settings.validate_every, settings) and progress.validated < progress.iteration:
-            check()  # the run was stopped between a step and its validation
-        batches = iter(loader(progress.iteration, places, settings.accumulate))
+        elif resume is not None:
+            take_up(resume)
         meter.reset()
         while progress.iteration < settings.iterations:
             if world.any(bool(stop)):
+                _stop_if_broken(meter, state, settings, precision, checkpoints)
                 save()
                 raise stop.error(f"at iteration {progress.iteration} of {settings.iterations}")
             with meter.waiting(), phase("data"):
@@ -144,6 +166,7 @@ def fit(
                 _due(progress, every, settings)
                 for every in (settings.log_every, settings.validate_every, settings.checkpoint_every)
             )
+            saving = saving or _keeping(progress, settings)
             if reporting or validating or saving:
                 _stop_if_broken(meter, state, settings, precision, checkpoints)
             if reporting:
@@ -160,10 +183,10 @@ def fit(
                     check()
                 if saving:
                     save()
-    if tracker:
-        tracker.close()
-        if validate is None:  # the newest weights are chosen
-            save_weights(checkpoints / "best.safetensors", average, progress.iteration, {})
+        if world.any(bool(stop)):
+            raise stop.error(f"at iteration {progress.iteration} of {settings.iterations}")
+    if world.main and (validate is None or not best.exists()):  # nothing was chosen: the newest weights are
+        save_weights(best, average, progress.iteration, progress.scores or {})
     world.wait()
     return progress
 
@@ -231,6 +254,11 @@ def _due(progress: Progress, every: int, settings: TrainConfig) -> bool:
     return progress.iteration % every == 0 or progress.iteration == settings.iterations
 
 
+def _keeping(progress: Progress, settings: TrainConfig) -> bool:
+    every = settings.keep_every
+    return every > 0 and progress.iteration > 0 and progress.iteration % every == 0
+
+
 def _whole(batch: Batch | UserError) -> Batch:
     if isinstance(batch, UserError):
         raise batch
@@ -258,5 +286,5 @@ def _stop_if_broken(
 
 
 def _last_good(checkpoints: Path) -> str:
-    state = checkpoints / "state.pt"
+    state = checkpoints / STATE
     return f"{state} holds the last good state" if state.exists() else "no checkpoint had been written yet"
