@@ -1,6 +1,7 @@
 """Diffusion: the schedule, the denoiser, the trajectory and the samplers."""
 
 from reddit.diffusion.denoiser import Denoiser, DenoiserFunction, clipped
+from reddit.diffusion.gaussian import gaussian_denoiser, gaussian_flow
 from reddit.diffusion.multistep import sample_dpmpp, sample_unipc
 from reddit.diffusion.samplers import SAMPLERS, noise_like, sample_ddim, sample_ddpm
 from reddit.diffusion.schedule import NoiseSchedule, Prediction
@@ -23,6 +24,8 @@ __all__ = [
     "ddim_step",
     "decode",
     "decode_second_order",
+    "gaussian_denoiser",
+    "gaussian_flow",
     "noise_like",
     "sample_ddim",
     "sample_ddpm",

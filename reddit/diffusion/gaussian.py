@@ -1,0 +1,42 @@
+"""Data whose diffusion is known in closed form: pixels drawn from N(mean, deviation²), each for itself.
+
+What samplers and methods should find there is no matter of opinion; tests measure them against it.
+Images are (B, 3, H, W); `mean` and `deviation` may be numbers or tensors that multiply an image.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from reddit.diffusion.denoiser import DenoiserFunction
+from reddit.diffusion.schedule import NoiseSchedule, Prediction
+
+Number = float | Tensor
+
+
+def gaussian_denoiser(schedule: NoiseSchedule, mean: Number, deviation: Number) -> DenoiserFunction:
+    """The exact denoiser: `x_0 = E[x_0 | x_t]` and `eps = E[eps | x_t]`; `y` does not matter.
+
+    `x_t` is N(alpha mean, V) with `V = alpha² deviation² + sigma²`.
+    """
+
+    def denoise(x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
+        alpha, sigma = schedule.levels(t, x_t)
+        surprise = (x_t - alpha * mean) / (alpha**2 * deviation**2 + sigma**2)
+        return Prediction(mean + alpha * deviation**2 * surprise, sigma * surprise)
+
+    return denoise
+
+
+def gaussian_flow(
+    schedule: NoiseSchedule, x_t: Tensor, t: Tensor, s: Tensor, mean: Number, deviation: Number
+) -> Tensor:
+    """Where the probability-flow ODE of these data carries `x_t` from times t to s, (B,), either way.
+
+    It keeps each pixel's number of standard deviations: `(x_s - alpha_s mean) / sqrt(V_s)` is that of t.
+    """
+    alpha_t, sigma_t = schedule.levels(t, x_t)
+    alpha_s, sigma_s = schedule.levels(s, x_t)
+    variance_t = alpha_t**2 * deviation**2 + sigma_t**2
+    variance_s = alpha_s**2 * deviation**2 + sigma_s**2
+    return alpha_s * mean + (variance_s / variance_t) ** 0.5 * (x_t - alpha_t * mean)
