@@ -11,19 +11,27 @@ from typing import NoReturn
 
 import torch
 
-from reddit.engine.checkpoint import CheckpointInfo, read_info
-from reddit.engine.runs import all_models, chosen_checkpoint
-from reddit.errors import UserError
+from reddit.engine.checkpoint import CheckpointInfo
+from reddit.engine.distributed import leave
+from reddit.engine.runs import all_models
+from reddit.errors import Stopped, UserError
 from reddit.metrics import PROTOCOLS, Scorer, protocol_named
-
-SHIPPED = Path(__file__).resolve().parent.parent / "weights"
+from reddit.zoo import find_checkpoint, shipped_models
 
 
 def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
-    """Run a script's `main`: mistakes of the user print one line and leave with 2, Ctrl-C with 130."""
+    """Run a script's `main`; what ends it early prints one line.
+
+    It leaves with 2 after a mistake of the user, with 130 after Ctrl-C and with 143 after SIGTERM.
+    """
     try:
         code = main(None) or 0
         sys.stdout.flush()
+        leave()
+    except Stopped as stopped:
+        if os.environ.get("RANK", "0") == "0":  # each process of a run stops; one of them says so
+            print(stopped, file=sys.stderr)
+        code = stopped.code
     except UserError as error:
         print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         code = 2
@@ -77,43 +85,19 @@ def overrides(arguments: argparse.Namespace) -> list[str]:
     return [*arguments.set, *extra]
 
 
-def find_checkpoint(named: str, runs: Path) -> CheckpointInfo:
-    """A checkpoint by path, by run folder, or by run name.
-
-    Raises:
-        UserError: there is none.
-    """
-    path = Path(named)
-    if path.is_file():
-        return read_info(path)
-    for folder in (path, runs / named):
-        if folder.is_dir():
-            chosen = chosen_checkpoint(folder)
-            if chosen is None:
-                raise UserError(f"the run {folder} has no checkpoint yet: train it further, or name another")
-            return read_info(chosen)
-    known = ", ".join(m.path.parent.parent.name for m in all_models(runs)[:8]) or "none"
-    raise UserError(f"no checkpoint, run folder or run named {named!r}; runs in {runs}: {known}")
-
-
-def shipped_models() -> list[CheckpointInfo]:
-    """The weights that come with the project, fewest steps first."""
-    found = [read_info(path) for path in SHIPPED.glob("*.safetensors")]
-    return sorted(found, key=lambda model: model.steps)
+def weights_flag(parser: argparse._ActionsContainer, default: str) -> None:
+    """`--weights`, and `--checkpoint`, its older name."""
+    parser.add_argument("--weights", metavar="NAME_OR_PATH", help=f"shipped weights, run or file; {default}")
+    parser.add_argument("--checkpoint", dest="weights", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def choose_model(
-    named: str | None,
-    steps: int | None,
-    runs: Path,
-    *,
-    dataset: str | None = None,
-    shipped_first: bool = False,
+    named: str | None, steps: int | None, runs: Path, *, dataset: str | None = None
 ) -> tuple[CheckpointInfo, int]:
     """The model a command uses and its sampling steps; says on stderr which one it chose unasked.
 
     Without a name: the newest of `runs` that was trained on `dataset` (any, if None) for `steps`; or the
-    weights that come with the project, which go first where `shipped_first`.
+    weights that come with the package.
 
     Raises:
         UserError: there is none; a step count below 1.
@@ -121,20 +105,19 @@ def choose_model(
     if steps is not None and steps < 1:
         raise UserError(f"--steps {steps}: sampling takes at least 1 step")
     if named:
-        model = find_checkpoint(named, runs)
+        model = find_checkpoint(named, runs, steps)
         return model, steps or model.steps
     own = [m for m in all_models(runs) if dataset in (None, m.config.data.dataset)]
-    shipped = shipped_models()
-    candidates = [*shipped, *own] if shipped_first else [*own, *shipped]
+    candidates = [*own, *shipped_models()]
     fitting = [m for m in candidates if steps in (None, m.steps)] or candidates
     if not fitting:
         raise UserError(
-            f"no model in {runs}: train one with scripts/train_teacher.py, or name one with --checkpoint"
+            f"no model in {runs}: train one with scripts/train_teacher.py, or name one with --weights"
         )
     model = fitting[0]
     print(
         f"model: {model.path} ({model.steps} steps, trained on {model.config.data.dataset}); "
-        "--checkpoint chooses another",
+        "--weights chooses another",
         file=sys.stderr,
     )
     return model, steps or model.steps

@@ -1,59 +1,323 @@
-"""Making dark pictures good: files or folders in, PNG files out."""
+"""Enhancing pictures in memory: `load` a model, show it arrays or tensors of any kind and size."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from reddit.build import autocast, choose_device
+from reddit.data import fingerprint
+from reddit.diffusion import Denoiser
+from reddit.engine.checkpoint import CheckpointInfo, load_denoiser
 from reddit.errors import UserError
-from reddit.evaluation.evaluate import Predict
-from reddit.images import list_images, read_uint8, write_image
+from reddit.lighting import DARK, fade, luminance, median_luminance
 from reddit.progress import progress
+from reddit.restore import picture_seed, restore, restore_rows
+from reddit.tiles import Span, Tiling
+from reddit.zoo import DEFAULT, find_checkpoint
+
+Kind = TypeVar("Kind", np.ndarray, Tensor)
+
+WHOLE_PIXELS = 1_500_000
+"""A picture of more pixels is worked on in tiles."""
+TILE, OVERLAP, SMALLEST_TILE = 512, 64, 64
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+class EnhanceWarning(UserWarning):
+    """A picture's result is not all that it could be; one line that names the picture and says why."""
 
 
 @dataclass(frozen=True)
-class Enhanced:
-    """What happened to a batch of files."""
+class Enhancer:
+    """A model ready to enhance.
 
-    written: list[Path]
-    failed: list[str]
-    """One line a picture that could not be read or written."""
+    Attributes:
+        steps: sampling steps.
+        precision: of the network; None: that of its training for 8-bit pictures, and fp32 for deeper ones,
+            whose shades bf16 would merge.
+    """
+
+    denoiser: Denoiser
+    info: CheckpointInfo
+    steps: int
+    precision: str | None = None
+
+    def enhance(
+        self,
+        picture: Kind,
+        *,
+        seed: int = 0,
+        strength: float = 1.0,
+        guard: bool = True,
+        tile: int | None = None,
+        tile_overlap: int | None = None,
+        name: str = "the picture",
+        quiet: bool = True,
+    ) -> Kind:
+        """Enhance a dark picture; the same kind of picture comes back.
+
+        Args:
+            picture: an array (H, W) or (H, W, 3), or (H, W, 2) or (H, W, 4) with alpha, which is kept:
+                uint8, uint16, or float in [0, 1]. Or a float tensor (3, H, W) or (B, 3, H, W) in [0, 1].
+            seed: of the noise, which depends on it and on the picture's pixels alone.
+            strength: from 0, the picture itself, to 1, the restored one.
+            guard: enhance a picture that is not dark less, or not at all; see `reddit.lighting`.
+            tile: side of the tiles; 0: never any; None: 512, in pictures above 1.5 megapixels.
+            tile_overlap: pixels that neighbouring tiles share; None: 64, or a quarter of a smaller tile.
+            name: what warnings call the picture.
+            quiet: no progress bar.
+
+        Warns:
+            EnhanceWarning: the guard changed the strength; a network works in tiles that sees more than
+                its surroundings of each pixel.
+
+        Raises:
+            UserError: a picture of another kind or with values outside [0, 1], a setting out of its range,
+                or too little memory.
+        """
+        self.check_settings(strength, tile, tile_overlap)
+        pictures = _arrays(picture) if isinstance(picture, Tensor) else [picture]
+        results = []
+        for array in pictures:
+            check_array(array)
+            tiling = self._tiling(array.shape[0], array.shape[1], tile, tile_overlap)
+            share, median = lighting(array) if guard else (1.0, 0.0)
+            if share < 1:
+                done = f"enhanced at {share:.0%} strength" if share else "left as it is"
+                dark = f"median luminance {median:.2f}, dark is up to {DARK:.2f}"
+                warnings.warn(f"{name} is not dark ({dark}): {done}", EnhanceWarning, stacklevel=2)
+            if tiling and share * strength and self.info.config.model.block != "light":
+                why = "its network normalises over all that it sees: tiles may differ in brightness"
+                warnings.warn(f"{name} is worked on in tiles, but {why}", EnhanceWarning, stacklevel=2)
+            results.append(self._enhanced(array, seed, strength * share, tiling, quiet))
+        return _tensor_like(picture, results) if isinstance(picture, Tensor) else results[0]
+
+    def check_settings(
+        self, strength: float = 1.0, tile: int | None = None, tile_overlap: int | None = None
+    ) -> None:
+        """See that `enhance` can work with these settings.
+
+        Raises:
+            UserError: it cannot.
+        """
+        if not 0 <= strength <= 1:
+            raise UserError(f"strength {strength:g}: it lies between 0, the picture, and 1, the restored one")
+        if tile and tile < SMALLEST_TILE:
+            raise UserError(f"tile {tile}: at least {SMALLEST_TILE} pixels, or 0 for none")
+        self._tiling_of(tile or TILE, tile_overlap)
+
+    def _enhanced(
+        self, picture: np.ndarray, seed: int, strength: float, tiling: Tiling | None, quiet: bool
+    ) -> np.ndarray:
+        result = picture.copy()
+        if strength == 0:
+            return result
+        colour = _colour(picture)
+        noise_seed = picture_seed(seed, fingerprint(_eight_bits(colour)))
+        with _memory_remedy(picture):
+            for top, restored in self._restored(colour, noise_seed, tiling, quiet):
+                rows = slice(top, top + restored.shape[1])
+                if strength < 1:
+                    restored = torch.lerp(_unit(colour[rows]), restored, strength)
+                _store(restored, result[rows])
+        return result
+
+    def _restored(
+        self, colour: np.ndarray, noise_seed: int, tiling: Tiling | None, quiet: bool
+    ) -> Iterable[tuple[int, Tensor]]:
+        """(first row, rows (3, h, W) in [0, 1]) of the restored picture, from top to bottom."""
+        diffusion = self.info.config.diffusion
+        deep = colour.dtype != np.uint8
+        precision = self.precision or ("fp32" if deep else self.info.config.precision)
+        if tiling is None:
+            low = _unit(colour)[None].to(next(self.denoiser.parameters()).device)
+            whole = restore(
+                self.denoiser,
+                low,
+                self.steps,
+                [noise_seed],
+                sampler=diffusion.sampler,
+                clip=diffusion.clip,
+                precision=precision,
+            )
+            return [(0, whole[0].cpu())]
+
+        def read(rows: Span, columns: Span) -> Tensor:
+            return _unit(colour[slice(*rows), slice(*columns)])
+
+        height, width = colour.shape[:2]
+        rows = restore_rows(
+            self.denoiser,
+            read,
+            height,
+            width,
+            self.steps,
+            noise_seed,
+            tiling,
+            sampler=diffusion.sampler,
+            clip=diffusion.clip,
+            precision=precision,
+        )
+        return progress(rows, "tiles", "row", total=len(tiling.spans(height)), quiet=quiet)
+
+    def _tiling(self, height: int, width: int, tile: int | None, overlap: int | None) -> Tiling | None:
+        """The tiles of a picture of this size; None: it is worked on whole."""
+        if tile is None:
+            tile = TILE if height * width > WHOLE_PIXELS else 0
+        return None if tile == 0 or max(height, width) <= tile else self._tiling_of(tile, overlap)
+
+    def _tiling_of(self, tile: int, overlap: int | None) -> Tiling:
+        if overlap is None:
+            overlap = min(OVERLAP, tile // 4)
+        return Tiling(tile, overlap, multiple=int(getattr(self.denoiser.network, "multiple", 1)))
 
 
-def plan_outputs(source: Path, folder: Path, suffix: str = "") -> dict[Path, Path]:
-    """Which file goes where: `folder/STEM[_suffix].png`.
+def load(
+    name: str = DEFAULT, steps: int | None = None, device: str = "auto", precision: str | None = None
+) -> Enhancer:
+    """A model by the name of shipped weights, by path, by run folder or by run name.
+
+    Args:
+        steps: sampling steps, which choose among the shipped weights of one name; None: the model's.
+        device: auto, cpu or cuda.
+        precision: fp32, bf16 or fp16; None: see `Enhancer`.
 
     Raises:
-        UserError: nothing to do, an original would be overwritten, or two files would share an output.
+        UserError: no such model, device or precision; steps below 1.
     """
-    if source.is_dir():
-        files = list_images(source)
-        if not files:
-            raise UserError(f"no pictures in {source}")
-    elif source.is_file():
-        files = [source]
+    if steps is not None and steps < 1:
+        raise UserError(f"steps {steps}: sampling takes at least 1 step")
+    info = find_checkpoint(name, Path("runs"), steps)
+    return enhancer_of(info, steps or info.steps, device, precision)
+
+
+def enhancer_of(info: CheckpointInfo, steps: int, device: str, precision: str | None) -> Enhancer:
+    """Load the weights of a checkpoint; errors as in `load`."""
+    if precision not in (None, *PRECISIONS):
+        raise UserError(f"precision {precision!r}: one of {', '.join(PRECISIONS)}")
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"device {device!r}: one of auto, cpu, cuda")
+    where = choose_device(device)
+    autocast(where, precision or info.config.precision)  # a precision that the device lacks is refused here
+    denoiser, info = load_denoiser(info.path)
+    return Enhancer(denoiser.to(where), info, steps, precision)
+
+
+_load_once = cache(load)
+
+
+def enhance(picture: Kind, *, seed: int = 0, strength: float = 1.0, guard: bool = True) -> Kind:
+    """Enhance a dark picture with the weights that come with the package; see `Enhancer.enhance`."""
+    return _load_once().enhance(picture, seed=seed, strength=strength, guard=guard)
+
+
+def check_array(picture: np.ndarray) -> None:
+    """See that an array is a picture that `Enhancer.enhance` takes.
+
+    Raises:
+        UserError: it is not; the line says what it is.
+    """
+    what = f"an array {picture.dtype} {picture.shape}"
+    if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (2, 3, 4)):
+        raise UserError(f"{what} is no picture: expected (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)")
+    if 0 in picture.shape:
+        raise UserError(f"{what} holds no pixels")
+    if picture.dtype in (np.uint8, np.uint16):
+        return
+    if picture.dtype.kind != "f":
+        raise UserError(f"{what} is no picture: expected uint8, uint16, or float in [0, 1]")
+    low, high = float(picture.min()), float(picture.max())
+    if not (low >= 0 and high <= 1):  # not a number too
+        raise UserError(f"{what} holds values from {low:g} to {high:g}: scale or clip them to [0, 1]")
+
+
+def lighting(picture: np.ndarray) -> tuple[float, float]:
+    """The share of the enhancement that a picture gets (see `reddit.lighting`), and its median luminance."""
+    alpha = picture[..., -1] if picture.ndim == 3 and picture.shape[2] in (2, 4) else None
+    median = median_luminance(_colour(picture), None if alpha is None else alpha > 0) / _scale(picture)
+    return fade(median), median
+
+
+def _arrays(pictures: Tensor) -> list[np.ndarray]:
+    """Float tensor (3, H, W) or (B, 3, H, W) → B arrays (H, W, 3), float32."""
+    if pictures.ndim not in (3, 4) or pictures.shape[-3] != 3 or not pictures.is_floating_point():
+        raise UserError(
+            f"a tensor {pictures.dtype} {tuple(pictures.shape)} is no picture: "
+            "expected float (3, H, W) or (B, 3, H, W) in [0, 1]"
+        )
+    batch = pictures.detach().float().cpu().reshape(-1, *pictures.shape[-3:])
+    return [image.permute(1, 2, 0).numpy() for image in batch]
+
+
+def _tensor_like(pictures: Tensor, results: list[np.ndarray]) -> Tensor:
+    images = [torch.from_numpy(result).permute(2, 0, 1) for result in results]
+    return torch.stack(images).reshape(pictures.shape).to(pictures.device, pictures.dtype)
+
+
+def _colour(picture: np.ndarray) -> np.ndarray:
+    """The RGB (H, W, 3) of any array, a view: alpha left out, grey repeated."""
+    if picture.ndim == 2:
+        picture = picture[..., None]
+    if picture.shape[2] in (1, 2):
+        return np.broadcast_to(picture[..., :1], (*picture.shape[:2], 3))
+    return picture[..., :3]
+
+
+def _scale(picture: np.ndarray) -> float:
+    """The value that stands for white."""
+    return 1.0 if picture.dtype.kind == "f" else float(np.iinfo(picture.dtype).max)
+
+
+def _unit(colour: np.ndarray) -> Tensor:
+    """RGB (H, W, 3) of any dtype → float32 (3, H, W) in [0, 1]."""
+    planes = np.ascontiguousarray(colour.transpose(2, 0, 1), dtype=np.float32)
+    return torch.from_numpy(planes).div_(_scale(colour))
+
+
+def _eight_bits(colour: np.ndarray) -> np.ndarray:
+    """Rounded to uint8, a few rows at a time, so that a deep picture draws the noise of its 8-bit copy."""
+    if colour.dtype == np.uint8:
+        return colour
+    rounded = np.empty(colour.shape, np.uint8)
+    for top in range(0, len(colour), 256):
+        rows = colour[top : top + 256].astype(np.float32)
+        rounded[top : top + 256] = np.rint(rows * (255 / _scale(colour)))
+    return rounded
+
+
+def _store(restored: Tensor, rows: np.ndarray) -> None:
+    """Write (3, h, W) in [0, 1] into rows of a picture of any kind; its alpha stays."""
+    values = restored.permute(1, 2, 0).numpy()
+    if rows.ndim == 2 or rows.shape[2] == 2:
+        values = np.clip(luminance(values), 0, 1)
+    if rows.dtype.kind != "f":
+        values = np.rint(values * np.float32(_scale(rows)))
+    if rows.ndim == 2:
+        rows[...] = values
+    elif rows.shape[2] == 2:
+        rows[..., 0] = values
     else:
-        raise UserError(f"no such file or folder: {source}")
-    plan: dict[Path, Path] = {}
-    for file in files:
-        target = folder / f"{file.stem}{'_' + suffix if suffix else ''}.png"
-        if target.exists() and target.samefile(file):
-            raise UserError(f"{target} would overwrite its original: choose another -o folder, or a --suffix")
-        if target in plan.values():
-            other = next(a for a, b in plan.items() if b == target)
-            raise UserError(f"{other.name} and {file.name} would both become {target}; rename one")
-        plan[file] = target
-    return plan
+        rows[..., :3] = values
 
 
-def enhance_files(plan: dict[Path, Path], predict: Predict, seed: int = 0, quiet: bool = False) -> Enhanced:
-    """Enhance each file; a damaged one is reported and the others go on."""
-    done = Enhanced([], [])
-    for source, target in progress(plan.items(), "enhancing", "picture", quiet=quiet):
-        try:
-            write_image(target, predict(source.stem, read_uint8(source), seed))
-        except UserError as error:
-            done.failed.append(str(error))
-        else:
-            done.written.append(target)
-    return done
+@contextmanager
+def _memory_remedy(picture: np.ndarray) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            raise
+        size = f"{picture.shape[1]}×{picture.shape[0]}"
+        raise UserError(
+            f"too little memory for a picture of {size}: set a smaller tile (--tile 256)"
+        ) from error

@@ -22,6 +22,9 @@ from reddit.errors import UserError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
+THUMBNAIL = 64
+"""Side of the thumbnail that some networks look at."""
+
 _READ_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
@@ -134,7 +137,7 @@ def list_images(folder: str | Path, extensions: Iterable[str] = EXTENSIONS) -> l
 
 def thumbnail(image: Tensor) -> Tensor:
     """The whole picture (B, C, H, W) averaged down (or repeated up) to (B, C, 64, 64), float32."""
-    return F.adaptive_avg_pool2d(image.float(), 64)
+    return F.adaptive_avg_pool2d(image.float(), THUMBNAIL)
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import argparse
 
-from reddit.cli import config_flags, find_checkpoint, overrides, run, run_flags
+from reddit.cli import config_flags, overrides, run, run_flags
 from reddit.config import Config, load_config, resolve_config
 from reddit.distill import chain_steps, distill_chain, find_teacher
 from reddit.engine.checkpoint import CheckpointInfo
 from reddit.engine.runs import student_name
 from reddit.errors import UserError
 from reddit.train import distill_stage
+from reddit.zoo import find_checkpoint
 
 
 def main(argv: list[str] | None = None) -> None:

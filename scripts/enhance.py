@@ -1,52 +1,100 @@
 #!/usr/bin/env python3
-"""Make dark pictures good: python scripts/enhance.py -i FILE_OR_FOLDER -o FOLDER"""
+"""Make dark photographs good: python scripts/enhance.py -i photo.jpg -o bright/"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
-from reddit.build import choose_device
-from reddit.cli import choose_model, run
-from reddit.engine.checkpoint import load_denoiser
-from reddit.enhance import enhance_files, plan_outputs
-from reddit.evaluation.evaluate import predict_with
+from tqdm import tqdm
+
+from reddit.cli import choose_model, run, weights_flag
+from reddit.enhance import EnhanceWarning, enhancer_of
+from reddit.enhance_files import enhance_files, plan_outputs
+from reddit.errors import UserError
+from reddit.photos import FORMATS
+from reddit.zoo import DEFAULT, find_shipped
 
 
 def main(argv: list[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    plan = plan_outputs(
+        arguments.input,
+        arguments.output,
+        suffix=arguments.suffix,
+        form=arguments.format,
+        recursive=arguments.recursive,
+        overwrite=arguments.overwrite,
+    )
+    default = DEFAULT if find_shipped(DEFAULT) else None
+    info, steps = choose_model(arguments.weights or default, arguments.steps, Path("runs"))
+    model = enhancer_of(info, steps, arguments.device, arguments.precision)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", EnhanceWarning)
+        warnings.showwarning = _say
+        done = enhance_files(
+            plan,
+            model,
+            seed=arguments.seed,
+            strength=arguments.strength,
+            guard=not arguments.force,
+            tile=arguments.tile,
+            tile_overlap=arguments.tile_overlap,
+            quiet=arguments.quiet,
+        )
+    if plan.single and done.failed:
+        raise UserError(done.failed[0])
+    counts = [f"{_pictures(len(done.written))} in {arguments.output} ({info.path.stem}, {steps} steps)"]
+    if plan.present:
+        counts.append(f"{len(plan.present)} there already (--overwrite makes them anew)")
+    if done.failed:
+        counts.append(f"{len(done.failed)} failed")
+    print("; ".join(counts))
+    for line in done.failed:
+        print(f"error: {line}", file=sys.stderr)
+    return 1 if done.failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-i", "--input", required=True, type=Path, metavar="FILE_OR_FOLDER")
+    parser.add_argument("-i", "--input", required=True, nargs="+", type=Path, metavar="FILE_OR_FOLDER")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FOLDER")
+    weights_flag(parser, f"default: {DEFAULT}, which comes with the package")
     parser.add_argument(
-        "--checkpoint", metavar="PATH_OR_RUN", help="default: the weights that come with the project"
+        "--steps", type=int, metavar="N", help="sampling steps, 1, 2 or 4; default: those of the weights"
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="sampling steps; default: what the model was trained for"
+        "--strength", type=float, default=1.0, metavar="S", help="from 0, the picture, to 1 (default)"
     )
-    parser.add_argument("--suffix", default="", help="appended to the names: photo_SUFFIX.png")
     parser.add_argument("--seed", type=int, default=0, help="of the sampling noise")
+    parser.add_argument("--force", action="store_true", help="enhance pictures too that are not dark")
+    parser.add_argument("-r", "--recursive", action="store_true", help="subfolders too, and keep them")
+    parser.add_argument("--overwrite", action="store_true", help="make results anew that are there already")
+    parser.add_argument(
+        "--format", choices=[extension[1:] for extension in FORMATS], help="default: that of each picture"
+    )
+    parser.add_argument("--suffix", default="", help="appended to the names: photo_SUFFIX.jpg")
+    parser.add_argument(
+        "--tile", type=int, metavar="N", help="side of the tiles of big pictures; 0: never any; default: 512"
+    )
+    parser.add_argument(
+        "--tile-overlap", type=int, metavar="N", help="pixels that neighbouring tiles share; default: 64"
+    )
     parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], help="default: the model's")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    arguments = parser.parse_args(argv)
+    return parser
 
-    plan = plan_outputs(arguments.input, arguments.output, arguments.suffix)
-    model, steps = choose_model(arguments.checkpoint, arguments.steps, Path("runs"), shipped_first=True)
-    denoiser = load_denoiser(model.path)[0].to(choose_device(arguments.device))
-    diffusion = model.config.diffusion
-    predict = predict_with(
-        denoiser,
-        steps,
-        sampler=diffusion.sampler,
-        clip=diffusion.clip,
-        precision=arguments.precision or model.config.precision,
-    )
-    result = enhance_files(plan, predict, arguments.seed, arguments.quiet)
-    print(f"{len(result.written)} pictures in {arguments.output}")
-    for line in result.failed:
-        print(f"error: {line}", file=sys.stderr)
-    return 2 if result.failed else 0
+
+def _say(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """One line for a warning, above the progress bar."""
+    tqdm.write(f"warning: {message}", file=sys.stderr)
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count} pictures"
 
 
 if __name__ == "__main__":

@@ -13,25 +13,28 @@ PACKAGE = ROOT / "reddit"
 # From bottom to top. A name stands for a module, or for a package with all its modules.
 LAYERS: list[set[str]] = [
     {"reddit.errors", "reddit.phases", "reddit.progress"},
-    {"reddit.config", "reddit.images"},
-    {"reddit.diffusion", "reddit.metrics", "reddit.tables", "reddit.html"},
+    {"reddit.config", "reddit.containers", "reddit.images", "reddit.lighting", "reddit.tiles"},
+    {"reddit.diffusion", "reddit.metrics", "reddit.tables", "reddit.html", "reddit.photos"},
     {"reddit.models", "reddit.retinex", "reddit.losses"},
     {"reddit.build", "reddit.data"},
     {"reddit.methods", "reddit.restore"},
     {"reddit.engine"},
-    {"reddit.evaluation", "reddit.train"},
+    {"reddit.evaluation", "reddit.train", "reddit.zoo"},
     {"reddit.distill", "reddit.enhance"},
-    {"reddit.cli"},
+    {"reddit.cli", "reddit.enhance_files"},
     {"reddit"},  # what a user imports
 ]
 # Functions here receive values, never the configuration.
 WITHOUT_CONFIG = {
     "reddit.diffusion",
     "reddit.images",
+    "reddit.lighting",
     "reddit.losses",
     "reddit.metrics",
     "reddit.models",
+    "reddit.photos",
     "reddit.retinex",
+    "reddit.tiles",
 }
 
 

@@ -1,0 +1,71 @@
+"""Models by name: the weights that come with the package, runs, and files."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+from reddit.engine.checkpoint import CheckpointInfo, read_info
+from reddit.engine.runs import all_models, chosen_checkpoint
+from reddit.errors import UserError
+
+FOLDER = Path(__file__).resolve().parent / "weights"
+"""`NAME-STEPS.safetensors`: the students of one name differ in their sampling steps alone."""
+DEFAULT, DEFAULT_STEPS = "light", 2
+
+
+def shipped() -> dict[str, Path]:
+    """The weights that come with the package, by file name without its ending."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
+
+
+def find_shipped(name: str, steps: int | None = None) -> Path | None:
+    """The shipped weights of a name, None if there are none.
+
+    `light-4` is that file; of `light` it is the file for `steps` (default 2), else the one whose steps
+    are nearest to that in ratio, the one of more steps if two are.
+    """
+    files = shipped()
+    if name in files:
+        return files[name]
+    matches = ((re.fullmatch(re.escape(name) + r"-([1-9]\d*)", stem), path) for stem, path in files.items())
+    by_steps = {int(match[1]): path for match, path in matches if match}
+    if not by_steps:
+        return None
+    wanted = steps or DEFAULT_STEPS
+    return by_steps[min(by_steps, key=lambda n: (abs(math.log2(n / wanted)), -n))]
+
+
+def shipped_models() -> list[CheckpointInfo]:
+    """What the shipped weights say of themselves, the default first."""
+    first = find_shipped(DEFAULT)
+    return [read_info(path) for path in sorted(shipped().values(), key=lambda path: path != first)]
+
+
+def find_checkpoint(named: str, runs: Path, steps: int | None = None) -> CheckpointInfo:
+    """A checkpoint by path, by run folder, by run name, or by the name of shipped weights.
+
+    Args:
+        steps: chooses among the shipped weights of one name; see `find_shipped`.
+
+    Raises:
+        UserError: there is none, or a run and shipped weights share the name.
+    """
+    path = Path(named)
+    if path.is_file():
+        return read_info(path)
+    folders = [folder for folder in (path, runs / named) if folder.is_dir()]
+    trained = next(filter(None, map(chosen_checkpoint, folders)), None)
+    ours = find_shipped(named, steps)
+    if trained and ours:
+        raise UserError(f"{named!r} is a run and shipped weights: write {trained} or {ours}")
+    if found := trained or ours:
+        return read_info(found)
+    if folders:
+        raise UserError(f"the run {folders[0]} has no checkpoint yet: train it further, or name another")
+    known = ", ".join(m.path.parent.parent.name for m in all_models(runs)[:8]) or "none"
+    raise UserError(
+        f"no checkpoint file, run or shipped weights named {named!r}; "
+        f"shipped: {', '.join(shipped()) or 'none'}; runs in {runs}: {known}"
+    )
