@@ -13,11 +13,19 @@ from pathlib import Path
 import torch
 
 from reddit.build import choose_device
-from reddit.cli import choose_model, config_flags, run, scorer_flags, scorer_from
+from reddit.cli import (
+    choose_model,
+    config_flags,
+    run,
+    scorer_flags,
+    scorer_from,
+    weights_flag,
+)
 from reddit.config import Config, load_config, resolve_config
-from reddit.data import TestPicture, load_pairs, load_picture, load_test_set, overlap
+from reddit.data import TestPicture, load_pairs, load_picture, load_test_set, overlap, split_validation
 from reddit.data.pairing import Frames
 from reddit.engine.checkpoint import load_denoiser
+from reddit.errors import UserError
 from reddit.evaluation.evaluate import (
     Evaluation,
     Predict,
@@ -33,6 +41,7 @@ from reddit.evaluation.timing import seconds_a_call
 from reddit.images import write_bytes
 from reddit.models import count_parameters
 from reddit.tables import Cell, Format, render
+from reddit.zoo import find_checkpoint
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -40,9 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dataset", metavar="NAME", required=True)
     config_flags(parser)
     source = parser.add_mutually_exclusive_group()
-    source.add_argument(
-        "--checkpoint", metavar="PATH_OR_RUN", help="default: the newest model, and says which"
-    )
+    weights_flag(source, "default: the newest model, and says which")
     source.add_argument(
         "--predictions", type=Path, metavar="FOLDER", help="score pictures that any program wrote"
     )
@@ -50,6 +57,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps; default: those of the model")
     parser.add_argument("--sampler", metavar="NAME", help="ddim, ddpm, dpmpp, unipc …; default: the model's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the sampling noise")
+    parser.add_argument(
+        "--validation",
+        action="store_true",
+        help="score the pairs that the model's weights were chosen by: to try things without the test set",
+    )
     parser.add_argument(
         "--frames", choices=["all", "first30"], default="all", help="of each folder of a video set"
     )
@@ -68,13 +80,15 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     config = load_config(arguments.config, [*arguments.set, f"data.dataset={arguments.dataset}"])
-    pictures = _test_set(config, arguments.frames)
+    pictures = (
+        _validation_set(arguments, config) if arguments.validation else _test_set(config, arguments.frames)
+    )
     truth = any(picture.high is not None for picture in pictures)
     device = choose_device(config.device)
     method, predict, settings = _source(arguments, config, pictures, device)
     page = EvaluationPage(arguments.html.parent) if arguments.html else None
     evaluation = evaluate(
-        arguments.dataset,
+        f"{arguments.dataset} validation" if arguments.validation else arguments.dataset,
         pictures,
         method,
         predict,
@@ -103,6 +117,17 @@ def _test_set(config: Config, frames: Frames) -> list[TestPicture]:
     return load_test_set(config.data.dataset, config.data_root(), frames=frames)
 
 
+def _validation_set(arguments: argparse.Namespace, config: Config) -> list[TestPicture]:
+    if not arguments.weights:
+        raise UserError("--validation: name the model with --weights; each has its own validation pairs")
+    model = find_checkpoint(arguments.weights, config.runs_folder()).config
+    pairs = load_pairs(model.data, config.data_root(), "train")
+    chosen = split_validation(pairs, model.data.validation, model.seed, arguments.quiet)[1]
+    if not chosen:
+        raise UserError(f"--validation: {arguments.weights} was trained with data.validation=0")
+    return [TestPicture(pair.name, pair.low, pair.high) for pair in chosen]
+
+
 def _source(
     arguments: argparse.Namespace, config: Config, pictures: list[TestPicture], device: torch.device
 ) -> tuple[str, Predict, dict[str, str]]:
@@ -117,12 +142,12 @@ def _source(
             {"pictures": str(arguments.predictions)},
         )
     model, steps = choose_model(
-        arguments.checkpoint, arguments.steps, config.runs_folder(), dataset=arguments.dataset
+        arguments.weights, arguments.steps, config.runs_folder(), dataset=arguments.dataset
     )
     if arguments.sampler:
         chosen = [f"diffusion.sampler={arguments.sampler}"]
         model = replace(model, config=resolve_config(model.config.model_dump(), chosen, source="--sampler"))
-    seen = overlap(model.training_pictures, pictures)
+    seen = [] if arguments.validation else overlap(model.training_pictures, pictures)
     if seen:
         print(
             f"warning: {len(seen)} of {len(pictures)} test pictures were in the training set of {model.path} "
