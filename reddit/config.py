@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reddit.errors import UserError
 
+SamplerName = Literal["ddim", "ddpm", "dpmpp", "unipc", "consistency"]
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -77,7 +79,7 @@ class DiffusionConfig(_Section):
     zero_terminal_snr: bool = False
     teacher_steps: int = Field(16, gt=0)
     """Sampling steps of the teacher; students halve them."""
-    sampler: Literal["ddim", "ddpm", "dpmpp", "unipc"] = "ddim"
+    sampler: SamplerName = "ddim"
     clip: bool = True
     """Hold each predicted clean image in [-1, 1] while sampling."""
 
@@ -124,8 +126,10 @@ class TeacherConfig(_Section):
 
 
 class DistillConfig(_Section):
-    """ReDDiT's step-halving distillation: every weight of equations 4 to 12."""
+    """Distillation: the method, and every weight of ReDDiT's equations 4 to 12."""
 
+    method: str = "reddit"
+    """reddit, or a rival: progressive, consistency, reflow, which use only what their docstrings name."""
     omega: float = Field(0.2, ge=0)
     """Strength of the reflectance-aware refinement, eq. 9; 0 leaves the teacher's trajectory alone."""
     omega_space: Literal["trajectory", "clean"] = "trajectory"
@@ -152,6 +156,10 @@ class DistillConfig(_Section):
     nlm_strength: float = Field(3.0, gt=0)
     """Filter strength h of non-local means, in 8-bit levels."""
     illumination_floor: float = Field(1 / 255, gt=0, lt=1)
+    target_ema: float = Field(0.95, ge=0, lt=1)
+    """Consistency distillation: decay of the average of the student's weights that makes the targets."""
+    consistency_distance: Literal["l2", "lpips"] = "l2"
+    """Consistency distillation: between the clean images of neighbouring states."""
     perceptual_backbone: Literal["vgg", "alex"] = "vgg"
     perceptual_weights: str | None = None
     """A `.safetensors` with the backbone's ImageNet convolutions; unset: REDDIT_VGG16 or

@@ -6,6 +6,7 @@ from reddit.config import Config
 from reddit.engine.checkpoint import CheckpointInfo, read_info
 from reddit.engine.runs import all_models, find_model, student_name
 from reddit.errors import UserError
+from reddit.methods import distillation_named
 from reddit.train import Outcome, Say, distill_stage
 
 
@@ -36,11 +37,13 @@ def _halves(steps: int) -> str:
 def find_teacher(config: Config, steps: int, family: str | None = None, say: Say = print) -> CheckpointInfo:
     """The newest model of a step count, of one family if named, and say which was found.
 
+    It is a teacher, or a student of the method that is to teach on: rivals do not learn from each other.
+
     Raises:
         UserError: there is none; the message says what there is and how to get one.
     """
     runs = config.runs_folder()
-    model = find_model(runs, steps, family)
+    model = find_model(runs, steps, family, ("teacher", config.distill.method))
     if model is None:
         of_family = f" of the family {family}" if family else ""
         there = ", ".join(f"{m.path.parent.parent.name} ({m.steps} steps)" for m in all_models(runs)[:6])
@@ -54,6 +57,28 @@ def find_teacher(config: Config, steps: int, family: str | None = None, say: Say
         )
     say(f"teacher: {model.path} ({model.method}, {model.steps} steps, family {model.family})")
     return model
+
+
+def check_steps(config: Config, teacher: CheckpointInfo, steps: int) -> None:
+    """See that this teacher can teach a student of so many steps by the configured method.
+
+    Raises:
+        UserError: it cannot; the message says what it can.
+    """
+    students = distillation_named(config.distill.method).students(teacher.steps)
+    if steps in students:
+        return
+    method = "" if config.distill.method == "reddit" else f" by {config.distill.method}"
+    able = f"it can teach {_some(students)}{method}, not {steps}" if students else "it can teach none"
+    choose = f"choose --steps {min(students, key=lambda n: abs(n - steps))} or " if students else "name "
+    raise UserError(f"{teacher.path} is a model of {teacher.steps} steps: {able}; {choose}another --teacher")
+
+
+def _some(numbers: list[int]) -> str:
+    """`8`, `8, 4, 2 or 1`, `16 to 1`."""
+    if len(numbers) > 6:
+        return f"{numbers[0]} to {numbers[-1]}"
+    return " or ".join(filter(None, [", ".join(map(str, numbers[:-1])), str(numbers[-1])]))
 
 
 def distill_chain(
@@ -72,7 +97,7 @@ def distill_chain(
     """
     outcomes = []
     for steps in stages:
-        folder = student_name(name or teacher.family, steps)
+        folder = student_name(name or teacher.family, steps, "reddit" if name else config.distill.method)
         outcome = distill_stage(config, teacher, steps, name=folder, resume=resume, quiet=quiet, say=say)
         teacher = read_info(outcome.checkpoint)
         outcomes.append(outcome)

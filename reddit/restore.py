@@ -9,7 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reddit.build import autocast
-from reddit.diffusion import SAMPLERS, Denoiser, DenoiserFunction, NoiseSchedule, clipped, noise_like
+from reddit.diffusion import (
+    SAMPLERS,
+    STOCHASTIC,
+    Denoiser,
+    DenoiserFunction,
+    NoiseSchedule,
+    clipped,
+    noise_like,
+)
 from reddit.errors import UserError
 from reddit.images import THUMBNAIL
 from reddit.tiles import NoiseField, Span, Tiling, blended_rows
@@ -78,7 +86,7 @@ def restore_rows(
     Raises:
         UserError: a sampler that draws noise at every step, which tiles would not share.
     """
-    if sampler == "ddpm":
+    if sampler in STOCHASTIC and steps > 1:
         raise UserError(f"a model sampled by {sampler} cannot work in tiles: use --tile 0 (tile=0)")
     device = next(denoiser.parameters()).device
     noise = NoiseField(seed, height, width)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from reddit.build import build_denoiser, choose_device
-from reddit.config import Config
+from reddit.config import Config, SamplerName
 from reddit.data import (
     Batch,
     Pair,
@@ -38,7 +38,7 @@ from reddit.engine.tracking import read_log
 from reddit.engine.train import Validate, Validation, fit
 from reddit.errors import UserError
 from reddit.images import to_float, write_bytes
-from reddit.methods import Method, ReDDiT, Teacher
+from reddit.methods import Method, Teacher, distillation_named
 from reddit.metrics import psnr
 from reddit.metrics.perceptual import LPIPS
 from reddit.progress import progress
@@ -77,13 +77,19 @@ def distill_stage(
     quiet: bool = False,
     say: Say = print,
 ) -> Outcome:
-    """Distil a model of 2N steps into a student of N, in `runs/name`.
+    """Distil a teacher into a student of N steps by the configured method, in `runs/name`.
+
+    The student's checkpoint says how it is sampled, where its method has a sampler of its own.
 
     Raises:
-        UserError: the configured network or schedule is not the teacher's.
+        UserError: there is no such method; the configured network or schedule is not the teacher's.
     """
+    kind = distillation_named(config.distill.method)
+    if kind.sampler is not None:
+        config = _sampled_by(config, kind.sampler)
+    theirs = _sampled_by(teacher.config, config.diffusion.sampler)  # which a student may choose for itself
     for section in ("model", "diffusion"):
-        if getattr(config, section) != getattr(teacher.config, section):
+        if getattr(config, section) != getattr(theirs, section):
             raise UserError(
                 f"{section}: the configuration differs from the one of the teacher {teacher.path}; "
                 f"a student starts as a copy: use the teacher's, or train a teacher with this one"
@@ -93,14 +99,21 @@ def distill_stage(
     guide = build_denoiser(config).to(device)
     load_weights(guide, teacher.path)
     perceptual = None
-    if config.distill.w_per > 0:
+    if kind.needs_perceptual(config.distill):
         perceptual = LPIPS(config.distill.perceptual_backbone, config.distill.perceptual_weights).to(device)
-    method = ReDDiT(copy.deepcopy(guide), guide, steps, config.distill, config.diffusion.clip, perceptual)
+    method = kind(
+        copy.deepcopy(guide), guide, steps, config.distill, config.diffusion.clip, perceptual, teacher.steps
+    )
     denoise = None
-    if config.distill.omega > 0 and config.distill.reflectance == "retinex":
+    if kind.needs_denoised(config.distill):
         cache = config.runs_folder() / "cache" / "denoised"
         denoise = make_denoiser(config.distill.denoiser, config.distill.nlm_strength, cache)
     return _run(config, name, teacher.family, method, denoise, resume, quiet, say, teacher)
+
+
+def _sampled_by(config: Config, sampler: SamplerName) -> Config:
+    diffusion = config.diffusion.model_copy(update={"sampler": sampler})
+    return config.model_copy(update={"diffusion": diffusion})
 
 
 def _remember_teacher(folder: Path, teacher: CheckpointInfo) -> None:

@@ -3,7 +3,14 @@
 from reddit.diffusion.denoiser import Denoiser, DenoiserFunction, clipped
 from reddit.diffusion.gaussian import gaussian_denoiser, gaussian_flow
 from reddit.diffusion.multistep import sample_dpmpp, sample_unipc
-from reddit.diffusion.samplers import SAMPLERS, noise_like, sample_ddim, sample_ddpm
+from reddit.diffusion.samplers import (
+    SAMPLERS,
+    STOCHASTIC,
+    noise_like,
+    sample_consistency,
+    sample_ddim,
+    sample_ddpm,
+)
 from reddit.diffusion.schedule import NoiseSchedule, Prediction
 from reddit.diffusion.trajectory import (
     clean_image_target,
@@ -15,6 +22,7 @@ from reddit.diffusion.trajectory import (
 
 __all__ = [
     "SAMPLERS",
+    "STOCHASTIC",
     "Denoiser",
     "DenoiserFunction",
     "NoiseSchedule",
@@ -27,6 +35,7 @@ __all__ = [
     "gaussian_denoiser",
     "gaussian_flow",
     "noise_like",
+    "sample_consistency",
     "sample_ddim",
     "sample_ddpm",
     "sample_dpmpp",

@@ -73,6 +73,25 @@ def sample_ddpm(
     return x
 
 
+def sample_consistency(
+    denoiser: DenoiserFunction,
+    schedule: NoiseSchedule,
+    x_T: Tensor,  # noqa: N803
+    y: Tensor,
+    times: Tensor,
+    generators: Sequence[torch.Generator] | None = None,
+) -> Tensor:
+    """Multistep consistency sampling (Song et al. 2023, alg. 1): jump to x_0, add fresh noise, jump again.
+
+    For students of consistency distillation, whose x_0 is the end of a trajectory and not a mean.
+    """
+    x = x_T
+    for t, s in pairwise(times):
+        x_0 = denoiser(x, t.to(x.device).expand(len(x)), y).x_0
+        x = schedule.add_noise(x_0, noise_like(x, generators), s.to(x.device).expand(len(x)))
+    return x
+
+
 def noise_like(image: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:
     """Standard normal noise of the shape (B, C, H, W) of `image`, one generator an image if given."""
     if generators is None:
@@ -89,4 +108,7 @@ SAMPLERS: dict[str, Sampler] = {
     "ddpm": sample_ddpm,
     "dpmpp": sample_dpmpp,
     "unipc": sample_unipc,
+    "consistency": sample_consistency,
 }
+STOCHASTIC = frozenset({"ddpm", "consistency"})
+"""Those that draw noise at every step but the last."""

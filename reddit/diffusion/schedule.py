@@ -77,6 +77,13 @@ class NoiseSchedule:
         low = time.floor().clamp(max=self.steps - 1).long()
         return torch.lerp(table[low], table[low + 1], time - low)
 
+    def time(self, alpha: Tensor) -> Tensor:
+        """The time of each alpha, the inverse of `alpha`, float64; levels beyond an end have its time."""
+        rising = self._table(alpha.device).flip(0)
+        above = torch.searchsorted(rising, alpha.double().contiguous()).clamp(1, self.steps)
+        share = (alpha.double() - rising[above - 1]) / (rising[above] - rising[above - 1])
+        return self.steps - (above - 1 + share.clamp(0, 1))
+
     def sigma(self, t: Tensor) -> Tensor:
         """sigma_t = sqrt(1 - alpha_t²) in [0, 1], float64."""
         alpha = self.alpha(t)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import yaml
@@ -18,9 +19,9 @@ def run_folder(config: Config, name: str) -> Path:
     return config.runs_folder() / name
 
 
-def student_name(family: str, steps: int) -> str:
-    """The run of a family's N-step student."""
-    return f"{family}-{steps}"
+def student_name(family: str, steps: int, method: str = "reddit") -> str:
+    """The run of a family's N-step student: `NAME-8`, or `NAME-progressive-8` by another method."""
+    return f"{family}-{steps}" if method == "reddit" else f"{family}-{method}-{steps}"
 
 
 def open_run(folder: Path, config: Config, resume: str = "auto") -> Path | None:
@@ -92,16 +93,25 @@ def all_models(runs: Path) -> list[CheckpointInfo]:
     return models
 
 
-def find_model(runs: Path, steps: int, family: str | None = None) -> CheckpointInfo | None:
-    """A model of a step count, of one family if named.
+def find_model(
+    runs: Path, steps: int, family: str | None = None, methods: Collection[str] | None = None
+) -> CheckpointInfo | None:
+    """A model of a step count, of one family and of certain methods if named.
 
-    A run that bears its family's name (`NAME`, `NAME-8`, …) goes before variants of other names; among
-    equals the newest.
+    A run that bears its family's name (`NAME`, `NAME-8`, then `NAME-progressive-8`) goes before variants of
+    other names; among equals the newest.
     """
-    fitting = [m for m in all_models(runs) if m.steps == steps and family in (None, m.family)]
-    return next((m for m in fitting if _bears_family_name(m)), fitting[0] if fitting else None)
+    fitting = [
+        m
+        for m in all_models(runs)
+        if m.steps == steps and family in (None, m.family) and (methods is None or m.method in methods)
+    ]
+    return min(fitting, key=_strangeness, default=None)
 
 
-def _bears_family_name(model: CheckpointInfo) -> bool:
+def _strangeness(model: CheckpointInfo) -> int:
+    """How far a run's name is from its family's."""
+    names = [model.family, student_name(model.family, model.steps)]
+    names += [student_name(model.family, model.steps, model.method)]
     run = model.path.parent.parent.name
-    return run in (model.family, student_name(model.family, model.steps))
+    return names.index(run) if run in names else len(names)

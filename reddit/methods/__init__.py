@@ -1,7 +1,46 @@
 """Methods: each owns the network it trains and answers a batch with its losses."""
 
+import difflib
+
+from reddit.errors import UserError
+from reddit.methods.consistency import ConsistencyDistillation
+from reddit.methods.distillation import Distillation
 from reddit.methods.method import Draws, Method
+from reddit.methods.progressive import ProgressiveDistillation
 from reddit.methods.reddit import ReDDiT
+from reddit.methods.reflow import Reflow
 from reddit.methods.teacher import Teacher
 
-__all__ = ["Draws", "Method", "ReDDiT", "Teacher"]
+DISTILLATIONS: dict[str, type[Distillation]] = {
+    "reddit": ReDDiT,
+    "progressive": ProgressiveDistillation,
+    "consistency": ConsistencyDistillation,
+    "reflow": Reflow,
+}
+
+
+def distillation_named(name: str) -> type[Distillation]:
+    """The method that `distill.method` names.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in DISTILLATIONS:
+        near = difflib.get_close_matches(name, DISTILLATIONS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(DISTILLATIONS)}"
+        raise UserError(f"distill.method: no method is named {name!r}; {hint}")
+    return DISTILLATIONS[name]
+
+
+__all__ = [
+    "DISTILLATIONS",
+    "ConsistencyDistillation",
+    "Distillation",
+    "Draws",
+    "Method",
+    "ProgressiveDistillation",
+    "ReDDiT",
+    "Reflow",
+    "Teacher",
+    "distillation_named",
+]

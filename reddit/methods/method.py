@@ -26,6 +26,7 @@ class Draws:
     """
 
     def __init__(self, seed: int, iteration: int, places: range, device: torch.device | str = "cpu") -> None:
+        self.iteration = iteration
         self.device = torch.device(device)
         self._batch = np.random.default_rng([seed, iteration, 0, 1])
         self._samples = [np.random.default_rng([seed, iteration, place, 2]) for place in places]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor
 from reddit.config import DistillConfig
 from reddit.data import Batch
 from reddit.diffusion import (
-    Denoiser,
     DenoiserFunction,
     Prediction,
     clean_image_target,
@@ -20,6 +18,7 @@ from reddit.diffusion import (
     decode_second_order,
 )
 from reddit.losses import illumination_loss, lambda_weight, total_loss, weighted_mse
+from reddit.methods.distillation import Distillation
 from reddit.methods.method import Draws, signed
 from reddit.phases import phase
 from reddit.retinex import (
@@ -32,9 +31,6 @@ from reddit.retinex import (
     remap,
 )
 
-PerceptualDistance = Callable[[Tensor, Tensor], Tensor]
-"""(output, truth), both (B, 3, H, W) in [0, 1] → (B,)."""
-
 
 class Times(NamedTuple):
     """Neighbouring times t > u > s of the teacher's grid, each (B,), float64."""
@@ -44,38 +40,18 @@ class Times(NamedTuple):
     s: Tensor
 
 
-class ReDDiT:
-    """Teaches a student of N steps what its teacher does in 2N.
-
-    Args:
-        student: the network to train, usually a copy of the teacher.
-        teacher: frozen, on the same schedule.
-        steps: N.
-        config: the weights and choices of the equations.
-        clip_teacher: hold the teacher's clean images in [-1, 1], as when it samples.
-        perceptual: the distance of eq. 11; may be None where `config.w_per` is 0.
-    """
+class ReDDiT(Distillation):
+    """Teaches a student of N steps what its teacher does in 2N; `config` holds the equations' weights."""
 
     name = "reddit"
 
-    def __init__(
-        self,
-        student: Denoiser,
-        teacher: Denoiser,
-        steps: int,
-        config: DistillConfig,
-        clip_teacher: bool = True,
-        perceptual: PerceptualDistance | None = None,
-    ) -> None:
-        if config.w_per > 0 and perceptual is None:
-            raise ValueError("w_per > 0 needs a perceptual distance")
-        self.denoiser = student
-        self.schedule = student.schedule
-        self.teacher = teacher.eval().requires_grad_(False)
-        self.clip_teacher = clip_teacher
-        self.steps = steps
-        self.config = config
-        self.perceptual = perceptual
+    @classmethod
+    def needs_perceptual(cls, config: DistillConfig) -> bool:
+        return config.w_per > 0
+
+    @classmethod
+    def needs_denoised(cls, config: DistillConfig) -> bool:
+        return config.omega > 0 and config.w_dis > 0 and config.reflectance == "retinex"
 
     def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         x_0, y = signed(batch["high"]), signed(batch["low"])
@@ -106,10 +82,7 @@ class ReDDiT:
         t, u, s = times
         with torch.inference_mode():
             with phase("teacher"):
-                teacher = self.teacher.given(context)
-                if self.clip_teacher:
-                    teacher = clipped(teacher, self.schedule)
-                decoded = decode_second_order(teacher, self.schedule, x_t, y, t, u, s)
+                decoded = decode_second_order(self.guide(context), self.schedule, x_t, y, t, u, s)
             x_s = decoded.x_s
             if self.config.omega > 0:
                 with phase("RATR"):

@@ -56,6 +56,13 @@ def test_half_the_logarithm_of_the_snr(schedule: NoiseSchedule) -> None:
     assert torch.allclose((2 * level[1:]).exp(), schedule.snr(t)[1:], rtol=1e-12)
 
 
+def test_time_is_the_inverse_of_alpha(schedule: NoiseSchedule) -> None:
+    t = times(schedule).view(1, -1)
+    assert torch.allclose(schedule.time(schedule.alpha(t)), t, rtol=0, atol=1e-8)
+    beyond = torch.tensor([1.5, 1.0, -0.5])
+    assert schedule.time(beyond).tolist() == [0, 0, schedule.steps]
+
+
 def test_noise_only_grows(schedule: NoiseSchedule) -> None:
     assert (schedule.alpha(times(schedule)).diff() < 0).all()
 

@@ -1,0 +1,101 @@
+"""Consistency distillation (Song et al. 2023), a rival of ReDDiT on the same teacher."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from reddit.config import DistillConfig
+from reddit.data import Batch
+from reddit.diffusion import Denoiser, DenoiserFunction, decode
+from reddit.methods.distillation import Distillation, PerceptualDistance
+from reddit.methods.method import Draws, signed
+from reddit.phases import phase
+
+
+class ConsistencyDistillation(Distillation):
+    """Their algorithm 2: states of one trajectory should have one clean image.
+
+    The consistency function `f(x_t, t) = c_skip x_t + c_out F(x_t, t)`, F the network, takes any state to
+    the clean end of its trajectory, and `f(x, 0) = x`. On this schedule that is the denoiser's x_0 itself:
+
+        prediction   c_skip    c_out             at time 0
+        v            alpha     -sigma            1, 0
+        eps          1/alpha   -sigma/alpha      1, 0
+        x0           0         1                 f = x by definition; the network is not asked there
+
+    so that a student starts as a copy of its teacher and needs no wrapper when it is sampled, by
+    `reddit.diffusion.sample_consistency` (their algorithm 1). For neighbours t > s of the teacher's grid,
+    uniform (their eq. 7 with lambda = 1):
+
+        x_s  from x_t by one DDIM step of the teacher
+        loss = d(f(x_t, t), f⁻(x_s, s))
+
+    with d the squared error, or LPIPS (`consistency_distance`), and f⁻ the student with the moving average
+    of its weights (`target_ema`, their mu; 0: the student itself), through which no gradient runs.
+
+    Adapted: both networks see the low-light image (and its thumbnail); the ODE solver is the teacher's own
+    DDIM, with its clean images held in [-1, 1] where it samples so; time 0 is exactly clean and needs no
+    epsilon. The N steps of the student are points of the teacher's grid: N divides the teacher's steps.
+    """
+
+    name = "consistency"
+    halving = False
+    sampler = "consistency"
+
+    def __init__(
+        self,
+        student: Denoiser,
+        teacher: Denoiser,
+        steps: int,
+        config: DistillConfig,
+        clip_teacher: bool = True,
+        perceptual: PerceptualDistance | None = None,
+        teacher_steps: int | None = None,
+    ) -> None:
+        super().__init__(student, teacher, steps, config, clip_teacher, perceptual, teacher_steps)
+        network = copy.deepcopy(student.network).eval().requires_grad_(False)
+        self.target = Denoiser(network, student.schedule, student.prediction)
+        # As a part of the student it is saved and resumed with it; checkpoints hold `student.network` alone.
+        student.add_module("target", network)
+        self._followed: int | None = None
+
+    @classmethod
+    def needs_perceptual(cls, config: DistillConfig) -> bool:
+        return config.consistency_distance == "lpips"
+
+    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+        self._follow(draws.iteration)
+        x_0, y, context = signed(batch["high"]), signed(batch["low"]), signed(batch["context"])
+        eps = draws.noise(x_0)
+        k = 1 + (draws.uniform() * self.teacher_steps).long()
+        t, s = ((k - j) * (self.schedule.steps / self.teacher_steps) for j in range(2))
+        x_t = self.schedule.add_noise(x_0, eps, t)
+        with torch.inference_mode(), phase("teacher"):
+            x_s = decode(self.guide(context), self.schedule, x_t, y, t, s).x_s
+            target = consistency_function(self.target.given(context), x_s, s, y)
+        found = consistency_function(self.denoiser.given(context), x_t, t, y)
+        return {"loss": self._distance(found, target.clone())}
+
+    def _distance(self, found: Tensor, target: Tensor) -> Tensor:
+        if self.config.consistency_distance == "l2" or self.perceptual is None:
+            return (found - target).square().mean()
+        with phase("perceptual"):
+            return self.perceptual((found + 1) / 2, (target + 1) / 2).mean()
+
+    @torch.no_grad()
+    def _follow(self, iteration: int) -> None:
+        """Move the target towards the student, once an iteration, however many parts its batch comes in."""
+        if iteration == self._followed:
+            return
+        self._followed = iteration
+        mine = list(self.target.network.state_dict().values())
+        theirs = list(self.denoiser.network.state_dict().values())
+        torch._foreach_lerp_(mine, theirs, 1 - self.config.target_ema)
+
+
+def consistency_function(denoiser: DenoiserFunction, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
+    """f(x_t, t): the denoiser's x_0, and at time 0 `x_t` itself, which for eps and v is the same."""
+    return torch.where((t > 0).view(-1, 1, 1, 1), denoiser(x_t, t, y).x_0, x_t)

@@ -1,0 +1,85 @@
+"""What all distillations have in common: a student, its frozen teacher, and how many steps each takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from reddit.config import DistillConfig, SamplerName
+from reddit.data import Batch
+from reddit.diffusion import Denoiser, DenoiserFunction, clipped
+from reddit.methods.method import Draws
+
+PerceptualDistance = Callable[[Tensor, Tensor], Tensor]
+"""(output, truth), both (B, 3, H, W) in [0, 1] → (B,)."""
+
+
+class Distillation:
+    """Teaches a student of N steps; a method is a subclass with a `name` and `losses`.
+
+    Args:
+        student: the network to train, usually a copy of the teacher.
+        teacher: frozen, on the same schedule.
+        steps: N.
+        config: the settings of the stage.
+        clip_teacher: hold the teacher's clean images in [-1, 1], as when it samples.
+        perceptual: a distance between images; may be None unless `needs_perceptual`.
+        teacher_steps: the steps that the teacher takes; 2N by default.
+
+    Raises:
+        ValueError: the settings ask for a perceptual distance and there is none.
+    """
+
+    name: str
+    halving = True
+    """Whether N steps are learnt from a model of 2N, or straight from the teacher of the family."""
+    sampler: SamplerName | None = None
+    """How its students are sampled; None: as the configuration says."""
+
+    def __init__(
+        self,
+        student: Denoiser,
+        teacher: Denoiser,
+        steps: int,
+        config: DistillConfig,
+        clip_teacher: bool = True,
+        perceptual: PerceptualDistance | None = None,
+        teacher_steps: int | None = None,
+    ) -> None:
+        if perceptual is None and self.needs_perceptual(config):
+            raise ValueError(f"{self.name} with these settings needs a perceptual distance")
+        self.denoiser = student
+        self.schedule = student.schedule
+        self.teacher = teacher.eval().requires_grad_(False)
+        self.clip_teacher = clip_teacher
+        self.steps = steps
+        self.teacher_steps = teacher_steps or 2 * steps
+        self.config = config
+        self.perceptual = perceptual
+
+    @classmethod
+    def needs_perceptual(cls, config: DistillConfig) -> bool:
+        """Whether a loss takes a perceptual distance, whose network must then be loaded."""
+        return False
+
+    @classmethod
+    def needs_denoised(cls, config: DistillConfig) -> bool:
+        """Whether the batch's `denoised` pictures are used, which take a while to prepare."""
+        return False
+
+    @classmethod
+    def students(cls, teacher_steps: int) -> list[int]:
+        """The step counts that a teacher of so many steps can teach, most first."""
+        if not cls.halving:
+            return [n for n in range(teacher_steps - 1, 0, -1) if teacher_steps % n == 0]
+        return [teacher_steps // 2] if teacher_steps % 2 == 0 else []
+
+    def guide(self, context: Tensor | None) -> DenoiserFunction:
+        """The teacher as it samples, for pictures whose thumbnails are `context`."""
+        teacher = self.teacher.given(context)
+        return clipped(teacher, self.schedule) if self.clip_teacher else teacher
+
+    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+        """See `Method`."""
+        raise NotImplementedError

@@ -1,0 +1,44 @@
+"""Progressive distillation (Salimans & Ho 2022), a rival of ReDDiT on the same teacher."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from reddit.data import Batch
+from reddit.diffusion import clean_image_target, decode_second_order
+from reddit.losses import lambda_weight, weighted_mse
+from reddit.methods.distillation import Distillation
+from reddit.methods.method import Draws, signed
+from reddit.phases import phase
+
+
+class ProgressiveDistillation(Distillation):
+    """Their algorithm 2: one student step should land where two DDIM steps of the teacher do.
+
+    t = kT/N with k uniform in 1 … N, u and s half a step and a step nearer to clean:
+
+        x_s   from x_t by the teacher's DDIM steps t → u → s
+        x̃    = (x_s - (sigma_s / sigma_t) x_t) / (alpha_s - (sigma_s / sigma_t) alpha_t)
+        loss  = lambda_t ‖x̃ - x̂_student(x_t)‖², lambda_t = max(SNR_t, 1) or as `lambda_rule` says
+
+    Adapted: both networks see the low-light image (and its thumbnail); the teacher's clean images are held
+    in [-1, 1] where it samples so. It is ReDDiT without refinement, auxiliary losses and jitter; the truth
+    serves only to make x_t.
+    """
+
+    name = "progressive"
+
+    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+        x_0, y, context = signed(batch["high"]), signed(batch["low"]), signed(batch["context"])
+        eps = draws.noise(x_0)
+        k = 1 + (draws.uniform() * self.steps).long()
+        spacing = self.schedule.steps / (2 * self.steps)
+        t, u, s = ((2 * k - j) * spacing for j in range(3))
+        x_t = self.schedule.add_noise(x_0, eps, t)
+        with torch.inference_mode(), phase("teacher"):
+            x_s = decode_second_order(self.guide(context), self.schedule, x_t, y, t, u, s).x_s
+            target = clean_image_target(self.schedule, x_t, x_s, t, s).x_0
+        x_0_student = self.denoiser.given(context)(x_t, t, y).x_0
+        weight = lambda_weight(self.schedule, t, self.config.lambda_rule)
+        return {"loss": weighted_mse(x_0_student, target.clone(), weight)}
