@@ -213,7 +213,7 @@ def working(loader: Iterable[T]) -> Iterator[Iterator[T]]:
         if "DataLoader worker" not in str(error):
             raise
         raise UserError(
-            f"a process that prepares batches is gone ({str(error).splitlines()[0]}): lower data.workers or "
+            f"a process that prepares batches is gone ({str(error).splitlines()[0].rstrip(' .')}): lower data.workers or "
             "data.memory_gb if the memory was full; run the same command again to go on from the last "
             "checkpoint"
         ) from error

@@ -99,7 +99,7 @@ def _write(path: Path, write: Any) -> None:
             temporary.unlink()
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         # safetensors and torch report a short write without an errno.
-        full = full or any(text in str(error) for text in ("No space", "quota", "PytorchStreamWriter"))
+        full = full or any(text in str(error) for text in ("No space", "quota", "inline_container"))
         remedy = "free some space and run again" if full else str(error).partition("\n")[0]
         before = ": the previous checkpoint is whole" if os.access(path, os.F_OK) else ""
         raise UserError(f"cannot write the checkpoint {path}: {remedy}{before}") from error
