@@ -41,6 +41,10 @@ class DataConfig(_Section):
     horizontal_flip: bool = True
     vertical_flip: bool = False
     transpose: bool = False
+    gain: float = Field(0.0, ge=0)
+    """Low pictures are made darker or brighter by up to so many stops (factors of 2); their truth is not."""
+    context_window: float = Field(1.0, gt=0, le=1)
+    """Side of the smallest part of a thumbnail that training shows as the whole; 1: always the whole."""
     validation: float = Field(0.05, ge=0, lt=1)
     """Share of the training pairs kept for choosing weights, grouped by the high picture; 0: none."""
     memory_gb: float = Field(4.0, ge=0)

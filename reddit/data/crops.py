@@ -111,6 +111,8 @@ class TrainingCrops(Dataset["Batch | UserError"]):
         size, (height, width) = self.config.crop, pictures[0].shape[:2]
         top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
         turns = rng.random(3) < 0.5
+        gain = 2.0 ** rng.uniform(-self.config.gain, self.config.gain)
+        window = rng.uniform(self.config.context_window, 1), *rng.random(2)
 
         def turned(picture: np.ndarray) -> np.ndarray:
             if turns[0] and self.config.horizontal_flip:
@@ -122,12 +124,20 @@ class TrainingCrops(Dataset["Batch | UserError"]):
             return picture
 
         low, high, denoised = (to_float(turned(p[top : top + size, left : left + size])) for p in pictures)
-        small = torch.from_numpy(turned(context).transpose(2, 0, 1).copy())
-        return {"low": low, "high": high, "denoised": denoised, "context": small}
+        small = torch.from_numpy(turned(_window(context, *window)).transpose(2, 0, 1).copy())
+        low, denoised, small = ((image * gain).clamp(max=1) for image in (low, denoised, small))
+        return {"low": low, "high": high, "denoised": denoised, "context": thumbnail(small[None])[0]}
 
 
 def _thumbnail(low: np.ndarray) -> np.ndarray:
     return thumbnail(to_float(low)[None])[0].permute(1, 2, 0).numpy()
+
+
+def _window(context: np.ndarray, share: float, down: float, right: float) -> np.ndarray:
+    """A square part of a thumbnail, `share` of its side; `down` and `right` in [0, 1] say where."""
+    side = max(1, round(share * len(context)))
+    top, left = round(down * (len(context) - side)), round(right * (len(context) - side))
+    return context[top : top + side, left : left + side]
 
 
 class EndlessOrder(Sampler[tuple[int, int]]):

@@ -193,6 +193,38 @@ def test_a_position_is_always_the_same_crop() -> None:
     assert any(not torch.equal(first[i, 2]["low"], other[i, 2]["low"]) for i in range(5))
 
 
+def test_gain_changes_all_of_the_low_and_nothing_of_the_high() -> None:
+    config = DataConfig(crop=8, gain=1.0)
+    plain, gained = crops(), TrainingCrops(pairs(), config, 0)
+    gains = []
+    for position in range(60):
+        a, b = plain[position, 0], gained[position, 0]
+        assert torch.equal(a["high"], b["high"])
+        gain = (b["low"][a["low"] > 0] / a["low"][a["low"] > 0]).min().item()
+        assert torch.allclose(b["low"], (gain * a["low"]).clamp(max=1), atol=1e-6)
+        assert torch.allclose(b["context"], (gain * a["context"]).clamp(max=1), atol=1e-5)
+        gains.append(gain)
+    assert 0.5 <= min(gains) < 0.6 < 1.7 < max(gains) <= 2
+    assert np.mean(np.log2(gains)) == pytest.approx(0, abs=0.3)
+
+
+def test_context_windows_are_parts_of_the_thumbnail() -> None:
+    # A picture that is its own ramp: the mean of a window says how big it is at the least.
+    ramp = np.repeat(np.arange(64, dtype=np.uint8)[None, :, None], 64, axis=0).repeat(3, axis=2)
+    config = DataConfig(crop=8, context_window=0.5, horizontal_flip=False)
+    data = TrainingCrops([Pair("ramp", ramp, ramp)], config, 0)
+    spans = []
+    for position in range(80):
+        row = 255 * data[position, 0]["context"][0, 0]
+        assert row.shape == (64,)
+        assert (row.diff() >= -1e-4).all()
+        spans.append((row[-1] - row[0]).item())
+    assert 31 - 1e-3 <= min(spans) < 36
+    assert 58 < max(spans) <= 63 + 1e-3
+    whole = TrainingCrops([Pair("ramp", ramp, ramp)], DataConfig(crop=8, horizontal_flip=False), 0)
+    assert torch.allclose(255 * whole[0, 0]["context"][0, 0], torch.arange(64.0), atol=1e-4)
+
+
 def test_denoised_is_cropped_with_the_rest() -> None:
     data = crops(denoise=lambda low: 255 - low, vertical_flip=True)
     item = data[4, 1]
