@@ -9,39 +9,50 @@ import numpy as np
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-_PNG_START = 33  # the signature and the header chunk
 _ROWS = 64
+_LEVEL = 4  # of zlib: the noise in 16 bits does not compress, whatever the effort
+Dpi = tuple[float, float]
 
 
-def png_with_metadata(
-    png: bytes, exif: bytes | None, icc_profile: bytes | None, dpi: tuple[float, float] | None
-) -> bytes:
-    """Put metadata chunks behind the header of a PNG (PNG specification, third edition, 11.3).
+def png(pixels: np.ndarray, exif: bytes | None, icc_profile: bytes | None, dpi: Dpi | None) -> bytes:
+    """A PNG (third edition) of uint16 pixels (H, W) or (H, W, C): grey or RGB, alpha last.
 
     Args:
         exif: EXIF data, with or without the six bytes that JPEG puts before them.
     """
-    chunks = b""
+    planes = pixels if pixels.ndim == 3 else pixels[..., None]
+    height, width, channels = planes.shape
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    data = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))
     if icc_profile:
-        chunks += _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile))
+        data += _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile))
     if dpi:
         across, down = (round(value / 0.0254) for value in dpi)
-        chunks += _chunk(b"pHYs", struct.pack(">IIB", across, down, 1))  # dots a metre
+        data += _chunk(b"pHYs", struct.pack(">IIB", across, down, 1))  # dots a metre
     if exif:
-        chunks += _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
-    return png[:_PNG_START] + chunks + png[_PNG_START:]
+        data += _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    return data + _chunk(b"IDAT", _filtered(planes)) + _chunk(b"IEND", b"")
+
+
+def _filtered(planes: np.ndarray) -> bytes:
+    """Each byte becomes its difference from the one above it, modulo 256 (filter 2); compressed."""
+    compressor = zlib.compressobj(_LEVEL)
+    above = np.zeros((1, planes.shape[1] * planes.shape[2] * 2), np.uint8)
+    parts = []
+    for top in range(0, len(planes), _ROWS):
+        rows = np.ascontiguousarray(planes[top : top + _ROWS], dtype=">u2").view(np.uint8)
+        rows = rows.reshape(len(rows), -1)
+        differences = rows - np.concatenate([above, rows[:-1]])
+        parts.append(compressor.compress(np.pad(differences, ((0, 0), (1, 0)), constant_values=2).tobytes()))
+        above = rows[-1:]
+    return b"".join([*parts, compressor.flush()])
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def tiff(
-    pixels: np.ndarray,
-    exif: Image.Exif,
-    icc_profile: bytes | None,
-    dpi: tuple[float, float] | None,
-) -> bytes:
+def tiff(pixels: np.ndarray, exif: Image.Exif, icc_profile: bytes | None, dpi: Dpi | None) -> bytes:
     """A TIFF (revision 6.0) of pixels (H, W) or (H, W, C): grey or RGB, alpha last; uint8 or uint16.
 
     Compressed by Deflate with the horizontal predictor, without loss.
@@ -66,7 +77,7 @@ def tiff(
         tags.tagtype[34675] = 7
         tags[34675] = icc_profile
     for tag, value in exif.items():
-        nested = tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+        nested = tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) and not isinstance(value, dict)
         if tag not in tags:
             tags[tag] = exif.get_ifd(tag) if nested else value
     return b"II*\0" + struct.pack("<I", 8) + tags.tobytes(8) + b"".join(strips)
@@ -76,4 +87,4 @@ def _strip(rows: np.ndarray) -> bytes:
     """Each value but the first of a row becomes its difference from its left neighbour, modulo 2^bits."""
     differences = rows.copy()
     differences[:, 1:] -= rows[:, :-1]
-    return zlib.compress(differences.astype(rows.dtype.newbyteorder("<"), copy=False).tobytes())
+    return zlib.compress(differences.astype(rows.dtype.newbyteorder("<"), copy=False).tobytes(), _LEVEL)

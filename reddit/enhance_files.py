@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reddit.enhance import Enhancer
+from reddit.enhancer import Enhancer
 from reddit.errors import UserError
 from reddit.images import list_images
 from reddit.photos import FORMATS, read_photo, write_photo

@@ -1,14 +1,14 @@
 """How bright a picture is, and whether a model for dark ones should touch it.
 
-The measure is the median luminance. Of the 485 training pairs of LOL-v1, 0.8 % of the dark pictures and
-97 % of the lit ones lie above `DARK`; none of the dark and 80 % of the lit ones above `LIT`.
+The measure is the median luminance. Of the 485 training pairs of LOL-v1, 1.4 % of the dark pictures and
+97 % of the lit ones lie above `DARK`; none of the dark and 87 % of the lit ones above `LIT`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-DARK, LIT = 0.25, 0.35
+DARK, LIT = 0.22, 0.32
 """Median luminances up to which a picture is enhanced, and from which it is left as it is."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue (ITU-R BT.601)."""

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from reddit.containers import png_with_metadata, tiff
+from reddit.containers import png, tiff
 from reddit.errors import UserError
 from reddit.images import write_bytes
 
@@ -96,11 +96,13 @@ def read_photo(path: str | Path) -> Photo:
             return _photo(path, data, image)
     except UserError:
         raise
+    except UnidentifiedImageError as error:
+        raise UserError(f"{path} is no picture of a kind known here: {', '.join(FORMATS)}") from error
     except Image.DecompressionBombError as error:
         raise UserError(f"{path} is too big: {error}") from error
     except Exception as error:  # decoders raise errors of every kind on damaged files
         raise UserError(
-            f"{path} cannot be decoded as a picture: is it damaged or of another type? ({error})"
+            f"{path} cannot be decoded: it is damaged, or of a rare kind ({error}); write it again as PNG"
         ) from error
 
 
@@ -138,7 +140,7 @@ def _photo(path: Path, data: bytes, image: Image.Image) -> Photo:
     if image.mode not in _MODES or (image.mode == "I" and not deep):
         raise UserError(f"{path} holds {image.mode} pixels: convert it to grey or RGB of 8 or 16 bits")
     exif = _exif(image)
-    pixels = _decoded(data, image.mode) if deep else _pixels(image)
+    pixels = _decoded(data) if deep else _pixels(image)
     pixels = np.ascontiguousarray(_upright(pixels, exif))
     return Photo(pixels, exif, image.info.get("icc_profile"), _dpi(image))
 
@@ -159,16 +161,17 @@ def _pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
-def _decoded(data: bytes, mode: str) -> np.ndarray:
+def _decoded(data: bytes) -> np.ndarray:
     """16-bit pixels, which Pillow cannot hold in colour."""
-    if data.startswith(b"\x89PNG") and b"IEND" not in data[-16:]:
+    is_png = data.startswith(b"\x89PNG")
+    if is_png and b"IEND" not in data[-16:]:
         raise ValueError("the file ends early")  # the decoder would fill up with black
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise ValueError("16 bits of an unknown layout")
     if pixels.ndim == 2:
         return pixels
-    if _MODES[mode] == "LA":
+    if is_png and data[25] == 4:  # grey and alpha, which OpenCV shows as colour and alpha
         return pixels[..., [0, -1]]
     return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
 
@@ -191,8 +194,8 @@ def _exif(image: Image.Image) -> Image.Exif:
     """EXIF data without the camera's thumbnail, which would still be dark."""
     try:
         exif = image.getexif()
-        for nested in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop):
-            exif.get_ifd(nested)
+        exif.get_ifd(ExifTags.IFD.GPSInfo)  # reads it, which writing presupposes
+        exif.get_ifd(ExifTags.IFD.Exif).pop(ExifTags.IFD.Interop, None)  # an offset in this very file
         if image.format == "TIFF":
             for tag in set(exif) - _DESCRIPTIVE:
                 del exif[tag]
@@ -212,7 +215,7 @@ def _encoded(photo: Photo, form: str, quality: int) -> bytes:
     if form == "TIFF":
         return tiff(photo.pixels, photo.exif, photo.icc_profile, photo.dpi)
     if form == "PNG" and photo.pixels.dtype == np.uint16:
-        return png_with_metadata(_deep_png(photo.pixels), exif, photo.icc_profile, photo.dpi)
+        return png(photo.pixels, exif, photo.icc_profile, photo.dpi)
     options: dict[str, object] = {"quality": quality} if form in ("JPEG", "WEBP") else {}
     if form == "JPEG":
         options["subsampling"] = 0  # colour as sharp as light
@@ -234,13 +237,3 @@ def _eight_bits(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return pixels
     return np.rint(pixels.astype(np.float32) / 257).astype(np.uint8)
-
-
-def _deep_png(pixels: np.ndarray) -> bytes:
-    if pixels.ndim == 3:
-        order = [0, 0, 0, 1] if pixels.shape[2] == 2 else [2, 1, 0, 3][: pixels.shape[2]]
-        pixels = np.ascontiguousarray(pixels[..., order])
-    done, data = cv2.imencode(".png", pixels)
-    if not done:
-        raise ValueError("the picture cannot be encoded")
-    return bytes(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -33,13 +34,14 @@ class Tiling:
     multiple: int = 1
 
     def __post_init__(self) -> None:
+        asked = f"tiles of {self.size} pixels that overlap by {self.overlap}"
+        negative = self.overlap < 0
         for name in ("size", "overlap"):
             rounded = -(-getattr(self, name) // self.multiple) * self.multiple
             object.__setattr__(self, name, rounded)
-        if self.size < 1 or not 0 <= self.overlap <= self.size // 2:
+        if self.size < 1 or negative or self.overlap > self.size // 2:
             raise UserError(
-                f"tiles of {self.size} pixels that overlap by {self.overlap}: "
-                "the overlap must lie between 0 and half a tile; set --tile and --tile-overlap"
+                f"{asked}: the overlap must lie between 0 and half a tile; set --tile and --tile-overlap"
             )
 
     def spans(self, length: int) -> list[Span]:
@@ -58,7 +60,7 @@ class Tiling:
         outside, where a tile feels its own edge most, do not count.
         """
         spans = self.spans(length)
-        middles = [(start + end) / 2 for (start, _), (_, end) in zip(spans[1:], spans[:-1], strict=True)]
+        middles = [(start + end) / 2 for (_, end), (start, _) in pairwise(spans)]
         rises = [None, *middles]
         falls = [*middles, None]
         weights = []

@@ -69,3 +69,9 @@ def find_checkpoint(named: str, runs: Path, steps: int | None = None) -> Checkpo
         f"no checkpoint file, run or shipped weights named {named!r}; "
         f"shipped: {', '.join(shipped()) or 'none'}; runs in {runs}: {known}"
     )
+
+
+def name_of(model: CheckpointInfo) -> str:
+    """The name of a model's run, or of its file if it lies in none."""
+    folder = model.path.resolve().parent
+    return folder.parent.name if folder.name == "checkpoints" else model.path.stem

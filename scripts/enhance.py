@@ -11,11 +11,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from reddit.cli import choose_model, run, weights_flag
-from reddit.enhance import EnhanceWarning, enhancer_of
 from reddit.enhance_files import enhance_files, plan_outputs
+from reddit.enhancer import EnhanceWarning, enhancer_of
 from reddit.errors import UserError
 from reddit.photos import FORMATS
-from reddit.zoo import DEFAULT, find_shipped
+from reddit.zoo import DEFAULT, find_shipped, name_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,7 +46,8 @@ def main(argv: list[str] | None = None) -> int:
         )
     if plan.single and done.failed:
         raise UserError(done.failed[0])
-    counts = [f"{_pictures(len(done.written))} in {arguments.output} ({info.path.stem}, {steps} steps)"]
+    written, name = _count(len(done.written), "picture"), name_of(info)
+    counts = [f"{written} in {arguments.output} ({name}, {_count(steps, 'step')})"]
     if plan.present:
         counts.append(f"{len(plan.present)} there already (--overwrite makes them anew)")
     if done.failed:
@@ -93,8 +94,8 @@ def _say(message: Warning | str, category: type[Warning], *_: object, **__: obje
     tqdm.write(f"warning: {message}", file=sys.stderr)
 
 
-def _pictures(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count} pictures"
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 if __name__ == "__main__":

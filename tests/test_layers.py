@@ -20,8 +20,8 @@ LAYERS: list[set[str]] = [
     {"reddit.methods", "reddit.restore"},
     {"reddit.engine"},
     {"reddit.evaluation", "reddit.train", "reddit.zoo"},
-    {"reddit.distill", "reddit.enhance"},
-    {"reddit.cli", "reddit.enhance_files"},
+    {"reddit.distill", "reddit.enhancer"},
+    {"reddit.cli", "reddit.enhance_files", "reddit.reproduce"},
     {"reddit"},  # what a user imports
 ]
 # Functions here receive values, never the configuration.

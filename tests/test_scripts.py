@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
+from reddit import zoo
 from reddit.config import load_config
 from reddit.data.degrade import Camera, darken
 from reddit.engine.checkpoint import read_info
@@ -155,7 +156,7 @@ def test_dry_run_prints_the_resolved_configuration(inside: Path, capsys: pytest.
 
 def test_evaluate_writes_scores(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script(
-        "evaluate", "--dataset", "lolv1", "--checkpoint", "runs/tiny-2", "--metrics", "psnr", "ssim",
+        "evaluate", "--dataset", "lolv1", "--weights", "runs/tiny-2", "--metrics", "psnr", "ssim",
         "--json", "out/scores.json", "--save", "out/pictures", "--html", "out/page.html", "--seeds", "0", "1",
         "--time", "--quiet",
     )  # fmt: skip
@@ -176,7 +177,7 @@ def test_every_table_says_what_decides_its_numbers(
     inside: Path, capsys: pytest.CaptureFixture[str], form: str, mark: str
 ) -> None:
     script(
-        "evaluate", "--dataset", "lolv1", "--checkpoint", "tiny-1", "--metrics", "psnr", "ssim", "--quiet",
+        "evaluate", "--dataset", "lolv1", "--weights", "tiny-1", "--metrics", "psnr", "ssim", "--quiet",
         "--format", form,
     )  # fmt: skip
     said = capsys.readouterr()
@@ -189,7 +190,7 @@ def test_every_table_says_what_decides_its_numbers(
 
 def test_saved_pictures_score_as_they_did_in_memory(inside: Path) -> None:
     script(
-        "evaluate", "--dataset", "lolv1", "--checkpoint", "tiny-1", "--metrics", "psnr", "ssim",
+        "evaluate", "--dataset", "lolv1", "--weights", "tiny-1", "--metrics", "psnr", "ssim",
         "--json", "a.json", "--save", "saved", "--quiet",
     )  # fmt: skip
     script(
@@ -211,14 +212,14 @@ def test_evaluate_warns_of_pictures_seen_in_training(
         for path in seen:
             (target / path.name).write_bytes((inside / "data/LOLv1/our485" / side / path.name).read_bytes())
     script(
-        "evaluate", "--dataset", "lolv1", "--checkpoint", "tiny", "--metrics", "psnr", "--steps", "1",
+        "evaluate", "--dataset", "lolv1", "--weights", "tiny", "--metrics", "psnr", "--steps", "1",
         "--set", "data.root=overlap", "--quiet",
     )  # fmt: skip
     assert "test pictures were in the training set" in capsys.readouterr().err
 
 
 def test_enhance_writes_pictures_of_the_same_size(inside: Path) -> None:
-    script("enhance", "-i", "data/LOLv1/eval15/low", "-o", "bright", "--checkpoint", "tiny-2", "--quiet")
+    script("enhance", "-i", "data/LOLv1/eval15/low", "-o", "bright", "--weights", "tiny-2", "--quiet")
     for path in Path("data/LOLv1/eval15/low").iterdir():
         assert read_uint8(Path("bright") / path.name).shape == read_uint8(path).shape
 
@@ -229,15 +230,59 @@ def test_enhance_goes_on_past_a_damaged_file(inside: Path, capsys: pytest.Captur
     good = next((inside / "data/LOLv1/eval15/low").iterdir())
     (mixed / "good.png").write_bytes(good.read_bytes())
     (mixed / "bad.png").write_bytes(good.read_bytes()[:60])
-    assert script("enhance", "-i", "mixed", "-o", "mixed-out", "--checkpoint", "tiny-1", "--quiet") == 2
+    command = ["enhance", "-i", "mixed", "-o", "mixed-out", "--weights", "tiny-1", "--quiet"]
+    assert script(*command) == 1
     assert Path("mixed-out/good.png").exists()
-    assert "bad.png" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert said.out == "1 picture in mixed-out (tiny-1, 1 step); 1 failed\n"
+    lines = said.err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: mixed/bad.png ")
+    assert script(*command) == 1
+    assert "0 pictures in mixed-out (tiny-1, 1 step); 1 there already" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"^mixed/bad\.png "):  # a single file: exit code 2
+        script("enhance", "-i", "mixed/bad.png", "-o", "mixed-out", "--weights", "tiny-1", "--quiet")
+
+
+def test_enhance_warns_of_lit_pictures_in_one_line(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (inside / "day").mkdir()
+    (inside / "day" / "day.png").write_bytes(encode(np.full((16, 16, 3), 180, np.uint8)))
+    command = ["enhance", "-i", "day", "-o", "day-out", "--weights", "tiny-1", "--quiet"]
+    assert script(*command) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: day/day.png is not dark (median luminance 0.71, dark is up to 0.22): left as it is"
+    ]
+    assert script(*command, "--overwrite", "--force") == 0
+    assert capsys.readouterr().err == ""
+    assert read_uint8(Path("day-out/day.png")).min() != 180
+
+
+def test_enhance_needs_no_model_and_no_flag(
+    inside: Path, light_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    for steps in (2, 4):
+        (tmp_path / f"light-{steps}.safetensors").write_bytes(light_weights.read_bytes())
+    photo = "data/LOLv1/eval15/low/eval15-0.png"
+    assert script("enhance", "-i", photo, "-o", "plain", "--quiet") == 0
+    assert script("enhance", "-i", photo, "-o", "plain", "--quiet", "--steps", "4", "--suffix", "4") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["1 picture in plain (light-2, 2 steps)", "1 picture in plain (light-4, 4 steps)"]
+    assert {path.name for path in Path("plain").iterdir()} == {"eval15-0.png", "eval15-0_4.png"}
+
+
+def test_weights_had_an_older_name(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = "data/LOLv1/eval15/low/eval15-0.png"
+    assert script("enhance", "-i", photo, "-o", "older", "--checkpoint", "tiny-2", "--quiet") == 0
+    with pytest.raises(SystemExit):
+        script("enhance", "--help")
+    assert "--weights" in (said := capsys.readouterr().out) and "--checkpoint" not in said
 
 
 def test_enhance_never_overwrites_an_original(inside: Path) -> None:
     low = inside / "data/LOLv1/eval15/low"
     with pytest.raises(UserError, match="would overwrite its original"):
-        script("enhance", "-i", str(low), "-o", str(low), "--checkpoint", "tiny-1")
+        script("enhance", "-i", str(low), "-o", str(low), "--weights", "tiny-1")
 
 
 def test_report_has_a_row_for_every_step_count(inside: Path) -> None:
@@ -256,7 +301,7 @@ def test_report_has_a_row_for_every_step_count(inside: Path) -> None:
     [
         (["train_teacher.py", "-c", "tiny.yaml", "--set", "train.itertions=5"], "train.iterations"),
         (["train_teacher.py", "-c", "tiny.yaml", "--set", "data.root=nowhere"], "LOLv1/our485/low"),
-        (["evaluate.py", "--dataset", "lolv2_real", "--checkpoint", "tiny"], "LOLv2/Real_captured/Test"),
+        (["evaluate.py", "--dataset", "lolv2_real", "--weights", "tiny"], "LOLv2/Real_captured/Test"),
     ],
 )
 def test_mistakes_end_in_one_line_and_exit_code_2(inside: Path, arguments: list[str], expected: str) -> None:
@@ -270,13 +315,13 @@ def test_mistakes_end_in_one_line_and_exit_code_2(inside: Path, arguments: list[
 
 
 def test_export_halves_a_model_and_keeps_what_it_says_of_itself(inside: Path) -> None:
-    script("export", "--checkpoint", "tiny-2", "-o", "small.safetensors")
+    script("export", "--weights", "tiny-2", "-o", "small.safetensors")
     small, whole = read_info("small.safetensors"), read_info("runs/tiny-2/checkpoints/best.safetensors")
     assert (small.config, small.steps, small.family) == (whole.config, whole.steps, whole.family)
     assert small.training_pictures == whole.training_pictures
     assert Path("small.safetensors").stat().st_size < 0.7 * whole.path.stat().st_size
     for name, model in (("by-small", "small.safetensors"), ("by-whole", "tiny-2")):
-        script("enhance", "-i", "data/LOLv1/eval15/low", "-o", name, "--checkpoint", model, "--quiet")
+        script("enhance", "-i", "data/LOLv1/eval15/low", "-o", name, "--weights", model, "--quiet")
     for path in Path("by-small").iterdir():
         difference = read_uint8(path).astype(int) - read_uint8(Path("by-whole") / path.name)
         assert abs(difference).max() <= 3

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from reddit.build import build_denoiser
+from reddit.config import resolve_config
+from reddit.engine.checkpoint import save_weights
+
+TINY = {
+    "precision": "fp32",
+    "model": {
+        "width": 8,
+        "multipliers": [1, 2],
+        "blocks": 1,
+        "attention_levels": [],
+        "groups": 4,
+        "unshuffle": 2,
+        "log_condition": True,
+        "prediction": "v",
+    },
+    "diffusion": {"zero_terminal_snr": True},
+}
+
+
+def _save(path: Path, block: str, context: bool) -> Path:
+    model = TINY["model"] | {"block": block, "context": context}  # type: ignore[operator]
+    config = resolve_config(TINY | {"model": model}, source="test")
+    torch.manual_seed(0)
+    denoiser = build_denoiser(config)
+    for parameter in denoiser.parameters():  # fresh light blocks do nothing
+        if parameter.ndim == 4:
+            torch.nn.init.normal_(parameter, std=0.6 / parameter[0].numel() ** 0.5)
+    save_weights(path, denoiser, config, steps=2, family="tiny", method="reddit", iteration=1)
+    return path
+
+
+@pytest.fixture(scope="session")
+def light_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of light blocks with a context, tiny and untrained."""
+    return _save(tmp_path_factory.mktemp("weights") / "light.safetensors", "light", True)
+
+
+@pytest.fixture(scope="session")
+def sr3_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of the paper's blocks, tiny and untrained."""
+    return _save(tmp_path_factory.mktemp("weights") / "sr3.safetensors", "sr3", False)
