@@ -56,10 +56,9 @@ class ConsistencyDistillation(Distillation):
         teacher_steps: int | None = None,
     ) -> None:
         super().__init__(student, teacher, steps, config, clip_teacher, perceptual, teacher_steps)
-        network = copy.deepcopy(student.network).eval().requires_grad_(False)
-        self.target = Denoiser(network, student.schedule, student.prediction)
+        self.target = copy.deepcopy(student).eval().requires_grad_(False)
         # As a part of the student it is saved and resumed with it; checkpoints hold `student.network` alone.
-        student.add_module("target", network)
+        student.add_module("target", self.target.network)
         self._followed: int | None = None
 
     @classmethod

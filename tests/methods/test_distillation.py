@@ -1,0 +1,194 @@
+"""What every distillation must do, whatever its equations."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from commands import script
+from known import ZERO_SNR, part, pictures, tiny_denoiser
+from safetensors.torch import load_file
+
+from reddit.config import DistillConfig, TrainConfig
+from reddit.engine.checkpoint import read_info
+from reddit.engine.state import TrainingState
+from reddit.engine.train import step
+from reddit.errors import UserError
+from reddit.images import read_uint8
+from reddit.methods import DISTILLATIONS, Distillation, Draws, distillation_named
+
+METHODS = pytest.mark.parametrize("name", DISTILLATIONS)
+RIVALS = {"progressive": 2, "consistency": 1, "reflow": 3}
+"""Of a teacher of four steps, the steps of a student."""
+
+
+def method(name: str) -> Distillation:
+    settings = DistillConfig(w_per=0.0)
+    return DISTILLATIONS[name](tiny_denoiser(1), tiny_denoiser(2), 2, settings, teacher_steps=4)
+
+
+@METHODS
+def test_a_method_bears_its_name(name: str) -> None:
+    assert DISTILLATIONS[name].name == name
+    assert distillation_named(name) is DISTILLATIONS[name]
+
+
+@METHODS
+def test_a_batch_in_parts_has_the_same_loss(name: str) -> None:
+    batch = pictures(4, dtype=torch.float32)
+    whole = method(name).losses(batch, Draws(0, 7, range(4)))["loss"].item()
+    parted = method(name)
+    losses = [parted.losses(part(batch, i, i + 2), Draws(0, 7, range(i, i + 2)))["loss"] for i in (0, 2)]
+    assert whole == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+
+
+@METHODS
+def test_a_step_moves_the_student_and_leaves_the_teacher(name: str) -> None:
+    found = method(name)
+    student, teacher = (copy.deepcopy(d.network.state_dict()) for d in (found.denoiser, found.teacher))
+    settings = TrainConfig(lr=1e-3)
+    state = TrainingState(found.denoiser, settings, "fp32")
+    for _ in range(2):  # the first moves a fresh network's last layer alone
+        step(found, [pictures(2, dtype=torch.float32)], state, settings, 0, "fp32", range(2))
+        state.progress.iteration += 1
+    after = found.denoiser.network.state_dict()
+    assert not [n for n in student if torch.equal(student[n], after[n])]
+    assert all(torch.equal(teacher[n], value) for n, value in found.teacher.network.state_dict().items())
+    assert not found.teacher.training
+
+
+@METHODS
+def test_a_stronger_gradient_would_lower_the_loss(name: str) -> None:
+    # Its gradient points where it says: a small step along it lowers the same step's loss.
+    found = method(name)
+    batch = pictures(2, dtype=torch.float32)
+    loss = found.losses(batch, Draws(0, 0, range(2)))["loss"]
+    loss.backward()
+    with torch.no_grad():
+        for parameter in found.denoiser.network.parameters():
+            if parameter.grad is not None:
+                parameter -= 1e-4 * parameter.grad
+    assert found.losses(batch, Draws(0, 0, range(2)))["loss"] < loss
+
+
+def test_an_unknown_method() -> None:
+    with pytest.raises(
+        UserError, match=r"distill.method: no method is named 'reflows'; did you mean reflow\?"
+    ):
+        distillation_named("reflows")
+    with pytest.raises(UserError, match="known: reddit, progressive, consistency, reflow"):
+        distillation_named("adversarial")
+
+
+@pytest.mark.parametrize(
+    ("name", "teacher", "students"),
+    [
+        ("reddit", 16, [8]),
+        ("progressive", 4, [2]),
+        ("progressive", 3, []),
+        ("consistency", 16, [8, 4, 2, 1]),
+        ("consistency", 6, [3, 2, 1]),
+        ("reflow", 4, [4, 3, 2, 1]),
+    ],
+)
+def test_whom_a_teacher_can_teach(name: str, teacher: int, students: list[int]) -> None:
+    assert DISTILLATIONS[name].students(teacher) == students
+
+
+# The whole way
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_from_the_command_to_the_picture(inside: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = RIVALS[name]
+    script("distill", "-c", "tiny.yaml", "--steps", str(steps), "--set", f"distill.method={name}", "--quiet")
+    assert "teacher: runs/tiny/checkpoints/best.safetensors (teacher, 4 steps" in capsys.readouterr().out
+    run = inside / "runs" / f"tiny-{name}-{steps}"
+    info = read_info(run / "checkpoints" / "best.safetensors")
+    assert (info.method, info.steps, info.family) == (name, steps, "tiny")
+    assert info.config.diffusion.sampler == ("consistency" if name == "consistency" else "ddim")
+    teacher = load_file(inside / "runs/tiny/checkpoints/best.safetensors")
+    assert load_file(run / "checkpoints" / "best.safetensors").keys() == teacher.keys()
+
+    script("evaluate", "--dataset", "lolv1", "--checkpoint", run.name, "--metrics", "psnr", "--quiet")
+    assert f"sampler {info.config.diffusion.sampler}" in capsys.readouterr().out
+    script("enhance", "-i", "data/LOLv1/eval15/low", "-o", name, "--checkpoint", run.name, "--quiet")
+    for path in (inside / "data/LOLv1/eval15/low").iterdir():
+        assert read_uint8(inside / name / path.name).shape == read_uint8(path).shape
+
+
+def test_a_student_may_be_sampled_otherwise(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["evaluate", "--dataset", "lolv1", "--checkpoint", "tiny", "--metrics", "psnr", "--quiet"]
+    for sampler in ("dpmpp", "unipc"):
+        script(*arguments, "--sampler", sampler)
+        assert f"sampler {sampler}" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"--sampler: diffusion.sampler: should be 'ddim', .*not 'euler'"):
+        script(*arguments, "--sampler", "euler")
+
+
+def test_a_resumed_run_is_the_same(inside: Path) -> None:
+    def weights(run: str, *settings: str) -> dict[str, torch.Tensor]:
+        script(
+            "distill", "-c", "tiny.yaml", "--steps", "1", "--name", run, "--quiet",
+            "--set", "distill.method=consistency", "train.decay_from=1", *settings,
+        )  # fmt: skip
+        return load_file(inside / "runs" / run / "checkpoints" / "last.safetensors")
+
+    whole = weights("whole", "train.iterations=4")
+    weights("parts", "train.iterations=2")
+    parts = weights("parts", "train.iterations=4")
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+def test_a_chain_of_progressive_students(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script(
+        "distill",
+        "-c",
+        "tiny.yaml",
+        "--chain",
+        "--set",
+        "distill.method=progressive",
+        "--name",
+        "walk",
+        "--quiet",
+    )
+    methods = [read_info(inside / f"runs/walk-{n}/checkpoints/best.safetensors").method for n in (2, 1)]
+    assert methods == ["progressive", "progressive"]
+
+
+def test_rivals_do_not_teach_each_other(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script("distill", "--steps", "2", "--set", "distill.method=progressive", "--quiet")
+    script("distill", "--steps", "1", "--set", "distill.method=progressive", "--quiet")
+    assert "runs/tiny-progressive-2/" in capsys.readouterr().out
+    with pytest.raises(UserError, match="no 2-step model"):
+        script("distill", "--steps", "1", "--set", "distill.method=reddit", "--quiet")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--steps", "3", "--teacher", "tiny", "--set", "distill.method=consistency"],
+            r"model of 4 steps: it can teach 2 or 1 by consistency, not 3; choose --steps 2 or another",
+        ),
+        (
+            ["--steps", "9", "--teacher", "tiny", "--set", "distill.method=reflow"],
+            r"it can teach 4, 3, 2 or 1 by reflow, not 9; choose --steps 4 or another --teacher",
+        ),
+        (
+            ["--steps", "1", "--teacher", "tiny", "--set", "distill.method=progressive"],
+            r"it can teach 2 by progressive, not 1",
+        ),
+        (["--chain", "-c", "tiny.yaml", "--set", "distill.method=consistency"], "--steps N without --chain"),
+        (["--steps", "1", "--set", "distill.method=flow"], "did you mean reflow"),
+    ],
+)
+def test_mistakes(inside: Path, arguments: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        script("distill", *arguments, "--quiet")
+
+
+def test_the_schedule_is_the_one_the_networks_share() -> None:
+    assert method("consistency").schedule is ZERO_SNR
