@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,9 @@ def _write(path: Path, write: Any) -> None:
         # safetensors and torch report a short write without an errno.
         full = full or any(text in str(error) for text in ("No space", "quota", "inline_container"))
         remedy = "free some space and run again" if full else str(error).partition("\n")[0]
-        before = ": the previous checkpoint is whole" if os.access(path, os.F_OK) else ""
-        raise UserError(f"cannot write the checkpoint {path}: {remedy}{before}") from error
+        raise UserError(
+            f"cannot write the checkpoint {path}: {remedy}; earlier checkpoints are whole"
+        ) from error
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -132,7 +134,9 @@ def load_state(path: Path) -> dict[str, Any]:
         UserError: the file is damaged.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
+        with warnings.catch_warnings():  # of the format: the error says all there is to do
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
     except Exception as error:
         raise UserError(
             f"the training state {path} is damaged: remove it to start the run anew, "

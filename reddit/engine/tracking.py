@@ -136,9 +136,11 @@ class Tracker:
 
     def close(self) -> None:
         """Write what TensorBoard still holds back."""
-        with self._writing():
-            self._board.close()
-        threading.excepthook = self._thread_hook
+        try:
+            with self._writing():
+                self._board.close()
+        finally:
+            threading.excepthook = self._thread_hook
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

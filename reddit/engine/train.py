@@ -271,13 +271,14 @@ def _stop_if_broken(
     """End the run before broken weights are saved."""
     # fp16 overflows now and then by design: its scaler skips that step and the weights are safe.
     watched = ("loss",) if precision == "fp16" else ("loss", "gradient_norm")
-    for name in watched:
-        if (first := meter.first_bad(name)) is not None:
-            raise UserError(
-                f"the {name.replace('_', ' ')} is not finite at iteration {first} (learning rate "
-                f"{learning_rate(settings, first - 1):g}): lower train.lr or use precision=fp32; "
-                f"{_last_good(checkpoints)}"
-            )
+    found = [(first, name) for name in watched if (first := meter.first_bad(name)) is not None]
+    if found:  # what broke first broke the others
+        first, name = min(found, key=lambda bad: bad[0])
+        raise UserError(
+            f"the {name.replace('_', ' ')} is not finite at iteration {first} (learning rate "
+            f"{learning_rate(settings, first - 1):g}): lower train.lr or use precision=fp32; "
+            f"{_last_good(checkpoints)}"
+        )
     if precision == "fp16" and state.scaler.get_scale() < 1:
         raise UserError(
             f"the gradient overflows fp16 at every scale, by iteration {state.progress.iteration}: use "

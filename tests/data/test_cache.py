@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reddit.data import PictureCache
+from reddit.errors import UserError
+from reddit.images import encode
+
+
+def picture(size: int, value: int = 0) -> np.ndarray:
+    """An array of so many bytes."""
+    return np.full((size, 1, 1), value, np.uint8)
+
+
+class Counting:
+    def __init__(self, size: int, value: int = 0) -> None:
+        self.size, self.value, self.made = size, value, 0
+
+    def __call__(self) -> np.ndarray:
+        self.made += 1
+        return picture(self.size, self.value)
+
+
+def test_what_fits_is_made_once() -> None:
+    cache, make = PictureCache(10), Counting(10, 7)
+    assert all((cache.get("a", make) == 7).all() for _ in range(3))
+    assert (make.made, cache.held, cache.complete) == (1, 10, True)
+
+
+def test_what_does_not_fit_is_made_anew() -> None:
+    cache, first, second = PictureCache(15), Counting(10), Counting(6)
+    cache.get("a", first)
+    for _ in range(3):
+        cache.get("b", second)
+        cache.get("a", first)  # stays: throwing it out would gain nothing
+    assert (first.made, second.made) == (1, 3)
+    assert (cache.held, cache.complete) == (10, False)
+
+
+def test_a_smaller_one_still_fits_after_a_larger_did_not() -> None:
+    cache = PictureCache(15)
+    for key, size in (("a", 10), ("b", 6), ("c", 5)):
+        cache.get(key, Counting(size))
+    assert cache.held == 15 and not cache.complete
+
+
+@pytest.mark.parametrize("limit", [0, 1, 99, 100, 1000, 1e9])
+def test_the_limit_is_never_passed(limit: float) -> None:
+    rng = np.random.default_rng(0)
+    cache = PictureCache(limit)
+    held = 0
+    for key in range(200):
+        size = int(rng.integers(1, 100))
+        cache.get(key, Counting(size))
+        held += size if held + size <= limit else 0
+        assert cache.held == held <= limit
+    assert cache.complete == (limit > 20_000)
+
+
+def test_a_cache_of_nothing_holds_nothing() -> None:
+    cache, make = PictureCache(), Counting(1)
+    cache.get("a", make)
+    cache.get("a", make)
+    assert (make.made, cache.held, cache.complete) == (2, 0, False)
+
+
+def test_a_closed_cache_gives_and_takes_nothing_in() -> None:
+    cache, held, late = PictureCache(100), Counting(10), Counting(10)
+    cache.get("a", held)
+    cache.close()
+    for _ in range(2):
+        cache.get("a", held)
+        cache.get("b", late)
+    assert (held.made, late.made, cache.held) == (1, 2, 10)
+
+
+def test_what_is_kept_counts_with_its_type() -> None:
+    cache = PictureCache(100)
+    cache.get("a", lambda: np.zeros((2, 3, 4), np.float32))
+    assert cache.held == 96
+
+
+def test_files_are_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encode(np.full((4, 5, 3), 9, np.uint8)))
+    cache = PictureCache(60)
+    assert (cache.read(path) == 9).all() and cache.held == 60
+    path.unlink()
+    assert (cache.read(path) == 9).all()
+    with pytest.raises(UserError, match="cannot read"):
+        PictureCache(0).read(path)
+
+
+def test_pictures_in_memory_take_no_more() -> None:
+    cache, array = PictureCache(10**6), picture(100)
+    assert cache.read(array) is array
+    assert cache.held == 0
+
+
+def test_a_failure_is_not_kept() -> None:
+    cache = PictureCache(100)
+
+    def fail() -> np.ndarray:
+        raise UserError("damaged")
+
+    makes: list[Callable[[], np.ndarray]] = [fail, Counting(10, 3)]
+    with pytest.raises(UserError):
+        cache.get("a", makes[0])
+    assert (cache.get("a", makes[1]) == 3).all()
