@@ -1,0 +1,47 @@
+"""The same work as plain commands, for a cluster's job array."""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable
+
+from reddit.reproduce.runs import Run, Runs
+
+
+def commands(runs: Runs, file: str | None, again: Iterable[str]) -> list[str]:
+    """Lines for a shell: teachers, then students, then the command that scores and draws.
+
+    Lines between two comments depend on none of their neighbours. A chain of halvings is one line. What is
+    done already is left out.
+
+    Args:
+        file: the configuration.
+        again: the arguments of `scripts/reproduce.py` that led here.
+    """
+    pending = runs.pending()
+    teachers = [_command(run, file) for run in pending if run.teacher is None]
+    chains: dict[tuple[str, int, str], list[str]] = defaultdict(list)
+    for run in pending:
+        if run.teacher is not None:
+            halving = run.teacher.teacher is not None or run.steps * 2 == run.teacher.steps
+            chains[run.arm.key, run.seed, "" if halving else run.name].append(_command(run, file))
+    students = [" && ".join(chain) for chain in chains.values()]
+    lines = ["# the teachers, in any order", *teachers] if teachers else []
+    lines += ["# then the students, in any order, a job each", *students] if students else []
+    return [
+        *lines,
+        "# then the scores, the plot and the page",
+        shlex.join(["python", "scripts/reproduce.py", *again]),
+    ]
+
+
+def _command(run: Run, file: str | None) -> str:
+    words = ["python"]
+    if run.teacher is None:
+        words += ["scripts/train_teacher.py"]
+    else:
+        words += ["scripts/distill.py", "--steps", str(run.steps), "--teacher", str(run.teacher.folder)]
+        words += ["--name", run.name]
+    words += ["-c", file] if file else []
+    return shlex.join([*words, "--quiet", "--set", *run.settings])

@@ -1,0 +1,111 @@
+"""How long what is left will take, from a few timed steps."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from reddit.build import build_denoiser, choose_device
+from reddit.config import Config
+from reddit.data import Pair, TrainingCrops, load_pairs, load_picture, training_loader
+from reddit.engine.state import TrainingState
+from reddit.engine.train import step, to_device
+from reddit.errors import UserError
+from reddit.evaluation.evaluate import predict_with
+from reddit.methods import Method, Teacher, distillation_named
+from reddit.metrics import LPIPS
+from reddit.progress import progress
+from reddit.reproduce.plan import Plan
+from reddit.reproduce.runs import Run
+
+TIMED_STEPS = 3
+ENOUGH = 3.0
+"""Seconds of timing a kind of run after which fewer steps will do."""
+
+
+def estimate(plan: Plan, pending: Sequence[Run], config: Config, cells: int, quiet: bool = False) -> float:
+    """Seconds that training, validating and scoring will take on this machine, roughly.
+
+    Args:
+        pending: the runs to do.
+        cells: cells times seeds to score.
+    """
+    device = choose_device(config.device)
+    picture = load_picture(load_pairs(config.data, config.data_root(), "test")[0].low)
+    kinds = {_kind(run): run for run in pending}
+    an_iteration = {
+        kind: _an_iteration(run, picture, device)
+        for kind, run in progress(list(kinds.items()), "timing steps", "kind", quiet=quiet)
+    }
+    predict = predict_with(build_denoiser(config).to(device), 1, precision=config.precision)
+    a_call = _repeated(lambda: predict("", picture, 0))
+
+    training = sum(
+        (run.config.train.iterations - run.iteration()) * an_iteration[_kind(run)] for run in pending
+    )
+    validated = sum(run.steps * _validated(run.config) for run in pending)
+    tested = len(load_pairs(config.data, config.data_root(), "test"))
+    mean_steps = sum(cell.steps for cell in plan.cells) / len(plan.cells)
+    return training + a_call * (validated + cells * tested * mean_steps)
+
+
+def _kind(run: Run) -> str:
+    return "teacher" if run.teacher is None else run.arm.key
+
+
+def _an_iteration(run: Run, picture: np.ndarray, device: torch.device) -> float:
+    """Seconds of a training step on crops of one test picture, whose truth does not matter here."""
+    config = run.config
+    method = _method(run, device)
+    state = TrainingState(method.denoiser, config.train, config.precision)
+    settings = config.train.model_copy(update={"compile": False, "accumulate": 1})
+    crops = TrainingCrops([Pair("", picture, picture)], config.data, config.seed)
+    batch = next(iter(training_loader(crops, settings.batch_size, config.seed)))
+    if isinstance(batch, UserError):
+        raise batch
+    batch = to_device(batch, device)
+    places = range(settings.batch_size)
+    return _repeated(lambda: step(method, [batch], state, settings, config.seed, config.precision, places))
+
+
+def _method(run: Run, device: torch.device) -> Method:
+    config = run.config
+    guide = build_denoiser(config).to(device)
+    if run.teacher is None:
+        return Teacher(guide, run.steps, config.teacher.loss, config.teacher.terminal_share)
+    kind = distillation_named(config.distill.method)
+    perceptual = None
+    if kind.needs_perceptual(config.distill):
+        perceptual = LPIPS(config.distill.perceptual_backbone, config.distill.perceptual_weights).to(device)
+    return kind(
+        copy.deepcopy(guide),
+        guide,
+        run.steps,
+        config.distill,
+        config.diffusion.clip,
+        perceptual,
+        run.teacher.steps,
+    )
+
+
+def _repeated(work: Callable[[], object]) -> float:
+    """Seconds of one call, after a first."""
+    work()
+    start, done = time.perf_counter(), 0
+    while done < TIMED_STEPS and time.perf_counter() - start < ENOUGH:
+        work()
+        done += 1
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+    return (time.perf_counter() - start) / done
+
+
+def _validated(config: Config) -> int:
+    """Pictures that a run's validations restore."""
+    share = config.data.validation * len(load_pairs(config.data, config.data_root(), "train"))
+    times = -(-config.train.iterations // config.train.validate_every)
+    return int(times * min(share, config.train.validation_pictures))

@@ -1,0 +1,146 @@
+"""From numbers to findings: the differences of each comparison, tested, adjusted and judged."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import stdev
+
+import numpy as np
+
+from reddit.errors import UserError
+from reddit.reproduce import statistics
+from reddit.reproduce.plan import Cell, Claim, Comparison, Plan
+from reddit.reproduce.scoring import Scored
+from reddit.reproduce.statistics import Finding, Verdict
+from reddit.tables import Cell as Shown
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One comparison of a claim, with its p adjusted for all comparisons of the plan."""
+
+    claim: Claim
+    comparison: Comparison
+    finding: Finding
+    adjusted_p: float
+    verdict: Verdict
+    why: str
+
+
+def judge(plan: Plan, scored: Sequence[Scored]) -> list[Judged]:
+    """Every comparison of a plan.
+
+    Raises:
+        UserError: a picture equals its truth, so that its PSNR is infinite.
+    """
+    asked = [(claim, comparison) for claim in plan.claims for comparison in claim.comparisons]
+    matrices = [differences(comparison, scored, plan.metric) for _, comparison in asked]
+    found = [statistics.find(matrix) for matrix in matrices]
+    adjusted = statistics.holm([finding.p for finding in found])
+    return [
+        Judged(
+            *which,
+            finding,
+            p,
+            statistics.verdict(finding, p),
+            statistics.why_undecided(finding, p, m.shape[1]),
+        )
+        for which, m, finding, p in zip(asked, matrices, found, adjusted, strict=True)
+    ]
+
+
+def differences(comparison: Comparison, scored: Sequence[Scored], metric: str) -> np.ndarray:
+    """The comparison's sum, (seeds, scenes); each scene is the mean of its pictures."""
+    by_cell: dict[Cell, list[np.ndarray]] = defaultdict(list)
+    for one in scored:
+        by_cell[one.cell].append(_scene_means(one, metric))
+    total = sum(weight * np.array(by_cell[cell]) for weight, cell in comparison.terms)
+    return np.asarray(total + comparison.margin)
+
+
+def verdicts(judged: Sequence[Judged]) -> dict[str, Verdict]:
+    """By claim."""
+    by_claim: dict[str, list[Verdict]] = defaultdict(list)
+    for one in judged:
+        by_claim[one.claim.text].append(one.verdict)
+    return {text: statistics.together(each) for text, each in by_claim.items()}
+
+
+def _scene_means(scored: Scored, metric: str) -> np.ndarray:
+    groups: dict[str, list[float]] = defaultdict(list)
+    for name, scores in sorted(scored.pictures.items()):
+        value = math.log2(scores[metric]) if metric == "seconds" else scores[metric]
+        if not math.isfinite(value):
+            raise UserError(f"{scored.run}: {name} has a {metric} of {value}: is it equal to its truth?")
+        groups[scored.scenes[name]].append(value)
+    return np.array([np.mean(group) for group in groups.values()])
+
+
+# Rows of tables
+
+
+def picture_rows(plan: Plan, scored: Sequence[Scored]) -> list[dict[str, Shown]]:
+    """Every picture of every cell and seed, with the run and the weights that each number comes from."""
+    return [
+        {**_about(plan, one.cell), "sampler": one.sampler, "seed": one.seed}
+        | {"picture": name, "scene": one.scenes[name]}
+        | {_column(metric): value for metric, value in scores.items()}
+        | {"run": one.run, "checkpoint": one.digest}
+        for one in scored
+        for name, scores in one.pictures.items()
+    ]
+
+
+def summary_rows(plan: Plan, scored: Sequence[Scored]) -> list[dict[str, Shown]]:
+    """Every cell: means over pictures and seeds, and the standard deviation over seeds."""
+    rows = []
+    for cell in plan.cells:
+        ours = [one for one in scored if one.cell == cell]
+        row: dict[str, Shown] = {**_about(plan, cell), "sampler": ours[0].sampler, "seeds": len(ours)}
+        row["pictures"], row["scenes"] = len(ours[0].pictures), len(set(ours[0].scenes.values()))
+        for metric in next(iter(ours[0].pictures.values())):
+            means = [one.mean(metric) for one in ours]
+            row[_column(metric)] = sum(means) / len(means)
+            row[f"{_column(metric)}_std"] = stdev(means) if len(means) > 1 else None
+        row["runs"] = " ".join(dict.fromkeys(one.run for one in ours))
+        row["checkpoints"] = " ".join(dict.fromkeys(one.digest for one in ours))
+        rows.append(row)
+    return rows
+
+
+def verdict_rows(judged: Sequence[Judged]) -> list[dict[str, Shown]]:
+    """Every comparison: the difference, its intervals, its p-values, and what the rule makes of them."""
+    rows: list[dict[str, Shown]] = []
+    for one in judged:
+        finding = one.finding
+        agree = sum(seed * finding.mean > 0 for seed in finding.by_seed)
+        rows.append(
+            {
+                "claim": one.claim.text,
+                "comparison": one.comparison.text,
+                "difference": finding.mean,
+                "low": finding.whole[0],
+                "high": finding.whole[1],
+                "low_over_scenes": finding.scenes[0],
+                "high_over_scenes": finding.scenes[1],
+                "p_over_scenes": finding.p_scenes,
+                "p": finding.p,
+                "p_adjusted": one.adjusted_p,
+                "seeds_agreeing": f"{agree} of {len(finding.by_seed)}",
+                "verdict": one.verdict,
+                "why": one.why,
+            }
+        )
+    return rows
+
+
+def _about(plan: Plan, cell: Cell) -> dict[str, Shown]:
+    return {"arm": plan.arm(cell.arm).label, "steps": cell.steps}
+
+
+def _column(metric: str) -> str:
+    """`raw.psnr` → `psnr_raw`, as in the other tables of the project."""
+    return "_".join(reversed(metric.split(".")))

@@ -1,0 +1,140 @@
+"""A target from its name to its page: resolve, say what is to come, train, score, write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from reddit.build import choose_device
+from reddit.config import Config
+from reddit.engine.runs import run_folder
+from reddit.errors import UserError
+from reddit.evaluation.evaluate import device_name
+from reddit.images import write_bytes
+from reddit.metrics import Scorer
+from reddit.reproduce.estimate import estimate
+from reddit.reproduce.findings import Judged, judge, picture_rows, summary_rows, verdict_rows
+from reddit.reproduce.page import write_page
+from reddit.reproduce.plan import Plan, plural
+from reddit.reproduce.plot import draw
+from reddit.reproduce.runs import Choice, Runs, check, collect, same_as
+from reddit.reproduce.scoring import Scored, Scoring
+from reddit.reproduce.targets import TARGETS
+from reddit.tables import render
+from reddit.train import Say
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A target under one configuration.
+
+    Attributes:
+        config: the configuration, as a teacher would be trained with it.
+        left_out: arms that the configuration makes equal to another: label → the other's label.
+        folder: where the page, the plot and the tables go.
+    """
+
+    plan: Plan
+    choice: Choice
+    config: Config
+    runs: Runs
+    left_out: Mapping[str, str]
+    folder: Path
+
+    def describe(self) -> str:
+        """What there is to do, in two or three lines."""
+        lines = [f"{self.plan.title}, {self.config.name}: {len(self.plan.cells)} cells × seeds "
+                 f"{' '.join(map(str, self.choice.seeds))}"]  # fmt: skip
+        everything, pending = self.runs.all(), self.runs.pending()
+        begun = sum(run.iteration() > 0 for run in pending)
+        iterations = sum(run.config.train.iterations - run.iteration() for run in pending)
+        if everything:
+            lines.append(
+                f"{len(everything)} training runs, {len(everything) - len(pending)} done, {begun} begun; "
+                f"{iterations} iterations to do"
+            )
+        lines += [f"left out: {arm}, here equal to {other}" for arm, other in self.left_out.items()]
+        return "\n".join(lines)
+
+    def seconds(self, quiet: bool) -> float:
+        """About how long it will take."""
+        cells = len(self.plan.cells) * len(self.choice.seeds)
+        return estimate(self.plan, self.runs.pending(), self.config, cells, quiet)
+
+    def train(self, quiet: bool, say: Say) -> None:
+        """Do every run that is not done, teachers before their students, seed by seed."""
+        pending = self.runs.pending()
+        for number, run in enumerate(pending, 1):
+            who = f"{run.arm.label}, {plural(run.steps)}" if run.teacher else "teacher"
+            say(f"run {number} of {len(pending)}: {who}, seed {run.seed}")
+            run.train(quiet, say)
+
+    def score(self, scorer: Scorer, quiet: bool, say: Say) -> list[Scored]:
+        """The numbers of every cell and seed."""
+        scoring = Scoring(self.config, quiet, say)
+        if self.plan.metric == "seconds":
+            return scoring.time(self.plan, self.choice.seeds)
+        return scoring.score(self.plan, self.runs, scorer, self.choice.seeds)
+
+    def write(self, scored: Sequence[Scored], protocol: str) -> list[Judged]:
+        """Judge, and write pictures.csv, summary.csv, verdicts.csv, plot.png, plot.svg and index.html."""
+        judged = judge(self.plan, scored)
+        plots = draw(self.plan, scored, judged)
+        files = {
+            "pictures.csv": render(picture_rows(self.plan, scored), "csv").encode(),
+            "summary.csv": render(summary_rows(self.plan, scored), "csv").encode(),
+            "verdicts.csv": render(verdict_rows(judged), "csv").encode(),
+            "plot.png": plots["png"],
+            "plot.svg": plots["svg"],
+            "index.html": write_page(
+                self.plan, scored, judged, plots["svg"], self._facts(protocol), self.left_out
+            ),
+        }
+        for name, data in files.items():
+            write_bytes(self.folder / name, data)
+        return judged
+
+    def _facts(self, protocol: str) -> dict[str, str]:
+        budget = self.choice.iterations or "the configuration's"
+        teacher = "one for each seed" if self.choice.teacher_seeds else "shared by all seeds"
+        return {
+            "data set": self.config.data.dataset,
+            "configuration": " ".join([self.choice.file or "defaults", *self.choice.settings]),
+            "training seeds, and sampling seeds with them": " ".join(map(str, self.choice.seeds)),
+            "iterations of a stage": f"{budget}, the same for every arm",
+            "teacher": teacher,
+            "weights": "chosen by raw PSNR on a validation split of the training set",
+            "protocol": protocol,
+            "precision": self.config.precision,
+            "hardware": device_name(choose_device(self.config.device)),
+            "drawn": date.today().isoformat(),
+        }
+
+
+def prepare(target: str, choice: Choice, steps: Sequence[int] | None, say: Say) -> Reproduction:
+    """Resolve a target, and check the run folders that are there.
+
+    Raises:
+        UserError: an unknown target or setting; steps that cannot be reached; a configuration that leaves
+            nothing to compare; folders that hold other runs.
+    """
+    config = choice.base()
+    whole = config.diffusion.teacher_steps
+    usual = [n for n in TARGETS[target].steps if n < whole and whole % n == 0]
+    plan = TARGETS[target].build(sorted(set(steps or usual), reverse=True), whole)
+    equal = same_as(plan, choice)
+    labels = {arm.key: arm.label for arm in plan.arms}
+    plan = plan.without(equal)
+    if not any(claim.source for claim in plan.claims):
+        pairs = ", ".join(f"{labels[arm]} = {labels[other]}" for arm, other in equal.items())
+        raise UserError(
+            f"{target}: with this configuration nothing is left to compare ({pairs}): give the part a "
+            "weight, e.g. --set distill.omega=0.2"
+        )
+    runs = Runs() if plan.metric == "seconds" else collect(plan, choice)
+    check(runs, say)
+    folder = run_folder(config, f"reproduce/{target}-{config.name}{choice.variant()}")
+    left_out = {labels[arm]: labels[other] for arm, other in equal.items()}
+    return Reproduction(plan, choice, config, runs, left_out, folder)

@@ -1,0 +1,179 @@
+"""Numbers for every cell, seed and picture; each is computed once and then read from where it was kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import fmean
+
+import torch
+
+from reddit.build import build_denoiser, choose_device
+from reddit.config import Config
+from reddit.data import Pair, fingerprint, load_pairs, load_picture, overlap
+from reddit.diffusion import Denoiser
+from reddit.engine.checkpoint import load_denoiser
+from reddit.engine.runs import run_folder
+from reddit.evaluation.evaluate import Predict, device_name, evaluate, flat_scores, predict_with
+from reddit.evaluation.timing import seconds_a_call
+from reddit.images import write_bytes
+from reddit.metrics import Scorer
+from reddit.progress import progress
+from reddit.reproduce.plan import Cell, Plan, plural
+from reddit.reproduce.runs import Runs
+from reddit.train import Say
+
+TIMED_PICTURES = 8
+"""At most so many pictures are timed."""
+
+Numbers = dict[str, dict[str, float]]
+"""By picture, by metric."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One cell under one seed.
+
+    Attributes:
+        run, digest: where the weights lie, and the first digits of their file's SHA-256.
+        sampler: how they were sampled.
+        scenes: by name of picture; pictures of one scene are no independent evidence.
+    """
+
+    cell: Cell
+    seed: int
+    run: str
+    digest: str
+    sampler: str
+    pictures: Numbers
+    scenes: dict[str, str]
+
+    def mean(self, metric: str) -> float:
+        """Over pictures."""
+        return fmean(scores[metric] for scores in self.pictures.values())
+
+
+class Scoring:
+    """Scores what a configuration's test set says of weights.
+
+    Args:
+        config: the data set, device and precision.
+    """
+
+    def __init__(self, config: Config, quiet: bool = False, say: Say = print) -> None:
+        self.config = config
+        self.device = choose_device(config.device)
+        self.test = load_pairs(config.data, config.data_root(), "test")
+        self.quiet, self.say = quiet, say
+        self._scenes: dict[str, str] = {}
+        self._checked: set[frozenset[str]] = set()
+
+    def score(self, plan: Plan, runs: Runs, scorer: Scorer, seeds: Iterable[int]) -> list[Scored]:
+        """Score every cell under every seed, which is also the seed of its sampling noise.
+
+        Raises:
+            UserError: a run has no weights yet; a test picture cannot be read.
+        """
+        return [self._score(plan, runs, scorer, *which) for which in self._every(plan, seeds, "scores")]
+
+    def _score(self, plan: Plan, runs: Runs, scorer: Scorer, cell: Cell, seed: int) -> Scored:
+        arm = plan.arm(cell.arm)
+        run = runs.of(arm, cell.steps, seed)
+        info = run.chosen()
+        sampler = arm.sampler or info.config.diffusion.sampler
+        facts = {
+            "checkpoint": info.digest,
+            "steps": cell.steps,
+            "sampler": sampler,
+            "seed": seed,
+            "precision": self.config.precision,
+            "protocol": scorer.protocol.name,
+            "lpips": scorer.with_lpips,
+            "niqe": scorer.with_niqe,
+        }
+
+        def compute() -> tuple[Numbers, dict[str, str]]:
+            self._warn_of_overlap(info.training_pictures, str(run.folder))
+            denoiser = load_denoiser(info.path)[0].to(self.device)
+            predict = predict_with(
+                denoiser,
+                cell.steps,
+                sampler=sampler,
+                clip=info.config.diffusion.clip,
+                precision=self.config.precision,
+            )
+            label, dataset = f"{arm.label}, {plural(cell.steps)}", self.config.data.dataset
+            result = evaluate(dataset, self.test, label, predict, scorer, seeds=[seed], quiet=self.quiet)
+            self._scenes = self._scenes or {pair.name: _scene(pair) for pair in self.test}
+            return {p.name: flat_scores(p.scores[0]) for p in result.pictures}, self._scenes
+
+        pictures, scenes = self._once(facts, compute)
+        return Scored(cell, seed, str(run.folder), info.digest, sampler, pictures, scenes)
+
+    def time(self, plan: Plan, rounds: Iterable[int]) -> list[Scored]:
+        """Time every cell on the first test pictures, round after round; each picture is its own scene.
+
+        A network takes as long untrained as trained. The times of this device and these threads are kept.
+        """
+        denoiser = build_denoiser(self.config).eval().to(self.device)
+        return [self._time(plan, denoiser, *which) for which in self._every(plan, rounds, "times")]
+
+    def _time(self, plan: Plan, denoiser: Denoiser, cell: Cell, turn: int) -> Scored:
+        sampler = plan.arm(cell.arm).sampler or self.config.diffusion.sampler
+        predict = predict_with(denoiser, cell.steps, sampler=sampler, precision=self.config.precision)
+        facts = {
+            "timed on": device_name(self.device),
+            "network": self.config.model.model_dump(),
+            "precision": self.config.precision,
+            "steps": cell.steps,
+            "round": turn,
+        }
+
+        def compute() -> tuple[Numbers, dict[str, str]]:
+            _seconds(predict, self.test[0], self.device)  # warms up
+            times = {
+                p.name: {"seconds": _seconds(predict, p, self.device)} for p in self.test[:TIMED_PICTURES]
+            }
+            return times, {name: name for name in times}
+
+        pictures, scenes = self._once(facts, compute)
+        return Scored(cell, turn, "", "untrained", sampler, pictures, scenes)
+
+    def _every(self, plan: Plan, seeds: Iterable[int], what: str) -> Iterable[tuple[Cell, int]]:
+        every = [(cell, seed) for seed in seeds for cell in plan.cells]
+        return progress(every, what, "cell", quiet=self.quiet)
+
+    def _once(
+        self, facts: dict[str, object], compute: Callable[[], tuple[Numbers, dict[str, str]]]
+    ) -> tuple[Numbers, dict[str, str]]:
+        """What was kept for these facts and this test set; else compute and keep it."""
+        data = self.config.data
+        where = [data.dataset, str(self.config.data_root()), data.test_low, data.test_high]
+        facts = facts | {"test set": where, "pictures": [pair.name for pair in self.test]}
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        path = run_folder(self.config, f"reproduce/{self.config.name}/scores") / f"{digest}.json"
+        if path.is_file():
+            kept = json.loads(path.read_text())
+            return kept["numbers"], kept["scenes"]
+        numbers, scenes = compute()
+        text = json.dumps({"facts": facts, "numbers": numbers, "scenes": scenes}, indent=1)
+        write_bytes(path, text.encode())
+        return numbers, scenes
+
+    def _warn_of_overlap(self, training_pictures: frozenset[str], run: str) -> None:
+        if training_pictures in self._checked:
+            return
+        self._checked.add(training_pictures)
+        if seen := overlap(training_pictures, self.test):
+            self.say(f"warning: {run} was trained on {len(seen)} of the {len(self.test)} test pictures")
+
+
+def _scene(pair: Pair) -> str:
+    return pair.scene or fingerprint(load_picture(pair.high))
+
+
+def _seconds(predict: Predict, pair: Pair, device: torch.device) -> float:
+    low = load_picture(pair.low)
+    return seconds_a_call(lambda: predict(pair.name, low, 0), device, repeats=1, warm_up=0)

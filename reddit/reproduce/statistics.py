@@ -1,0 +1,162 @@
+"""What paired differences allow to say: tests over scenes and over training seeds, and verdicts.
+
+Differences stand in a matrix (seeds, scenes), positive where the claim holds. Two things vary, and a claim
+must survive both: another set of scenes, and another training run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import stdtrit
+
+LEVEL = 0.05
+"""A verdict wants a p-value, adjusted for all comparisons of a figure, of at most this."""
+EXACT_UP_TO = 15
+"""Scenes up to which every pattern of signs is tried."""
+SAMPLES = 9999
+"""Patterns of signs drawn where there are more scenes."""
+
+Verdict = Literal["supported", "contradicted", "undecided"]
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a matrix of differences says.
+
+    Attributes:
+        mean: over seeds and scenes, each scene counting once.
+        by_seed: the mean of each seed.
+        scenes: 95 % interval over scenes, these training runs given; the sign-flip test turned round.
+        whole: 95 % interval over scenes and training seeds.
+        p_scenes, p_whole: two-sided, of no difference, over scenes and over both.
+    """
+
+    mean: float
+    by_seed: tuple[float, ...]
+    scenes: Interval
+    whole: Interval
+    p_scenes: float
+    p_whole: float
+
+    @property
+    def p(self) -> float:
+        """The larger of the two: both sources of chance must be ruled out."""
+        return max(self.p_scenes, self.p_whole)
+
+    @property
+    def seeds_agree(self) -> bool:
+        return all(seed * self.mean > 0 for seed in self.by_seed)
+
+
+def find(differences: np.ndarray) -> Finding:
+    """Test a matrix (seeds, scenes) of finite differences."""
+    scenes = differences.mean(axis=0)
+    p_scenes, interval = sign_flips(scenes)
+    p_whole, whole = crossed(differences)
+    by_seed = tuple(float(x) for x in differences.mean(axis=1))
+    return Finding(float(scenes.mean()), by_seed, interval, whole, p_scenes, p_whole)
+
+
+def sign_flips(values: np.ndarray, level: float = LEVEL) -> tuple[float, Interval]:
+    """The two-sided sign-flip test of a centre at 0 and the interval of centres that it does not reject.
+
+    A flip of the signs of a subset lowers the sum exactly as far as the subset's own sum is positive, so
+    that the p-value counts subset means beyond 0, and the interval's ends are subset means themselves
+    (Hartigan 1969). Exact for symmetric distributions up to `EXACT_UP_TO` values, above by `SAMPLES`
+    subsets from a fixed seed. With few values the interval is infinite: no pattern is rare enough.
+    """
+    subsets = _subsets(len(values))
+    patterns = len(subsets) + 1  # with the empty subset, which is what was observed
+    means = np.sort(subsets @ values / subsets.sum(axis=1))
+    tiny = 1e-12 * float(np.abs(values).max())
+    beyond = min(int((means <= tiny).sum()), int((means >= -tiny).sum()))
+    rare = math.floor(level / 2 * patterns)
+    interval = (float(means[rare - 1]), float(means[-rare])) if rare else (-math.inf, math.inf)
+    return min(1.0, 2 * (1 + beyond) / patterns), interval
+
+
+@lru_cache(maxsize=4)
+def _subsets(count: int) -> np.ndarray:
+    """Non-empty subsets of `count` things: (subsets, count), 1.0 for a member."""
+    if count <= EXACT_UP_TO:
+        numbers = np.arange(1, 2**count)[:, None]
+        return (numbers >> np.arange(count) & 1).astype(float)
+    drawn = np.random.default_rng(0).integers(0, 2, (SAMPLES, count), dtype=np.int8).astype(float)
+    drawn[drawn.sum(axis=1) == 0, 0] = 1.0
+    return drawn
+
+
+def crossed(differences: np.ndarray, level: float = LEVEL) -> tuple[float, Interval]:
+    """The test and interval of the mean where seeds and scenes both vary and each seed meets each scene.
+
+    The mean's variance has a part from the scenes, whose means hold the noise of single cells too, and one
+    from the seeds, net of that noise. Each part's limit is Student's with its own degrees of freedom, and
+    the squares of the two add up (as in MOVER, Zou & Donner 2008): two seeds must differ little indeed to
+    decide anything. One seed or one scene tells nothing: p is 1.
+    """
+    seeds, scenes = differences.shape
+    mean = float(differences.mean())
+    if min(seeds, scenes) < 2:
+        return 1.0, (-math.inf, math.inf)
+    of_scenes, of_seeds = differences.mean(axis=0), differences.mean(axis=1)
+    rest = differences - of_scenes - of_seeds[:, None] + mean
+    noise = float((rest**2).sum()) / ((seeds - 1) * (scenes - 1)) / (seeds * scenes)
+    by_scene = float(of_scenes.var(ddof=1)) / scenes
+    by_seed = max(0.0, float(of_seeds.var(ddof=1)) / seeds - noise)
+
+    def reach(p: float) -> float:
+        limits = stdtrit(np.array([scenes - 1, seeds - 1]), p / 2) ** 2  # Student's quantiles
+        return math.sqrt(limits @ np.array([by_scene, by_seed]))
+
+    smallest = 1e-12
+    if reach(smallest) <= abs(mean):
+        p = smallest if mean else 1.0
+    else:
+        p = float(brentq(lambda q: reach(q) - abs(mean), smallest, 1.0))
+    return p, (mean - reach(level), mean + reach(level))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's (1979) adjustment: the chance of any false finding among all stays below the level."""
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, k in enumerate(sorted(range(len(p_values)), key=lambda k: p_values[k])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[k]))
+        adjusted[k] = largest
+    return adjusted
+
+
+def verdict(finding: Finding, adjusted_p: float) -> Verdict:
+    """Decided where the adjusted p is at most `LEVEL` and every seed's mean difference has one sign."""
+    if adjusted_p > LEVEL or not finding.seeds_agree:
+        return "undecided"
+    return "supported" if finding.mean > 0 else "contradicted"
+
+
+def together(verdicts: Sequence[Verdict]) -> Verdict:
+    """Of a claim that makes several comparisons: one contradiction refutes it, support needs them all."""
+    if "contradicted" in verdicts:
+        return "contradicted"
+    return "supported" if verdicts and set(verdicts) == {"supported"} else "undecided"
+
+
+def why_undecided(finding: Finding, adjusted_p: float, scenes: int) -> str:
+    """The first reason why a comparison has no verdict, in a few words; empty where it has one."""
+    if verdict(finding, adjusted_p) != "undecided":
+        return ""
+    needed = math.ceil(math.log2(2 / LEVEL))
+    if scenes < needed:
+        return f"{scenes} scenes; no verdict is possible with fewer than {needed}"
+    if len(finding.by_seed) < 2:
+        return "one training seed"
+    if not finding.seeds_agree:
+        return "seeds disagree"
+    return f"p {adjusted_p:.2g}"

@@ -1,0 +1,168 @@
+"""The paper's figures and tables as plans. The rule that turns numbers into verdicts: docs/evidence.md."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from reddit.reproduce.plan import Arm, Cell, Claim, Comparison, Plan, Target, better, growth
+
+FULL = Arm("full", "ReDDiT")
+NO_RATR = Arm("no-ratr", "no RATR", ("distill.omega=0",))
+NO_PIXEL = Arm("no-pixel", "no pixel loss", ("distill.w_pix=0",))
+NO_PERCEPTUAL = Arm("no-perceptual", "no perceptual loss", ("distill.w_per=0",))
+TRUTH_ALONE = Arm("truth-alone", "truth alone", ("distill.w_dis=0",))
+RIVALS = (
+    Arm("progressive", "progressive", ("distill.method=progressive",)),
+    Arm("consistency", "consistency", ("distill.method=consistency",)),
+    Arm("reflow", "reflow", ("distill.method=reflow",)),
+)
+TEACHER = Arm("teacher", "teacher, DDIM", sampler="ddim")
+SAMPLERS = (
+    TEACHER,
+    Arm("teacher-dpmpp", "teacher, DPM-Solver++", sampler="dpmpp"),
+    Arm("teacher-unipc", "teacher, UniPC", sampler="unipc"),
+)
+NETWORK = Arm("network", "network", sampler="ddim")
+
+SUFFICES = 0.5
+"""dB that a 2-step student may lose to its teacher at all its steps and still suffice; on LOL-v1 the
+paper's own loses 0.69 to its 8-step one."""
+HALF = 0.6
+"""Largest share of the time that half the steps may take and still be called half of it."""
+
+
+def figure4(steps: Sequence[int], teacher_steps: int) -> Plan:
+    """ReDDiT against fast samplers of the teacher, and against other distillations of it."""
+    samplers = Claim(
+        "Distilled students surpass every fast sampler of their teacher at the same number of steps.",
+        "the paper, Figure 4",
+        tuple(better(FULL, rival, n) for rival in SAMPLERS for n in steps),
+    )
+    distillations = Claim(
+        "ReDDiT surpasses every other distillation of the same teacher at every number of steps.",
+        "the paper, Figure 4",
+        tuple(better(FULL, rival, n) for rival in RIVALS for n in steps),
+    )
+    arms = (FULL, *RIVALS, TRUTH_ALONE, *SAMPLERS)
+    return _plan(
+        "Figure 4: ways to fewer steps", arms, steps, teacher_steps, samplers, distillations, _control(steps)
+    )
+
+
+def figure5(steps: Sequence[int], teacher_steps: int) -> Plan:
+    """The whole of ReDDiT against ReDDiT without one of its parts."""
+    parts = (NO_RATR, NO_PIXEL, NO_PERCEPTUAL)
+    worst = Claim(
+        "Without the refinement (RATR) quality falls most.",
+        "the paper, Figure 5",
+        tuple(better(other, NO_RATR, n) for other in (FULL, NO_PIXEL, NO_PERCEPTUAL) for n in steps),
+    )
+    slight = Claim(
+        "Without the pixel loss or the perceptual loss quality falls slightly.",
+        "the paper, Figure 5",
+        tuple(better(FULL, part, n) for part in (NO_PIXEL, NO_PERCEPTUAL) for n in steps),
+    )
+    more = Claim(
+        "The perceptual loss matters more than the pixel loss.",
+        "the paper, the text on Figure 5",
+        tuple(better(NO_PIXEL, NO_PERCEPTUAL, n) for n in steps),
+    )
+    arms = (FULL, *parts, TRUTH_ALONE, TEACHER)
+    return _plan(
+        "Figure 5: what each part is worth", arms, steps, teacher_steps, worst, slight, more, _control(steps)
+    )
+
+
+def figure6(steps: Sequence[int], teacher_steps: int) -> Plan:
+    """The refinement or none, from many steps to few."""
+    helps = Claim(
+        "The refinement (RATR) improves the student at every number of steps.",
+        "the paper, Figure 6",
+        tuple(better(FULL, NO_RATR, n) for n in steps),
+    )
+    grows = Claim(
+        "The refinement matters more the fewer steps there are.",
+        "the paper, Figure 6",
+        (growth(FULL, NO_RATR, steps),) if len(steps) > 1 else (),
+    )
+    arms = (FULL, NO_RATR, TRUTH_ALONE, TEACHER)
+    return _plan(
+        "Figure 6: the refinement, step by step", arms, steps, teacher_steps, helps, grows, _control(steps)
+    )
+
+
+def table1(steps: Sequence[int], teacher_steps: int) -> Plan:
+    """The students against their teacher, with all its steps and hurried to theirs."""
+    surpass = Claim(
+        f"The student of N steps surpasses its teacher of {teacher_steps}.",
+        "the paper, abstract and Table 1",
+        tuple(better(FULL, TEACHER, n, other_steps=teacher_steps) for n in steps),
+    )
+    hurried = Claim(
+        "The student of N steps surpasses its teacher hurried to N.",
+        "the paper, Figure 4 and Table 1",
+        tuple(better(FULL, TEACHER, n) for n in steps),
+    )
+    two = 2 if 2 in steps else min(steps)
+    suffice = Claim(
+        f"{'Two steps suffice' if two == 2 else f'{two} steps suffice'}: what they lose to the teacher's "
+        f"{teacher_steps} is below {SUFFICES:g} dB.",
+        "the paper, abstract and Table 1",
+        (better(FULL, TEACHER, two, other_steps=teacher_steps, margin=SUFFICES),),
+    )
+    arms = (FULL, TRUTH_ALONE, TEACHER)
+    return _plan(
+        "Table 1: students and teacher",
+        arms,
+        steps,
+        teacher_steps,
+        surpass,
+        hurried,
+        suffice,
+        _control(steps),
+    )
+
+
+def table4(steps: Sequence[int], teacher_steps: int) -> Plan:
+    """Seconds a picture; the network is the same at every number of steps, trained or not."""
+    counts = [teacher_steps, *steps]
+
+    def faster(more: int, fewer: int) -> Comparison:
+        needed = -math.log2(HALF) * math.log2(more / fewer)
+        terms = ((1.0, Cell(NETWORK.key, more)), (-1.0, Cell(NETWORK.key, fewer)))
+        return Comparison(f"log2 of seconds, {more} − {fewer} steps, less {needed:.2f}", terms, -needed)
+
+    halves = Claim(
+        f"Half the steps take half the time (at most {HALF:.0%} of it).",
+        "the paper, Table 4",
+        tuple(faster(more, fewer) for more, fewer in pairwise(counts)),
+    )
+    cells = tuple(Cell(NETWORK.key, n) for n in counts)
+    return Plan("Table 4: seconds a picture", (NETWORK,), cells, (halves,), metric="seconds")
+
+
+def _control(steps: Sequence[int]) -> Claim:
+    return Claim(
+        "It is the teacher's guidance, and not more training with the truth, that makes the student good.",
+        "",
+        tuple(better(FULL, TRUTH_ALONE, n) for n in steps),
+    )
+
+
+def _plan(
+    title: str, arms: tuple[Arm, ...], steps: Sequence[int], teacher_steps: int, *claims: Claim
+) -> Plan:
+    cells = [Cell(arm.key, n) for arm in arms for n in steps]
+    cells += [Cell(TEACHER.key, teacher_steps)]
+    return Plan(title, arms, tuple(cells), tuple(claim for claim in claims if claim.comparisons))
+
+
+TARGETS: dict[str, Target] = {
+    "figure4": Target("ReDDiT, fast samplers and other distillations", (8, 4, 2), figure4),
+    "figure5": Target("ReDDiT without its parts", (2,), figure5),
+    "figure6": Target("the refinement or none, step by step", (8, 4, 2, 1), figure6),
+    "table1": Target("students, their teacher, and the teacher hurried", (8, 4, 2), table1),
+    "table4": Target("seconds a picture by steps", (8, 4, 2), table4),
+}

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from reddit.engine.checkpoint import read_info
+from reddit.errors import UserError
+from reddit.reproduce import estimate as estimates
+from reddit.reproduce import runs as training
+from reddit.reproduce import scoring
+from reddit.reproduce.reproduction import Reproduction, prepare
+from reddit.reproduce.runs import Choice
+
+from .conftest import reproduce, script
+
+FIGURE6 = ("figure6", "-c", "tiny.yaml", "--seeds", "0", "1", "--steps", "2")
+OUT = Path("runs/reproduce/figure6-tiny")
+
+
+@pytest.fixture
+def done(inside: Path) -> Path:
+    """Figure 6 at 2 steps, two seeds; trained once for all tests of this file."""
+    if not (inside / OUT / "index.html").exists():
+        reproduce(*FIGURE6)
+    return inside
+
+
+def refuse(*arguments: object, **named: object) -> None:
+    raise AssertionError("nothing should be trained or scored again")
+
+
+def rows(name: str, folder: Path = OUT) -> list[dict[str, str]]:
+    with (folder / name).open() as file:
+        return list(csv.DictReader(file))
+
+
+def prepared(target: str, *settings: str, steps: tuple[int, ...] = (2, 1), **choice: object) -> Reproduction:
+    chosen = Choice("tiny.yaml", settings, **choice)  # type: ignore[arg-type]
+    return prepare(target, chosen, steps, say=lambda line: None)
+
+
+def test_every_number_leads_back_to_its_weights(done: Path) -> None:
+    pictures = rows("pictures.csv")
+    assert len(pictures) == 6 * 2 * (4 + 1)  # pictures, seeds, arms at 2 steps and the teacher at 4
+    for row in pictures:
+        weights = (Path(row["run"]) / "checkpoints" / "best.safetensors").read_bytes()
+        assert hashlib.sha256(weights).hexdigest()[:12] == row["checkpoint"]
+    assert {row["run"] for row in pictures if row["arm"] == "no RATR"} == {
+        "runs/reproduce/tiny/no-ratr-seed0-2",
+        "runs/reproduce/tiny/no-ratr-seed1-2",
+    }
+    assert {row["run"] for row in pictures if row["arm"] == "teacher, DDIM"} == {"runs/tiny"}
+
+
+def test_the_scores_are_those_of_evaluate(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = next(row for row in rows("summary.csv") if (row["arm"], row["steps"]) == ("teacher, DDIM", "4"))
+    script(
+        "evaluate", "--dataset", "lolv1", "--checkpoint", "runs/tiny", "--metrics", "psnr", "--quiet",
+        "--seeds", "0", "1", "--format", "csv",
+    )  # fmt: skip
+    ours = next(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert row["psnr_raw"] == ours["psnr_raw"] and row["ssim_gt_mean"] == ours["ssim_gt_mean"]
+
+
+def test_the_page_says_what_is_claimed_found_and_decided(done: Path) -> None:
+    page = (OUT / "index.html").read_text()
+    for words in ("improves the student at every number", "the paper, Figure 6", "a control", "undecided",
+                  "ReDDiT − no RATR, 2 steps", "Holm", "ReDDiT-2", "runs/tiny"):  # fmt: skip
+        assert words in page
+    assert page.count("<svg") == 1 and 'src="http' not in page
+    assert (OUT / "plot.png").read_bytes().startswith(b"\x89PNG") and "<svg" in (OUT / "plot.svg").read_text()
+
+
+def test_a_second_call_only_draws(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((training, "distill_stage"), (training, "train_teacher"), (scoring, "evaluate")):
+        monkeypatch.setattr(module, name, refuse)
+    before = {path.name: path.read_bytes() for path in OUT.iterdir()}
+    for path in OUT.iterdir():
+        path.unlink()
+    reproduce(*FIGURE6)
+    assert {path.name: path.read_bytes() for path in OUT.iterdir()} == before
+
+
+def test_what_was_cut_off_goes_on(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = []
+    whole = training.distill_stage
+
+    def stage(*arguments: object, **named: object) -> object:
+        trained.append(named["name"])
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return whole(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "distill_stage", stage)
+    more = ("figure6", "-c", "tiny.yaml", "--seeds", "0", "2", "--steps", "2")
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(*more)
+    reproduce(*more)
+    names = [f"reproduce/tiny/{arm}-seed2-2" for arm in ("full", "no-ratr", "no-ratr", "truth-alone")]
+    assert trained == names  # neither seed 0 nor what was whole is done again
+
+
+def test_the_commands_do_the_same_work(
+    done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reproduce("figure5", "-c", "tiny.yaml", "--seeds", "0", "--steps", "2", "--commands")
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("#")]
+    assert len(lines) == 2  # the pixel loss is what figure 6 has not taken away yet
+    words = shlex.split(lines[0])
+    assert words[1] == "scripts/distill.py"
+    script("distill", *words[2:])
+    monkeypatch.setattr(training, "distill_stage", refuse)
+    monkeypatch.setattr(training, "train_teacher", refuse)
+    words = shlex.split(lines[1])
+    assert words[:2] == ["python", "scripts/reproduce.py"]
+    script("reproduce", *words[2:])
+    arms = {row["arm"] for row in rows("summary.csv", Path("runs/reproduce/figure5-tiny"))}
+    assert arms == {"ReDDiT", "no RATR", "no pixel loss", "truth alone", "teacher, DDIM"}
+    assert (
+        "no perceptual loss, which this configuration makes equal to ReDDiT"
+        in Path("runs/reproduce/figure5-tiny/index.html").read_text()
+    )
+
+
+def test_commands_of_rivals_stand_alone(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reproduce("figure4", "-c", "tiny.yaml", "--seeds", "5", "--steps", "2", "1", "--commands")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "scripts/distill.py" in line]
+    chains = [line for line in lines if "&&" in line]
+    assert len(lines) == 3 + 2 * 2  # ReDDiT, progressive, truth alone in chains; consistency and reflow not
+    assert len(chains) == 3 and not any("consistency" in line or "reflow" in line for line in chains)
+
+
+def test_times_are_measured_without_training(inside: Path) -> None:
+    reproduce("table4", "-c", "tiny.yaml", "--seeds", "0", "1", "--steps", "2", "--set", "runs=elsewhere")
+    timed = rows("pictures.csv", Path("elsewhere/reproduce/table4-tiny"))
+    assert len(timed) == 6 * 2 * 2 and all(float(row["seconds"]) > 0 for row in timed)
+    assert not Path("elsewhere/tiny").exists()
+
+
+# What a plan runs
+
+
+def test_every_arm_has_the_same_budget(inside: Path) -> None:
+    runs = prepared("figure4", seeds=(0,), iterations=10).runs
+    spent = {(arm, n): run.config.train.iterations for (arm, n, _), run in runs.students.items()}
+    assert (
+        spent["full", 2] == spent["progressive", 1] == spent["truth-alone", 1] == 10
+    )  # each adds to a chain
+    assert spent["consistency", 2] == spent["reflow", 2] == 10
+    assert spent["consistency", 1] == spent["reflow", 1] == 20  # the whole chain 4 → 2 → 1
+    assert runs.students["consistency", 1, 0].teacher is runs.teachers["consistency", 0]
+    assert runs.students["full", 1, 0].teacher is runs.students["full", 2, 0]
+
+
+def test_the_teacher_is_shared_unless_asked_otherwise(inside: Path) -> None:
+    shared = prepared("table1", seeds=(0, 1)).runs
+    assert {run.name for run in shared.teachers.values()} == {"tiny"}
+    own = prepared("table1", seeds=(0, 1), teacher_seeds=True).runs
+    assert {(run.name, run.config.seed) for run in own.teachers.values()} == {("tiny", 0), ("tiny-seed1", 1)}
+    names = {run.name for run in own.students.values()}
+    assert "reproduce/tiny/full-teachers-seed1-2" in names and not names & {
+        run.name for run in shared.students.values()
+    }
+
+
+def test_only_the_seed_and_the_arm_set_runs_apart(inside: Path) -> None:
+    runs = prepared("figure6", seeds=(0, 1)).runs
+    one, other = runs.students["full", 2, 0].config, runs.students["no-ratr", 2, 1].config
+    changed = other.model_copy(
+        update={"seed": 0, "distill": other.distill.model_copy(update={"omega": one.distill.omega})}
+    )
+    assert changed == one and other.seed == 1 and other.distill.omega == 0
+
+
+def test_estimates_count_what_is_left(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "_repeated", lambda work: 1.0)
+    monkeypatch.setattr(estimates, "_method", lambda run, device: _Nothing())
+    work = prepared("figure6", "name=fresh", steps=(2,), seeds=(0,))
+    # The teacher and three students: 2 iterations each, one validation of one picture at 4 or 2 steps.
+    training_and_validation = 4 * 2 + 4 + 3 * 2
+    cells = 4 * 2 + 4  # steps of the cells: four arms at 2, the teacher at 4
+    assert work.seconds(quiet=True) == pytest.approx(training_and_validation + 6 * cells)
+
+
+class _Nothing:
+    def __init__(self) -> None:
+        self.denoiser = torch.nn.Linear(1, 1)
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--steps", "3"], "halving 4 steps does not reach 3"),
+        (["--set", "distill.omega=0"], "nothing is left to compare .no RATR = ReDDiT.*distill.omega=0.2"),
+        (["--set", "distill.omga=0"], "did you mean distill.omega"),
+        (["--iterations", "0"], "--iterations 0"),
+        (["--seeds", "-1"], "--seeds -1"),
+        (["--steps", "0"], "--steps 0"),
+    ],
+)
+def test_mistakes_are_named(inside: Path, arguments: list[str], expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
+        reproduce("figure6", "-c", "tiny.yaml", *arguments)
+
+
+def test_runs_of_other_settings_are_not_mixed_in(done: Path) -> None:
+    with pytest.raises(UserError, match=r"full-seed0-2 was trained with other settings \(distill.omega\)"):
+        reproduce(*FIGURE6, "--set", "distill.omega=0.3")
+
+
+def test_students_of_another_teacher_are_not_mixed_in(done: Path) -> None:
+    record = Path("runs/reproduce/tiny/full-seed0-2/teacher.json")
+    kept = record.read_text()
+    try:
+        record.write_text(kept.replace(read_info("runs/tiny/checkpoints/best.safetensors").digest, "0" * 12))
+        with pytest.raises(UserError, match="student of another teacher"):
+            reproduce(*FIGURE6)
+    finally:
+        record.write_text(kept)
+
+
+def test_a_finished_teacher_is_used_as_it_is(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reproduce(*FIGURE6, "--set", "teacher.terminal_share=0", "--commands")
+    assert "train_teacher" not in capsys.readouterr().out
+
+
+def test_without_matplotlib_nothing_is_begun(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # what a failed import leaves
+    with pytest.raises(UserError, match="pip install"):
+        reproduce("figure6", "-c", "tiny.yaml", "--set", "name=never")
+    assert not Path("runs/never").exists()
