@@ -1,27 +1,88 @@
 #!/usr/bin/env python3
-"""Write a model's weights in half the space, to share: python scripts/export.py --checkpoint RUN -o FILE"""
+"""Write a model for others: python scripts/export.py --weights NAME_OR_PATH -o FILE
+
+FILE.safetensors holds the weights in half precision, to share. FILE.onnx and FILE.pt2 hold the whole
+sampler of a student for ONNX Runtime and for PyTorch without this package: from `low`, (1, 3, H, W) in
+[0, 1], and `noise`, standard normal, to `restored`, pictures of any size.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import get_args
 
 import torch
 
-from reddit.cli import find_checkpoint, run
-from reddit.engine.checkpoint import load_denoiser, save_weights
+from reddit.cli import run, weights_flag
+from reddit.diffusion import Denoiser
+from reddit.engine.checkpoint import CheckpointInfo, load_denoiser, save_weights
+from reddit.errors import UserError
+from reddit.export import OPSET, TOLERATED, Format, check_sampler, export_sampler, load_sampler, require
+from reddit.zoo import find_checkpoint
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", required=True, metavar="PATH_OR_RUN")
-    parser.add_argument(
-        "-o", "--output", required=True, type=Path, metavar="FILE", help="a .safetensors file"
+    arguments = _parser().parse_args(argv)
+    form = _format(arguments.format, arguments.output)
+    if form == "onnx" and arguments.check:
+        require("onnxruntime")  # rather now than after the export
+    model = find_checkpoint(arguments.weights, Path("runs"), arguments.steps)
+    denoiser, info = load_denoiser(model.path)
+    steps = info.steps if arguments.steps is None else arguments.steps
+    if form == "safetensors":
+        _save_halves(arguments.output, denoiser, info, steps)
+    else:
+        if not arguments.quiet:
+            print(f"tracing {steps} steps; this takes a while", file=sys.stderr)
+        export_sampler(arguments.output, form, denoiser, info, steps)
+    kind = f"onnx, opset {OPSET}" if form == "onnx" else form
+    size = arguments.output.stat().st_size / 1e6
+    print(f"{arguments.output}: {kind}, {steps} steps of {info.family}, {size:.1f} MB")
+    if arguments.check:
+        clip = info.config.diffusion.clip
+        exported = load_sampler(arguments.output, form, steps, clip)
+        for difference in check_sampler(exported, denoiser, steps, clip=clip, tolerated=TOLERATED[form]):
+            print(difference)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments = parser.parse_args(argv)
-    denoiser, info = load_denoiser(find_checkpoint(arguments.checkpoint, Path("runs")).path)
+    weights_flag(parser.add_mutually_exclusive_group(required=True), "needed")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE")
+    parser.add_argument("--format", choices=get_args(Format), help="default: what FILE ends in")
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="sampling steps of an onnx or pt2 file; default: the model's"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare what was written with PyTorch in single precision, on pictures of several sizes",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no word of progress")
+    return parser
+
+
+def _format(named: Format | None, output: Path) -> Format:
+    found = [form for form in get_args(Format) if output.suffix == f".{form}"]
+    if named and found != [named]:
+        raise UserError(f"-o {output}: a file of --format {named} must end in .{named}")
+    if not found:
+        raise UserError(f"-o {output}: end it in .safetensors, .onnx or .pt2 to say what it is")
+    return found[0]
+
+
+def _save_halves(path: Path, denoiser: Denoiser, info: CheckpointInfo, steps: int) -> None:
+    if steps != info.steps:
+        raise UserError(
+            f"--steps {steps}: {info.path} was trained for {info.steps} steps and a .safetensors file keeps "
+            "that; leave --steps out, or write .onnx or .pt2"
+        )
     save_weights(
-        arguments.output,
+        path,
         denoiser,
         info.config,
         steps=info.steps,
@@ -32,7 +93,6 @@ def main(argv: list[str] | None = None) -> None:
         validation=info.validation,
         dtype=torch.float16,
     )
-    print(f"{arguments.output}: {info.steps} steps, {arguments.output.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "reddit"
 LAYERS: list[set[str]] = [
     {"reddit.errors", "reddit.phases", "reddit.progress"},
     {"reddit.config", "reddit.containers", "reddit.images", "reddit.lighting", "reddit.tiles"},
-    {"reddit.diffusion", "reddit.metrics", "reddit.tables", "reddit.html", "reddit.photos"},
+    {"reddit.diffusion", "reddit.metrics", "reddit.tables", "reddit.html", "reddit.photos", "reddit.arrays"},
     {"reddit.models", "reddit.retinex", "reddit.losses"},
     {"reddit.build", "reddit.data"},
     {"reddit.methods", "reddit.restore"},
@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
 ]
 # Functions here receive values, never the configuration.
 WITHOUT_CONFIG = {
+    "reddit.arrays",
     "reddit.diffusion",
     "reddit.images",
     "reddit.lighting",
