@@ -222,10 +222,10 @@ def working(loader: Iterable[T]) -> Iterator[Iterator[T]]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
+        reason = str(error).splitlines()[0].rstrip(" .")
         raise UserError(
-            f"a process that prepares batches is gone ({str(error).splitlines()[0].rstrip(' .')}): lower data.workers or "
-            "data.memory_gb if the memory was full; run the same command again to go on from the last "
-            "checkpoint"
+            f"a process that prepares batches is gone ({reason}): lower data.workers or data.memory_gb if "
+            "the memory was full; run the same command again to go on from the last checkpoint"
         ) from error
     finally:
         batches.close()
