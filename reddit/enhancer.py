@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reddit.arrays import check_array, eight_bits, rgb_of, store, unit, white
 from reddit.build import autocast, choose_device
 from reddit.data import fingerprint
 from reddit.diffusion import Denoiser
 from reddit.engine.checkpoint import CheckpointInfo, load_denoiser
 from reddit.errors import UserError
-from reddit.lighting import DARK, fade, luminance, median_luminance
+from reddit.lighting import DARK, fade, mean_luminance
 from reddit.progress import progress
 from reddit.restore import picture_seed, restore, restore_rows
 from reddit.tiles import Span, Tiling
@@ -91,11 +92,7 @@ class Enhancer:
         for array in pictures:
             check_array(array)
             tiling = self._tiling(array.shape[0], array.shape[1], tile, tile_overlap)
-            share, median = lighting(array) if guard else (1.0, 0.0)
-            if share < 1:
-                done = f"enhanced at {share:.0%} strength" if share else "left as it is"
-                dark = f"median luminance {median:.2f}, dark is up to {DARK:.2f}"
-                warnings.warn(f"{name} is not dark ({dark}): {done}", EnhanceWarning, stacklevel=2)
+            share = _guarded(array, name) if guard else 1.0
             if tiling and share * strength and self.info.config.model.block != "light":
                 why = "its network normalises over all that it sees: tiles may differ in brightness"
                 warnings.warn(f"{name} is worked on in tiles, but {why}", EnhanceWarning, stacklevel=2)
@@ -122,25 +119,25 @@ class Enhancer:
         result = picture.copy()
         if strength == 0:
             return result
-        colour = _colour(picture)
-        noise_seed = picture_seed(seed, fingerprint(_eight_bits(colour)))
+        rgb = rgb_of(picture)
+        noise_seed = picture_seed(seed, fingerprint(eight_bits(rgb)))
         with _memory_remedy(picture):
-            for top, restored in self._restored(colour, noise_seed, tiling, quiet):
+            for top, restored in self._restored(rgb, noise_seed, tiling, quiet):
                 rows = slice(top, top + restored.shape[1])
                 if strength < 1:
-                    restored = torch.lerp(_unit(colour[rows]), restored, strength)
-                _store(restored, result[rows])
+                    restored = torch.lerp(unit(rgb[rows]), restored, strength)
+                store(restored, result[rows])
         return result
 
     def _restored(
-        self, colour: np.ndarray, noise_seed: int, tiling: Tiling | None, quiet: bool
+        self, rgb: np.ndarray, noise_seed: int, tiling: Tiling | None, quiet: bool
     ) -> Iterable[tuple[int, Tensor]]:
         """(first row, rows (3, h, W) in [0, 1]) of the restored picture, from top to bottom."""
         diffusion = self.info.config.diffusion
-        deep = colour.dtype != np.uint8
+        deep = rgb.dtype != np.uint8
         precision = self.precision or ("fp32" if deep else self.info.config.precision)
         if tiling is None:
-            low = _unit(colour)[None].to(next(self.denoiser.parameters()).device)
+            low = unit(rgb)[None].to(next(self.denoiser.parameters()).device)
             whole = restore(
                 self.denoiser,
                 low,
@@ -153,9 +150,9 @@ class Enhancer:
             return [(0, whole[0].cpu())]
 
         def read(rows: Span, columns: Span) -> Tensor:
-            return _unit(colour[slice(*rows), slice(*columns)])
+            return unit(rgb[slice(*rows), slice(*columns)])
 
-        height, width = colour.shape[:2]
+        height, width = rgb.shape[:2]
         rows = restore_rows(
             self.denoiser,
             read,
@@ -221,31 +218,17 @@ def enhance(picture: Kind, *, seed: int = 0, strength: float = 1.0, guard: bool 
     return _load_once().enhance(picture, seed=seed, strength=strength, guard=guard)
 
 
-def check_array(picture: np.ndarray) -> None:
-    """See that an array is a picture that `Enhancer.enhance` takes.
-
-    Raises:
-        UserError: it is not; the line says what it is.
-    """
-    what = f"an array {picture.dtype} {picture.shape}"
-    if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (2, 3, 4)):
-        raise UserError(f"{what} is no picture: expected (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)")
-    if 0 in picture.shape:
-        raise UserError(f"{what} holds no pixels")
-    if picture.dtype in (np.uint8, np.uint16):
-        return
-    if picture.dtype.kind != "f":
-        raise UserError(f"{what} is no picture: expected uint8, uint16, or float in [0, 1]")
-    low, high = float(picture.min()), float(picture.max())
-    if not (low >= 0 and high <= 1):  # not a number too
-        raise UserError(f"{what} holds values from {low:g} to {high:g}: scale or clip them to [0, 1]")
-
-
-def lighting(picture: np.ndarray) -> tuple[float, float]:
-    """The share of the enhancement that a picture gets (see `reddit.lighting`), and its median luminance."""
+def _guarded(picture: np.ndarray, name: str) -> float:
+    """The share of the strength that a picture gets; warns where it is less than all."""
     alpha = picture[..., -1] if picture.ndim == 3 and picture.shape[2] in (2, 4) else None
-    median = median_luminance(_colour(picture), None if alpha is None else alpha > 0) / _scale(picture)
-    return fade(median), median
+    mean = mean_luminance(rgb_of(picture), None if alpha is None else alpha > 0) / white(picture)
+    share = fade(mean)
+    if share < 1:
+        dark = f"mean luminance {mean:.2f}, dark is up to {DARK:.2f}"
+        done = f"enhanced at {share:.0%} of the strength" if share else "left as it is"
+        force = "--force (guard=False) enhances it fully"
+        warnings.warn(f"{name} is not dark ({dark}): {done}; {force}", EnhanceWarning, stacklevel=3)
+    return share
 
 
 def _arrays(pictures: Tensor) -> list[np.ndarray]:
@@ -262,52 +245,6 @@ def _arrays(pictures: Tensor) -> list[np.ndarray]:
 def _tensor_like(pictures: Tensor, results: list[np.ndarray]) -> Tensor:
     images = [torch.from_numpy(result).permute(2, 0, 1) for result in results]
     return torch.stack(images).reshape(pictures.shape).to(pictures.device, pictures.dtype)
-
-
-def _colour(picture: np.ndarray) -> np.ndarray:
-    """The RGB (H, W, 3) of any array, a view: alpha left out, grey repeated."""
-    if picture.ndim == 2:
-        picture = picture[..., None]
-    if picture.shape[2] in (1, 2):
-        return np.broadcast_to(picture[..., :1], (*picture.shape[:2], 3))
-    return picture[..., :3]
-
-
-def _scale(picture: np.ndarray) -> float:
-    """The value that stands for white."""
-    return 1.0 if picture.dtype.kind == "f" else float(np.iinfo(picture.dtype).max)
-
-
-def _unit(colour: np.ndarray) -> Tensor:
-    """RGB (H, W, 3) of any dtype → float32 (3, H, W) in [0, 1]."""
-    planes = np.ascontiguousarray(colour.transpose(2, 0, 1), dtype=np.float32)
-    return torch.from_numpy(planes).div_(_scale(colour))
-
-
-def _eight_bits(colour: np.ndarray) -> np.ndarray:
-    """Rounded to uint8, a few rows at a time, so that a deep picture draws the noise of its 8-bit copy."""
-    if colour.dtype == np.uint8:
-        return colour
-    rounded = np.empty(colour.shape, np.uint8)
-    for top in range(0, len(colour), 256):
-        rows = colour[top : top + 256].astype(np.float32)
-        rounded[top : top + 256] = np.rint(rows * (255 / _scale(colour)))
-    return rounded
-
-
-def _store(restored: Tensor, rows: np.ndarray) -> None:
-    """Write (3, h, W) in [0, 1] into rows of a picture of any kind; its alpha stays."""
-    values = restored.permute(1, 2, 0).numpy()
-    if rows.ndim == 2 or rows.shape[2] == 2:
-        values = np.clip(luminance(values), 0, 1)
-    if rows.dtype.kind != "f":
-        values = np.rint(values * np.float32(_scale(rows)))
-    if rows.ndim == 2:
-        rows[...] = values
-    elif rows.shape[2] == 2:
-        rows[..., 0] = values
-    else:
-        rows[..., :3] = values
 
 
 @contextmanager

@@ -1,15 +1,16 @@
 """How bright a picture is, and whether a model for dark ones should touch it.
 
-The measure is the median luminance. Of the 485 training pairs of LOL-v1, 1.4 % of the dark pictures and
-97 % of the lit ones lie above `DARK`; none of the dark and 87 % of the lit ones above `LIT`.
+The measure is the mean luminance, which tells the 485 dark training pictures of LOL-v1 from their 485 lit
+partners better than the median and other percentiles do. Between `DARK` and `LIT` lie 1.2 % of the dark
+pictures and 12 % of the lit ones; above `LIT` none of the dark and 87 % of the lit.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-DARK, LIT = 0.22, 0.32
-"""Median luminances up to which a picture is enhanced, and from which it is left as it is."""
+DARK, LIT = 0.24, 0.34
+"""Mean luminances up to which a picture is enhanced, and from which it is left as it is."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue (ITU-R BT.601)."""
 _SAMPLES = 1_000_000
@@ -20,8 +21,8 @@ def luminance(colour: np.ndarray) -> np.ndarray:
     return np.asarray(colour @ LUMA)
 
 
-def median_luminance(colour: np.ndarray, visible: np.ndarray | None = None) -> float:
-    """The median luminance, in the units of the picture, of an RGB (H, W, 3).
+def mean_luminance(colour: np.ndarray, visible: np.ndarray | None = None) -> float:
+    """The mean luminance, in the units of the picture, of an RGB (H, W, 3).
 
     Args:
         visible: (H, W), True where the picture is not wholly transparent; nothing visible counts as black.
@@ -32,12 +33,12 @@ def median_luminance(colour: np.ndarray, visible: np.ndarray | None = None) -> f
     light = luminance(colour[::step, ::step].astype(np.float32))
     if visible is not None:
         light = light[visible[::step, ::step]]
-    return float(np.median(light)) if light.size else 0.0
+    return float(light.mean(dtype=np.float64)) if light.size else 0.0
 
 
-def fade(median: float) -> float:
-    """The share of the enhancement that a picture of this median luminance (in [0, 1]) gets.
+def fade(mean: float) -> float:
+    """The share of the enhancement that a picture of this mean luminance (in [0, 1]) gets.
 
     1 up to `DARK`, 0 from `LIT`, linear between.
     """
-    return min(1.0, max(0.0, (LIT - median) / (LIT - DARK)))
+    return min(1.0, max(0.0, (LIT - mean) / (LIT - DARK)))

@@ -249,7 +249,8 @@ def test_enhance_warns_of_lit_pictures_in_one_line(inside: Path, capsys: pytest.
     command = ["enhance", "-i", "day", "-o", "day-out", "--weights", "tiny-1", "--quiet"]
     assert script(*command) == 0
     assert capsys.readouterr().err.splitlines() == [
-        "warning: day/day.png is not dark (median luminance 0.71, dark is up to 0.22): left as it is"
+        "warning: day/day.png is not dark (mean luminance 0.71, dark is up to 0.24): left as it is; "
+        "--force (guard=False) enhances it fully"
     ]
     assert script(*command, "--overwrite", "--force") == 0
     assert capsys.readouterr().err == ""
