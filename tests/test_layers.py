@@ -13,14 +13,14 @@ PACKAGE = ROOT / "reddit"
 # From bottom to top. A name stands for a module, or for a package with all its modules.
 LAYERS: list[set[str]] = [
     {"reddit.errors", "reddit.phases", "reddit.progress"},
-    {"reddit.config", "reddit.containers", "reddit.images", "reddit.lighting", "reddit.tiles"},
+    {"reddit.ablations", "reddit.config", "reddit.containers", "reddit.images", "reddit.lighting", "reddit.tiles"},
     {"reddit.diffusion", "reddit.metrics", "reddit.tables", "reddit.html", "reddit.photos", "reddit.arrays"},
     {"reddit.models", "reddit.retinex", "reddit.losses"},
     {"reddit.build", "reddit.data"},
     {"reddit.methods", "reddit.restore"},
     {"reddit.engine"},
     {"reddit.evaluation", "reddit.train", "reddit.zoo"},
-    {"reddit.distill", "reddit.enhancer"},
+    {"reddit.distill", "reddit.enhancer", "reddit.export"},
     {"reddit.cli", "reddit.enhance_files", "reddit.reproduce"},
     {"reddit"},  # what a user imports
 ]
