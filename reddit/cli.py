@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import torch
 
+from reddit.ablations import Stage, ablation_settings
 from reddit.engine.checkpoint import CheckpointInfo
 from reddit.engine.distributed import leave
 from reddit.engine.runs import all_models
@@ -65,6 +66,9 @@ def config_flags(parser: argparse.ArgumentParser, default: str | None = None) ->
 
 def run_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of a training run."""
+    parser.add_argument(
+        "--ablation", metavar="NAME", help="one of reddit/ablations.py; `list` shows them and stops"
+    )
     parser.add_argument("--name", metavar="RUN", help="name of the run: its folder is runs/RUN")
     parser.add_argument(
         "-n", "--dry-run", action="store_true", help="print the resolved configuration and stop"
@@ -79,10 +83,15 @@ def run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
-def overrides(arguments: argparse.Namespace) -> list[str]:
-    """The `--set` list with the flags that are shorthands for settings."""
+def overrides(arguments: argparse.Namespace, stage: Stage = "teacher") -> list[str]:
+    """The `--set` list with the flags that are shorthands for settings; `--ablation` lies under it.
+
+    Raises:
+        UserError: there is no such ablation in a run of this stage.
+    """
+    named = ablation_settings(arguments.ablation, stage) if getattr(arguments, "ablation", None) else []
     extra = [f"precision={arguments.precision}"] if getattr(arguments, "precision", None) else []
-    return [*arguments.set, *extra]
+    return [*named, *arguments.set, *extra]
 
 
 def weights_flag(parser: argparse._ActionsContainer, default: str) -> None:

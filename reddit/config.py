@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reddit.errors import UserError
 
-SamplerName = Literal["ddim", "ddpm", "dpmpp", "unipc", "consistency"]
+SamplerName = Literal["ddim", "ddpm", "dpmpp", "unipc", "consistency", "ddim_authors"]
 
 
 class _Section(BaseModel):
@@ -84,6 +84,7 @@ class DiffusionConfig(_Section):
     teacher_steps: int = Field(16, gt=0)
     """Sampling steps of the teacher; students halve them."""
     sampler: SamplerName = "ddim"
+    """`ddim_authors` ends above clean and tells the network a wrong level (fault D3), for ablation."""
     clip: bool = True
     """Hold each predicted clean image in [-1, 1] while sampling."""
 
@@ -109,10 +110,15 @@ class TrainConfig(_Section):
     """Largest norm of a step's gradient."""
     ema: float = Field(0.9999, ge=0, lt=1)
     """Decay of the weights' average; it warms up as (1 + i) / (10 + i)."""
+    ema_warmup: bool = True
+    """False: the full decay from the first update, so that old weights linger (fault D5), for ablation."""
     log_every: int = Field(50, gt=0)
     validate_every: int = Field(5000, gt=0)
     validation_pictures: int = Field(16, gt=0)
     """At most so many pictures of the validation split are scored each time."""
+    select_on_test: bool = False
+    """Choose the weights by GT-mean PSNR on the TEST set (fault D6), for ablation: their scores there are
+    then worth nothing."""
     checkpoint_every: int = Field(1000, gt=0)
     keep_every: int = Field(0, ge=0)
     """Keep what a checkpoint holds at every so many iterations beside the newest; 0: never."""
@@ -147,6 +153,11 @@ class DistillConfig(_Section):
     lambda_rule: Literal["max_snr_1", "snr_plus_1", "constant"] = "max_snr_1"
     jitter: Literal["none", "shared", "independent"] = "independent"
     """Noise levels on the grid; shifted together; or each drawn between neighbours (the authors')."""
+    order: Literal[1, 2] = 2
+    """Teacher's steps to the target: t → u → s (eq. 3), or t → s alone (eq. 2)."""
+    last_interval: Literal["clean", "wrapped"] = "clean"
+    """Where the last interval ends; `wrapped` draws it anywhere between clean and T (fault D2), for
+    ablation."""
     terminal_share: float = Field(0.0, ge=0, le=1)
     """Share of the samples that start at T from pure noise, as the student will."""
     rollout_share: float = Field(0.0, ge=0, le=1)
@@ -288,6 +299,8 @@ def _contradictions(config: Config, source: str) -> list[str]:
     model, diffusion = config.model, config.diffusion
     if model.prediction == "eps" and diffusion.zero_terminal_snr:
         found.append("model.prediction: eps cannot start from zero terminal SNR; set it to v or x0")
+    if config.distill.last_interval == "wrapped" and config.distill.jitter == "none":
+        found.append("distill.last_interval: wrapped draws a level, which distill.jitter=none forbids")
     for level, m in enumerate(model.multipliers):
         if model.width * m % model.groups:
             found.append(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 
+from reddit.ablations import describe_ablations
 from reddit.cli import config_flags, overrides, run, run_flags
 from reddit.config import Config, load_config, resolve_config
 from reddit.distill import chain_steps, check_steps, distill_chain, find_teacher
@@ -36,13 +37,16 @@ def main(argv: list[str] | None = None) -> None:
     config_flags(parser)
     run_flags(parser)
     arguments = parser.parse_args(argv)
+    if arguments.ablation == "list":
+        print(describe_ablations("student"))
+        return
     steps = 1 if arguments.chain and arguments.steps is None else arguments.steps
     if steps is None:
         parser.error("--steps N says how many steps the student takes; --chain walks down to one")
     if steps < 1:
         raise UserError(f"--steps {steps}: a student takes at least 1 step")
 
-    settings = overrides(arguments)
+    settings = overrides(arguments, "student")
     given = load_config(arguments.config, settings, stage=True)
     if arguments.dry_run and arguments.config and not arguments.teacher:
         print(given.to_yaml(), end="")
@@ -64,12 +68,12 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.dry_run:
         print(config.to_yaml(), end="")
         return
+    variant = f"{teacher.family}-{arguments.ablation}" if arguments.ablation else None
     if arguments.chain:
-        distill_chain(
-            config, teacher, stages, name=arguments.name, resume=arguments.resume, quiet=arguments.quiet
-        )
+        name = arguments.name or variant
+        distill_chain(config, teacher, stages, name=name, resume=arguments.resume, quiet=arguments.quiet)
     else:
-        name = arguments.name or student_name(teacher.family, steps, method)
+        name = arguments.name or student_name(variant or teacher.family, steps, method)
         distill_stage(config, teacher, steps, name=name, resume=arguments.resume, quiet=arguments.quiet)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import argparse
 
+from reddit.ablations import describe_ablations
 from reddit.cli import config_flags, overrides, run, run_flags
 from reddit.config import load_config
+from reddit.errors import UserError
 from reddit.train import train_teacher
 
 
@@ -15,7 +17,12 @@ def main(argv: list[str] | None = None) -> None:
     config_flags(parser, default="configs/lolv1.yaml")
     run_flags(parser)
     arguments = parser.parse_args(argv)
+    if arguments.ablation == "list":
+        print(describe_ablations("teacher"))
+        return
     named = [f"name={arguments.name}"] if arguments.name else []
+    if arguments.ablation and not arguments.name:
+        raise UserError(f"--ablation {arguments.ablation} is another family: give it a --name of its own")
     config = load_config(arguments.config, overrides(arguments) + named)
     if arguments.dry_run:
         print(config.to_yaml(), end="")

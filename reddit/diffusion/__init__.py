@@ -9,6 +9,7 @@ from reddit.diffusion.samplers import (
     noise_like,
     sample_consistency,
     sample_ddim,
+    sample_ddim_authors,
     sample_ddpm,
 )
 from reddit.diffusion.schedule import NoiseSchedule, Prediction
@@ -37,6 +38,7 @@ __all__ = [
     "noise_like",
     "sample_consistency",
     "sample_ddim",
+    "sample_ddim_authors",
     "sample_ddpm",
     "sample_dpmpp",
     "sample_unipc",

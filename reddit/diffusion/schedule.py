@@ -56,9 +56,12 @@ class NoiseSchedule:
             alphas = np.sqrt(np.concatenate([[1.0], np.cumprod(1.0 - betas)]))
         else:
             raise ValueError(f"unknown schedule {kind!r}; known: linear, cosine")
-        alphas[0] = 1.0
+        first, alphas[0] = float(alphas[0]), 1.0
         if zero_terminal_snr:
+            first = (first - alphas[-1]) / (1.0 - alphas[-1])
             alphas = (alphas - alphas[-1]) / (alphas[0] - alphas[-1])
+        self.first_alpha = float(first)
+        """The alpha that time 0 would have were it not set to clean: of the first beta, if linear."""
         self.steps = steps
         self.kind = kind
         self.zero_terminal_snr = zero_terminal_snr

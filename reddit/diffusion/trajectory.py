@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from reddit.diffusion.denoiser import DenoiserFunction
@@ -50,15 +51,22 @@ def decode_second_order(
     return decode(denoiser, schedule, x_u, y, u, s)
 
 
-def clean_image_target(schedule: NoiseSchedule, x_t: Tensor, x_s: Tensor, t: Tensor, s: Tensor) -> Prediction:
+def clean_image_target(
+    schedule: NoiseSchedule, x_t: Tensor, x_s: Tensor, t: Tensor, s: Tensor, floor: float = 0.0
+) -> Prediction:
     """Eq. 5: the x_0 whose single step from `x_t` lands on `x_s`, and the eps that goes with it.
 
     `x_0 = (x_s - r x_t) / (alpha_s - r alpha_t)` with `r = sigma_s / sigma_t`; at s = 0 it is `x_s`.
+    The denominator falls to 0 as s nears t and is negative beyond; `floor` keeps it that far from 0.
     """
     alpha_t, sigma_t = schedule.levels(t, x_t)
     alpha_s, sigma_s = schedule.levels(s, x_t)
     ratio = sigma_s / sigma_t
-    x_0 = (x_s - ratio * x_t) / (alpha_s - ratio * alpha_t)
+    denominator = alpha_s - ratio * alpha_t
+    if floor > 0:
+        sign = torch.where(denominator < 0, -1.0, 1.0).to(x_t.dtype)
+        denominator = sign * denominator.abs().clamp_min(floor)
+    x_0 = (x_s - ratio * x_t) / denominator
     return Prediction(x_0, (x_t - alpha_t * x_0) / sigma_t)
 
 

@@ -12,18 +12,19 @@ from reddit.diffusion import Denoiser
 class WeightAverage:
     """Exponential moving average with a warm-up, so that early weights are soon forgotten.
 
-    The decay at update i is `min(decay, (1 + i) / (10 + i))`. A constant 0.9999 would still hold
-    61 % of the first weights after 5000 updates.
+    The decay at update i is `min(decay, (1 + i) / (10 + i))`. A constant 0.9999 (`warmup` off) would still
+    hold 61 % of the first weights after 5000 updates.
     """
 
-    def __init__(self, denoiser: Denoiser, decay: float) -> None:
+    def __init__(self, denoiser: Denoiser, decay: float, warmup: bool = True) -> None:
         self.average = copy.deepcopy(denoiser).eval().requires_grad_(False)
         self.decay = decay
+        self.warmup = warmup
 
     @torch.no_grad()
     def update(self, denoiser: Denoiser, iteration: int) -> None:
         """Take in the weights after update number `iteration` (from 0)."""
-        decay = min(self.decay, (1 + iteration) / (10 + iteration))
+        decay = min(self.decay, (1 + iteration) / (10 + iteration)) if self.warmup else self.decay
         mine = list(self.average.network.state_dict().values())
         theirs = list(denoiser.network.state_dict().values())
         torch._foreach_lerp_(mine, theirs, 1 - decay)

@@ -41,7 +41,7 @@ class TrainingState:
     def __init__(self, denoiser: Denoiser, settings: TrainConfig, precision: str) -> None:
         self.denoiser = denoiser
         self.device = next(denoiser.parameters()).device
-        self.average = WeightAverage(denoiser, settings.ema)
+        self.average = WeightAverage(denoiser, settings.ema, settings.ema_warmup)
         self.optimizer = torch.optim.Adam(denoiser.parameters(), lr=settings.lr, fused=True)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
         self.progress = Progress()

@@ -31,6 +31,9 @@ from reddit.retinex import (
     remap,
 )
 
+WRAPPED_FLOOR = 0.1
+"""How near 0 the denominator of eq. 5 may come where s is drawn on either side of t."""
+
 
 class Times(NamedTuple):
     """Neighbouring times t > u > s of the teacher's grid, each (B,), float64."""
@@ -78,11 +81,18 @@ class ReDDiT(Distillation):
     def target(
         self, x_t: Tensor, y: Tensor, times: Times, r: Tensor, context: Tensor | None = None
     ) -> Prediction:
-        """What the student should predict at `x_t`: eq. 3, refined by eq. 8 and 9, through eq. 5."""
+        """What the student should predict at `x_t`: eq. 3, refined by eq. 8 and 9, through eq. 5.
+
+        With `order` 1, eq. 2 in place of eq. 3: the teacher goes from t to s in one step.
+        """
         t, u, s = times
         with torch.inference_mode():
             with phase("teacher"):
-                decoded = decode_second_order(self.guide(context), self.schedule, x_t, y, t, u, s)
+                guide = self.guide(context)
+                if self.config.order == 1:
+                    decoded = decode(guide, self.schedule, x_t, y, t, s)
+                else:
+                    decoded = decode_second_order(guide, self.schedule, x_t, y, t, u, s)
             x_s = decoded.x_s
             if self.config.omega > 0:
                 with phase("RATR"):
@@ -90,13 +100,17 @@ class ReDDiT(Distillation):
                         self.schedule, self.config.omega, t, s, self.config.omega_space
                     )
                     x_s = refine(x_s, remap(self.schedule, r, decoded.prediction.eps, s), omega)
-            target = clean_image_target(self.schedule, x_t, x_s, t, s)
+            floor = WRAPPED_FLOOR if self.config.last_interval == "wrapped" else 0.0
+            target = clean_image_target(self.schedule, x_t, x_s, t, s, floor)
         return Prediction(target.x_0.clone(), target.eps.clone())  # tensors that a loss may hold
 
     def draw_times(self, interval: Tensor, draws: Draws) -> Times:
         """The times of intervals k = 1 … N (B,): grid points 2k, 2k-1 and 2k-2 of the teacher's 2N.
 
         With jitter each moves towards the next cleaner grid point; s of the last interval stays clean.
+
+        Fault D2 (`last_interval=wrapped`), as read here: the next cleaner point of that s, index -1, is the
+        last of the grid, T; s lies anywhere between clean and T, by the same draw.
         """
         spacing = self.schedule.steps / (2 * self.steps)
         k = interval.double()
@@ -105,6 +119,8 @@ class ReDDiT(Distillation):
             rows = 1 if self.config.jitter == "shared" else 3
             shift = torch.stack([draws.uniform() for _ in range(rows)]).expand(3, -1)
         t, u, s = ((2 * k - j - shift[j]) * spacing for j in range(3))
+        if self.config.last_interval == "wrapped":
+            return Times(t, u, torch.where(s < 0, -s * (2 * self.steps), s))
         return Times(t, u, s.clamp_min(0))
 
     def _start(self, student: DenoiserFunction, x_0: Tensor, y: Tensor, draws: Draws) -> tuple[Times, Tensor]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import get_args
 
 import pytest
@@ -17,6 +18,7 @@ from reddit.diffusion import (
     clipped,
     noise_like,
     sample_ddim,
+    sample_ddim_authors,
     sample_ddpm,
     sample_dpmpp,
     sample_unipc,
@@ -24,6 +26,7 @@ from reddit.diffusion import (
 
 PAPER = NoiseSchedule()
 PREDICTIONS = ["eps", "v", "x0"]
+SOUND = [name for name in SAMPLERS if name != "ddim_authors"]
 DIFFUSERS_NAMES = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}
 
 predictions = pytest.mark.parametrize("prediction", PREDICTIONS)
@@ -162,7 +165,7 @@ def test_the_configuration_knows_every_sampler() -> None:
     assert list(get_args(DiffusionConfig.model_fields["sampler"].annotation)) == list(SAMPLERS)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", SOUND)
 @pytest.mark.parametrize("steps", [1, 3, 8])
 def test_an_oracle_is_believed(name: str, steps: int) -> None:
     x_T, x_0 = images()  # noqa: N806
@@ -270,7 +273,7 @@ def test_clipping_leaves_values_inside_alone() -> None:
     assert torch.allclose(clipped(denoiser, PAPER)(x_t, t, y).eps, denoiser(x_t, t, y).eps, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", SOUND)
 def test_clipped_samples_stay_in_range(name: str) -> None:
     x_T, y = images()  # noqa: N806
     denoiser = Denoiser(Arbitrary(), PAPER, "eps")
@@ -278,3 +281,46 @@ def test_clipped_samples_stay_in_range(name: str) -> None:
     held = SAMPLERS[name](clipped(denoiser, PAPER), PAPER, x_T, y, PAPER.grid(4))
     assert free.abs().max() > 1
     assert held.abs().max() <= 1
+
+
+# Fault D3
+
+
+@pytest.mark.parametrize("schedule", [PAPER, NoiseSchedule(zero_terminal_snr=True)])
+def test_the_authors_sampler_leaves_noise_and_misleads_the_network(schedule: NoiseSchedule) -> None:
+    x_T, y = images()  # noqa: N806
+    told = []
+
+    def knows(x: Tensor, t: Tensor, y: Tensor) -> Prediction:
+        told.append(t[0].item())
+        return Prediction(0.5 * y, schedule.eps_from_x_0(x, 0.5 * y, t))
+
+    ours = sample_ddim_authors(knows, schedule, x_T, y, schedule.grid(4))
+    assert told == [511, 383, 255, 127]
+    # By angles: a state is x_0 cos + eps sin of its level; the wrong level turns it a little further.
+    x = x_T
+    angle = {t: math.acos(schedule.alpha(torch.tensor(float(t))).item()) for t in range(513)}
+    angle[0] = math.acos(schedule.first_alpha)
+    for t, s in ((512, 384), (384, 256), (256, 128), (128, 0)):
+        eps = (x - 0.5 * y * math.cos(angle[t - 1])) / math.sin(angle[t - 1])
+        v = eps * math.cos(angle[t - 1]) - 0.5 * y * math.sin(angle[t - 1])
+        x = x * math.cos(angle[t] - angle[s]) - v * math.sin(angle[t] - angle[s])
+    assert torch.allclose(ours, x, rtol=0, atol=1e-9)
+
+
+def test_the_first_betas_level() -> None:
+    assert PAPER.first_alpha == pytest.approx(math.sqrt(1 - 1e-4), abs=1e-15)
+    assert NoiseSchedule("cosine").first_alpha == 1.0
+
+
+def test_what_the_authors_sampler_leaves_of_the_noise() -> None:
+    def black(x: Tensor, t: Tensor, y: Tensor) -> Prediction:
+        return Prediction(torch.zeros_like(x), PAPER.eps_from_x_0(x, torch.zeros_like(x), t))
+
+    x_T, y = images()  # noqa: N806
+    assert sample_ddim(black, PAPER, x_T, y, PAPER.grid(2)).abs().max() == 0
+    left = (sample_ddim_authors(black, PAPER, x_T, y, PAPER.grid(2)) / x_T).mean().item()
+    index = math.acos(PAPER.alpha(torch.tensor(256.0)).item()) - math.acos(
+        PAPER.alpha(torch.tensor(255.0)).item()
+    )
+    assert left == pytest.approx(0.01 - index, rel=0.01)  # the wrong index takes a third of it away
