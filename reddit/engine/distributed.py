@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -151,5 +152,6 @@ def _lost_process() -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
+    """Why, in a few words: without the place in the library's source that gloo and NCCL begin with."""
     lines = str(error).splitlines()
-    return lines[0][:120] if lines else type(error).__name__
+    return re.sub(r"^\[[^]]*\] ", "", lines[0])[:120] if lines else type(error).__name__
