@@ -73,7 +73,8 @@ ABLATIONS: dict[str, Ablation] = {
     "v": _teacher("Predict v.", "model.prediction=v"),
     "x0": _teacher("Predict the clean image.", "model.prediction=x0"),
     "zero-snr": _teacher(
-        "alpha_T = 0, so that sampling starts where training ends; v or x0.",
+        "alpha_T = 0, so that sampling starts where training ends; with v, as eps would not do.",
+        "model.prediction=v",
         "diffusion.zero_terminal_snr=true",
     ),
     "no-zero-snr": _teacher("alpha_T = 0.075, as published.", "diffusion.zero_terminal_snr=false"),

@@ -143,3 +143,21 @@ def test_target_gain_is_how_far_the_target_moves(schedule: NoiseSchedule, steps:
     )
     gain = target_gain(schedule, t, s).view(-1, 1, 1, 1)
     assert close(moved, gain * move)
+
+
+def test_a_floor_under_the_denominator() -> None:
+    # 0 at s = t, negative beyond it; the sound intervals are left as they are.
+    schedule = SCHEDULES[0]
+    x_t, x_s, _ = images(4)
+    t, s = torch.tensor([256.0] * 4), torch.tensor([0.0, 256.0, 270.0, 500.0])
+    plain, held = (clean_image_target(schedule, x_t, x_s, t, s, floor).x_0 for floor in (0.0, 0.1))
+    assert not plain[1].isfinite().any()
+    alpha, sigma = schedule.alpha(torch.stack([t, s])), schedule.sigma(torch.stack([t, s]))
+    denominator = alpha[1] - sigma[1] / sigma[0] * alpha[0]
+    assert denominator[2] < 0 < denominator[0]
+    assert abs(denominator[2]) < 0.1 < abs(denominator[3])
+    assert torch.equal(held[[0, 3]], plain[[0, 3]])
+    ratio = (sigma[1] / sigma[0]).view(-1, 1, 1, 1)
+    numerator = x_s - ratio * x_t
+    assert close(held[1], numerator[1] / 0.1)
+    assert close(held[2], numerator[2] / -0.1)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reddit.ablations import ABLATIONS, ablation_settings, describe_ablations
+from reddit.config import load_config, resolve_config
+from reddit.errors import UserError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def resolved(config: str, name: str) -> dict[str, object]:
+    ablation = ABLATIONS[name]
+    stage = ablation.stage == "student"
+    return load_config(CONFIGS / f"{config}.yaml", ablation.settings, stage=stage).model_dump()
+
+
+@pytest.mark.parametrize("config", ["lolv1", "lolv1_light"])
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_resolves(name: str, config: str) -> None:
+    found = resolved(config, name)
+    for setting in ABLATIONS[name].settings:
+        key, _, value = setting.partition("=")
+        section, _, field = key.partition(".")
+        assert found[section][field] == yaml.safe_load(value)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_changes_something(name: str) -> None:
+    configs = ["lolv1", "lolv1_light"]
+    stage = ABLATIONS[name].stage == "student"
+    plain = [load_config(CONFIGS / f"{c}.yaml", stage=stage).model_dump() for c in configs]
+    assert any(resolved(c, name) != p for c, p in zip(configs, plain, strict=True))
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_says_what_it_is(name: str) -> None:
+    ablation = ABLATIONS[name]
+    assert ablation.meaning.endswith(".") and ablation.settings
+    assert name in describe_ablations(ablation.stage)
+
+
+def test_every_fault_is_there() -> None:
+    assert {f"d{n}" for n in range(1, 7)} < ABLATIONS.keys()
+
+
+def test_both_spaces_from_zero_to_one() -> None:
+    for space in ("trajectory", "clean"):
+        strengths = [
+            resolve_config({}, a.settings, source="x").distill.omega
+            for name, a in ABLATIONS.items()
+            if name.startswith("omega-") and name.endswith(space)
+        ]
+        assert strengths == sorted(strengths) and strengths[0] == 0 and strengths[-1] == 1
+
+
+def test_a_wrong_name_or_stage() -> None:
+    assert ablation_settings("no-ratr", "student") == ["distill.omega=0"]
+    with pytest.raises(UserError, match="none of that name; did you mean no-ratr"):
+        ablation_settings("noratr", "student")
+    with pytest.raises(UserError, match="--ablation list"):
+        ablation_settings("zzz", "student")
+    with pytest.raises(UserError, match=r"makes another teacher: train one with scripts/train_teacher.py"):
+        ablation_settings("eps", "student")
+    with pytest.raises(UserError, match=r"makes another student: .*scripts/distill.py --ablation d1"):
+        ablation_settings("d1", "teacher")
+
+
+def test_a_wrapped_interval_needs_jitter() -> None:
+    with pytest.raises(UserError, match="last_interval: wrapped"):
+        resolve_config({}, ["distill.last_interval=wrapped", "distill.jitter=none"], source="x")
