@@ -12,12 +12,12 @@ from typing import NoReturn
 import torch
 
 from reddit.ablations import Stage, ablation_settings
-from reddit.engine.checkpoint import CheckpointInfo
+from reddit.engine.checkpoint import CheckpointInfo, read_info
 from reddit.engine.distributed import leave
 from reddit.engine.runs import all_models
 from reddit.errors import Stopped, UserError
 from reddit.metrics import PROTOCOLS, Scorer, protocol_named
-from reddit.zoo import find_checkpoint, shipped_models
+from reddit.zoo import DEFAULT, find_checkpoint, find_shipped, shipped_models
 
 
 def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
@@ -101,12 +101,17 @@ def weights_flag(parser: argparse._ActionsContainer, default: str) -> None:
 
 
 def choose_model(
-    named: str | None, steps: int | None, runs: Path, *, dataset: str | None = None
+    named: str | None,
+    steps: int | None,
+    runs: Path,
+    *,
+    dataset: str | None = None,
+    shipped_first: bool = False,
 ) -> tuple[CheckpointInfo, int]:
     """The model a command uses and its sampling steps; says on stderr which one it chose unasked.
 
     Without a name: the newest of `runs` that was trained on `dataset` (any, if None) for `steps`; or the
-    weights that come with the package.
+    weights that come with the package, which go first, and unsaid, where `shipped_first`.
 
     Raises:
         UserError: there is none; a step count below 1.
@@ -115,6 +120,9 @@ def choose_model(
         raise UserError(f"--steps {steps}: sampling takes at least 1 step")
     if named:
         model = find_checkpoint(named, runs, steps)
+        return model, steps or model.steps
+    if shipped_first and (path := find_shipped(DEFAULT, steps)):
+        model = read_info(path)
         return model, steps or model.steps
     own = [m for m in all_models(runs) if dataset in (None, m.config.data.dataset)]
     candidates = [*own, *shipped_models()]

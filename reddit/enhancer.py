@@ -18,13 +18,13 @@ from reddit.arrays import check_array, eight_bits, rgb_of, store, unit, white
 from reddit.build import autocast, choose_device
 from reddit.data import fingerprint
 from reddit.diffusion import Denoiser
-from reddit.engine.checkpoint import CheckpointInfo, load_denoiser
+from reddit.engine.checkpoint import CheckpointInfo, load_denoiser, read_info
 from reddit.errors import UserError
 from reddit.lighting import DARK, fade, mean_luminance
 from reddit.progress import progress
 from reddit.restore import picture_seed, restore, restore_rows
 from reddit.tiles import Span, Tiling
-from reddit.zoo import DEFAULT, find_checkpoint
+from reddit.zoo import DEFAULT, find_checkpoint, find_shipped
 
 Kind = TypeVar("Kind", np.ndarray, Tensor)
 
@@ -210,12 +210,20 @@ def enhancer_of(info: CheckpointInfo, steps: int, device: str, precision: str | 
     return Enhancer(denoiser.to(where), info, steps, precision)
 
 
-_load_once = cache(load)
+@cache
+def _shipped() -> Enhancer:
+    path = find_shipped(DEFAULT)
+    if path is None:
+        raise UserError(
+            f"no weights {DEFAULT!r} come with this installation: install it again, or load others"
+        )
+    info = read_info(path)
+    return enhancer_of(info, info.steps, "auto", None)
 
 
 def enhance(picture: Kind, *, seed: int = 0, strength: float = 1.0, guard: bool = True) -> Kind:
     """Enhance a dark picture with the weights that come with the package; see `Enhancer.enhance`."""
-    return _load_once().enhance(picture, seed=seed, strength=strength, guard=guard)
+    return _shipped().enhance(picture, seed=seed, strength=strength, guard=guard)
 
 
 def _guarded(picture: np.ndarray, name: str) -> float:

@@ -15,7 +15,7 @@ from reddit.enhance_files import enhance_files, plan_outputs
 from reddit.enhancer import EnhanceWarning, enhancer_of
 from reddit.errors import UserError
 from reddit.photos import FORMATS
-from reddit.zoo import DEFAULT, find_shipped, name_of
+from reddit.zoo import DEFAULT, name_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,8 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         recursive=arguments.recursive,
         overwrite=arguments.overwrite,
     )
-    default = DEFAULT if find_shipped(DEFAULT) else None
-    info, steps = choose_model(arguments.weights or default, arguments.steps, Path("runs"))
+    info, steps = choose_model(arguments.weights, arguments.steps, Path("runs"), shipped_first=True)
     model = enhancer_of(info, steps, arguments.device, arguments.precision)
     with warnings.catch_warnings():
         warnings.simplefilter("always", EnhanceWarning)

@@ -9,7 +9,7 @@ import torch
 
 import reddit
 from reddit import zoo
-from reddit.enhancer import Enhancer, EnhanceWarning, load
+from reddit.enhancer import Enhancer, EnhanceWarning, _shipped, load
 from reddit.errors import UserError
 from reddit.evaluation.evaluate import predict_with
 from reddit.images import to_float, to_uint8
@@ -226,7 +226,11 @@ def test_the_shortcut_takes_the_shipped_weights(
     (tmp_path / "light-2.safetensors").write_bytes(light_weights.read_bytes())
     monkeypatch.setattr(zoo, "FOLDER", tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("reddit.enhancer._load_once", load)
+    monkeypatch.setattr("reddit.enhancer._shipped", _shipped.__wrapped__)  # without its memory
     low = dark(20, 31, 3)
     assert np.array_equal(reddit.enhance(low, seed=3), model.enhance(low, seed=3))
+    with pytest.raises(UserError, match="no weights 'light' come with this installation"):
+        monkeypatch.setattr(zoo, "FOLDER", tmp_path / "none")
+        reddit.enhance(low)
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
     assert reddit.load("light", steps=5).steps == 5 and reddit.load().steps == 2

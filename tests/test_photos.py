@@ -103,6 +103,14 @@ def test_a_palette_with_a_transparent_colour_has_alpha(tmp_path: Path) -> None:
     assert read[0, 0, 3] == 0 and read[1, 1].tolist() == [200, 100, 50, 255]
 
 
+def test_of_a_phones_many_pictures_in_one_the_first_counts(tmp_path: Path) -> None:
+    first, second = (Image.new("RGB", (8, 8), shade) for shade in ("navy", "white"))
+    first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.format == "MPO"
+    assert read_photo(tmp_path / "a.jpg").pixels.mean() == pytest.approx(128 / 3, abs=2)
+
+
 # Orientation
 
 

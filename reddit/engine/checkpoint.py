@@ -152,7 +152,7 @@ def read_info(path: str | Path) -> CheckpointInfo:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"no checkpoint at {path}: train one, or name another with --checkpoint or --teacher")
+        raise UserError(f"no checkpoint at {path}: train one, or name another with --weights or --teacher")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
