@@ -102,7 +102,7 @@ def read_photo(path: str | Path) -> Photo:
         raise UserError(f"{path} is too big: {error}") from error
     except Exception as error:  # decoders raise errors of every kind on damaged files
         raise UserError(
-            f"{path} cannot be decoded: it is damaged, or of a rare kind ({error}); write it again as PNG"
+            f"{path} cannot be decoded: it is damaged, or of a rare kind ({error}); copy it again, or as PNG"
         ) from error
 
 
