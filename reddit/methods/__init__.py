@@ -11,11 +11,11 @@ from reddit.methods.reddit import ReDDiT
 from reddit.methods.reflow import Reflow
 from reddit.methods.teacher import Teacher
 
+# A distillation is known by its name as soon as it is imported above: one line.
 DISTILLATIONS: dict[str, type[Distillation]] = {
-    "reddit": ReDDiT,
-    "progressive": ProgressiveDistillation,
-    "consistency": ConsistencyDistillation,
-    "reflow": Reflow,
+    kind.name: kind
+    for kind in list(globals().values())
+    if isinstance(kind, type) and issubclass(kind, Distillation) and kind is not Distillation
 }
 
 

@@ -78,7 +78,7 @@ def test_an_unknown_method() -> None:
         UserError, match=r"distill.method: no method is named 'reflows'; did you mean reflow\?"
     ):
         distillation_named("reflows")
-    with pytest.raises(UserError, match="known: reddit, progressive, consistency, reflow"):
+    with pytest.raises(UserError, match="known: consistency, progressive, reddit, reflow"):
         distillation_named("adversarial")
 
 
