@@ -12,6 +12,7 @@ import torch
 from reddit.build import build_denoiser, choose_device
 from reddit.config import Config
 from reddit.data import Pair, TrainingCrops, load_pairs, load_picture, training_loader
+from reddit.data.layouts import Split
 from reddit.engine.state import TrainingState
 from reddit.engine.train import step, to_device
 from reddit.errors import UserError
@@ -23,6 +24,7 @@ from reddit.reproduce.plan import Plan
 from reddit.reproduce.runs import Run
 
 TIMED_STEPS = 3
+_SPLITS: tuple[Split, ...] = ("train", "test")
 ENOUGH = 3.0
 """Seconds of timing a kind of run after which fewer steps will do."""
 
@@ -35,7 +37,8 @@ def estimate(plan: Plan, pending: Sequence[Run], config: Config, cells: int, qui
         cells: cells times seeds to score.
     """
     device = choose_device(config.device)
-    picture = load_picture(load_pairs(config.data, config.data_root(), "test")[0].low)
+    train, test = (load_pairs(config.data, config.data_root(), split) for split in _SPLITS)
+    picture = load_picture(test[0].low)
     kinds = {_kind(run): run for run in pending}
     an_iteration = {
         kind: _an_iteration(run, picture, device)
@@ -47,10 +50,9 @@ def estimate(plan: Plan, pending: Sequence[Run], config: Config, cells: int, qui
     training = sum(
         (run.config.train.iterations - run.iteration()) * an_iteration[_kind(run)] for run in pending
     )
-    validated = sum(run.steps * _validated(run.config) for run in pending)
-    tested = len(load_pairs(config.data, config.data_root(), "test"))
+    validated = sum(run.steps * _validated(run.config, len(train)) for run in pending)
     mean_steps = sum(cell.steps for cell in plan.cells) / len(plan.cells)
-    return training + a_call * (validated + cells * tested * mean_steps)
+    return training + a_call * (validated + cells * len(test) * mean_steps)
 
 
 def _kind(run: Run) -> str:
@@ -104,8 +106,8 @@ def _repeated(work: Callable[[], object]) -> float:
     return (time.perf_counter() - start) / done
 
 
-def _validated(config: Config) -> int:
-    """Pictures that a run's validations restore."""
-    share = config.data.validation * len(load_pairs(config.data, config.data_root(), "train"))
+def _validated(config: Config, pairs: int) -> int:
+    """Pictures that a run's validations restore, of so many training pairs."""
+    share = config.data.validation * pairs
     times = -(-config.train.iterations // config.train.validate_every)
     return int(times * min(share, config.train.validation_pictures))

@@ -37,7 +37,7 @@ def judge(plan: Plan, scored: Sequence[Scored]) -> list[Judged]:
         UserError: a picture equals its truth, so that its PSNR is infinite.
     """
     asked = [(claim, comparison) for claim in plan.claims for comparison in claim.comparisons]
-    matrices = [differences(comparison, scored, plan.metric) for _, comparison in asked]
+    matrices = [differences(comparison, scored, comparison.metric or plan.metric) for _, comparison in asked]
     found = [statistics.find(matrix) for matrix in matrices]
     adjusted = statistics.holm([finding.p for finding in found])
     return [

@@ -24,12 +24,15 @@ class Arm:
         label: names it in tables.
         settings: `key=value`, laid over the configuration.
         sampler: how the teacher itself is sampled; None where a student is trained.
+        reference: others are measured against it: where the configuration makes it equal to another arm it
+            shares that one's runs, and is not left out.
     """
 
     key: str
     label: str
     settings: tuple[str, ...] = ()
     sampler: str | None = None
+    reference: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,13 @@ class Comparison:
     Attributes:
         text: says what is subtracted from what.
         margin: is added to the sum: what the claim is granted (above 0), or must exceed (below).
+        metric: where it is not the plan's.
     """
 
     text: str
     terms: tuple[tuple[float, Cell], ...]
     margin: float = 0.0
+    metric: str | None = None
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,8 @@ def prepare(target: str, choice: Choice, steps: Sequence[int] | None, say: Say) 
     plan = TARGETS[target].build(sorted(set(steps or usual), reverse=True), whole)
     equal = same_as(plan, choice)
     labels = {arm.key: arm.label for arm in plan.arms}
+    shared = {arm: other for arm, other in equal.items() if plan.arm(arm).reference}
+    equal = {arm: other for arm, other in equal.items() if arm not in shared}
     plan = plan.without(equal)
     if not any(claim.source for claim in plan.claims):
         pairs = ", ".join(f"{labels[arm]} = {labels[other]}" for arm, other in equal.items())
@@ -133,7 +135,7 @@ def prepare(target: str, choice: Choice, steps: Sequence[int] | None, say: Say) 
             f"{target}: with this configuration nothing is left to compare ({pairs}): give the part a "
             "weight, e.g. --set distill.omega=0.2"
         )
-    runs = Runs() if plan.metric == "seconds" else collect(plan, choice)
+    runs = Runs() if plan.metric == "seconds" else collect(plan, choice, shared)
     check(runs, say)
     folder = run_folder(config, f"reproduce/{target}-{config.name}{choice.variant()}")
     left_out = {labels[arm]: labels[other] for arm, other in equal.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from reddit.train import Say, distill_stage, train_teacher
 
 OWN_TEACHER = ("model", "diffusion", "teacher")
 """Sections that a student shares with its teacher: an arm that changes one is taught by its own."""
+SAMPLER = "diffusion.sampler"
+"""The one setting of these that a student chooses for itself."""
 _INDIFFERENT: tuple[str, ...] = (
     "name",
     "runs",
@@ -135,8 +137,11 @@ class Runs:
         return self.students[arm.key, steps, seed]
 
 
-def collect(plan: Plan, choice: Choice) -> Runs:
+def collect(plan: Plan, choice: Choice, shared: Mapping[str, str]) -> Runs:
     """The runs of a plan, seed by seed.
+
+    Args:
+        shared: arms that take part with the runs of another, which they equal.
 
     Raises:
         UserError: a step count that halving does not reach, or that a method cannot teach.
@@ -146,7 +151,8 @@ def collect(plan: Plan, choice: Choice) -> Runs:
         for arm in plan.arms:
             runs.teachers[arm.key, seed] = _teacher(choice, arm, seed)
         for arm, steps in plan.students():
-            for run in _students(choice, arm, steps, seed, runs.teachers[arm.key, seed]):
+            teacher = runs.teachers[arm.key, seed]
+            for run in _students(choice, arm, steps, seed, teacher, shared.get(arm.key, arm.key)):
                 runs.students[arm.key, run.steps, seed] = run
     return runs
 
@@ -173,7 +179,7 @@ def check(runs: Runs, say: Say) -> None:
     for run in runs.all():
         indifferent = _INDIFFERENT
         if distillation_named(run.config.distill.method).sampler is not None:
-            indifferent += ("diffusion.sampler",)  # the method's own, which its checkpoints name
+            indifferent += (SAMPLER,)  # the method's own, which its checkpoints name
         changed = [key for key in changed_settings(run.folder, run.config) if not key.startswith(indifferent)]
         if run.teacher is None:
             changed = [key for key in changed if not key.startswith("distill.")]
@@ -199,7 +205,8 @@ def _digest(record: Path) -> str:
 
 def _teacher(choice: Choice, arm: Arm, seed: int) -> Run:
     base = choice.base()
-    own = tuple(s for s in arm.settings if s.startswith(tuple(f"{section}." for section in OWN_TEACHER)))
+    shared = tuple(f"{section}." for section in OWN_TEACHER)
+    own = tuple(s for s in arm.settings if s.startswith(shared) and not s.startswith(SAMPLER))
     config = load_config(choice.file, [*choice.settings, *own])
     name = base.name
     if any(getattr(config, section) != getattr(base, section) for section in OWN_TEACHER):
@@ -213,7 +220,7 @@ def _teacher(choice: Choice, arm: Arm, seed: int) -> Run:
     return Run(name, config.diffusion.teacher_steps, config, settings, None, arm, seed)
 
 
-def _students(choice: Choice, arm: Arm, steps: Sequence[int], seed: int, teacher: Run) -> list[Run]:
+def _students(choice: Choice, arm: Arm, steps: Sequence[int], seed: int, teacher: Run, key: str) -> list[Run]:
     """A chain of halvings, or students straight from the teacher, each with the budget of a chain to it."""
     shrunk = (f"train.iterations={choice.iterations}",) if choice.iterations else ()
     settings = (*choice.settings, *arm.settings, f"seed={seed}", *shrunk)
@@ -222,7 +229,7 @@ def _students(choice: Choice, arm: Arm, steps: Sequence[int], seed: int, teacher
     for n in steps:
         chain_steps(teacher.steps, n)
     method = distillation_named(config.distill.method)
-    folder = f"reproduce/{choice.base().name}/{arm.key}{choice.variant()}-seed{seed}"
+    folder = f"reproduce/{choice.base().name}/{key}{choice.variant()}-seed{seed}"
     found: list[Run] = []
     for n in chain if method.halving else steps:
         guide = found[-1] if found and method.halving else teacher

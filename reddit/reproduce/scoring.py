@@ -167,7 +167,9 @@ class Scoring:
             return
         self._checked.add(training_pictures)
         if seen := overlap(training_pictures, self.test):
-            self.say(f"warning: {run} was trained on {len(seen)} of the {len(self.test)} test pictures")
+            self.say(
+                f"warning: {run} was trained on, or chosen by, {len(seen)} of {len(self.test)} test pictures"
+            )
 
 
 def _scene(pair: Pair) -> str:

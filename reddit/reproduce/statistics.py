@@ -158,5 +158,5 @@ def why_undecided(finding: Finding, adjusted_p: float, scenes: int) -> str:
     if len(finding.by_seed) < 2:
         return "one training seed"
     if not finding.seeds_agree:
-        return "seeds disagree"
+        return "seeds disagree" if finding.mean else "no difference"
     return f"p {adjusted_p:.2g}"

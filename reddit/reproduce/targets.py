@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
-from reddit.reproduce.plan import Arm, Cell, Claim, Comparison, Plan, Target, better, growth
+from reddit.ablations import ABLATIONS
+from reddit.reproduce.plan import Arm, Cell, Claim, Comparison, Plan, Target, better, growth, plural
+
+
+def _ablation(name: str, label: str) -> Arm:
+    return Arm(name, label, ABLATIONS[name].settings)
+
 
 FULL = Arm("full", "ReDDiT")
-NO_RATR = Arm("no-ratr", "no RATR", ("distill.omega=0",))
-NO_PIXEL = Arm("no-pixel", "no pixel loss", ("distill.w_pix=0",))
-NO_PERCEPTUAL = Arm("no-perceptual", "no perceptual loss", ("distill.w_per=0",))
-TRUTH_ALONE = Arm("truth-alone", "truth alone", ("distill.w_dis=0",))
+NO_RATR = _ablation("no-ratr", "no RATR")
+NO_PIXEL = _ablation("no-pixel", "no pixel loss")
+NO_PERCEPTUAL = _ablation("no-perceptual", "no perceptual loss")
+TRUTH_ALONE = _ablation("no-distillation", "truth alone")
 RIVALS = (
     Arm("progressive", "progressive", ("distill.method=progressive",)),
     Arm("consistency", "consistency", ("distill.method=consistency",)),
@@ -25,6 +32,17 @@ SAMPLERS = (
     Arm("teacher-unipc", "teacher, UniPC", sampler="unipc"),
 )
 NETWORK = Arm("network", "network", sampler="ddim")
+JITTERED = Arm(
+    "jitter-independent", "ReDDiT, independent jitter", ("distill.jitter=independent",), reference=True
+)
+FAULTS = {
+    "D1, reflectance of values in [-1, 1],": _ablation("d1", "D1"),
+    "D2, a last interval that does not end clean,": _ablation("d2", "D2"),
+    "D3, sampling that does not end clean,": _ablation("d3", "D3"),
+    "D4, a start that training has not seen,": _ablation("d4", "D4"),
+    "D5, an average that forgets too slowly,": _ablation("d5", "D5"),
+}
+D6 = _ablation("d6", "D6")
 
 SUFFICES = 0.5
 """dB that a 2-step student may lose to its teacher at all its steps and still suffice; on LOL-v1 the
@@ -143,6 +161,32 @@ def table4(steps: Sequence[int], teacher_steps: int) -> Plan:
     return Plan("Table 4: seconds a picture", (NETWORK,), cells, (halves,), metric="seconds")
 
 
+def faults(steps: Sequence[int], teacher_steps: int) -> Plan:
+    """Each fault of the authors' code alone, against this project's way.
+
+    D2 shifts times independently, so that it is measured against a student that does so too.
+    """
+    costs = [
+        Claim(
+            f"Fault {what} lowers quality.",
+            "the authors' code",
+            tuple(better(JITTERED if arm.key == "d2" else FULL, arm, n) for n in steps),
+        )
+        for what, arm in FAULTS.items()
+    ]
+    flatters = Claim(
+        "Fault D6, choosing weights on the test set, flatters GT-mean PSNR there.",
+        "the authors' code",
+        tuple(
+            replace(better(D6, FULL, n), text=f"D6 − ReDDiT, GT-mean, {plural(n)}", metric="gt_mean.psnr")
+            for n in steps
+        ),
+    )
+    arms = (FULL, JITTERED, *FAULTS.values(), D6, TRUTH_ALONE, TEACHER)
+    title = "The faults of the authors' code, one by one"
+    return _plan(title, arms, steps, teacher_steps, *costs, flatters, _control(steps))
+
+
 def _control(steps: Sequence[int]) -> Claim:
     return Claim(
         "It is the teacher's guidance, and not more training with the truth, that makes the student good.",
@@ -164,5 +208,6 @@ TARGETS: dict[str, Target] = {
     "figure5": Target("ReDDiT without its parts", (2,), figure5),
     "figure6": Target("the refinement or none, step by step", (8, 4, 2, 1), figure6),
     "table1": Target("students, their teacher, and the teacher hurried", (8, 4, 2), table1),
+    "faults": Target("each fault of the authors' code alone", (2,), faults),
     "table4": Target("seconds a picture by steps", (8, 4, 2), table4),
 }

@@ -72,6 +72,18 @@ def test_growth_is_the_slope_of_a_line() -> None:
     assert differences(growth(A, B, list(gains)), cells, "raw.psnr") == pytest.approx(np.array([[0.2]]))
 
 
+def test_the_fault_of_choosing_on_the_test_set_is_measured_where_it_flatters() -> None:
+    claim = next(claim for claim in PLANS["faults"].claims if "D6" in claim.text)
+    assert {comparison.metric for comparison in claim.comparisons} == {"gt_mean.psnr"}
+    assert claim.comparisons[0].terms == ((1.0, Cell("d6", 2)), (-1.0, Cell("full", 2)))
+    ours = Scored(Cell("full", 2), 0, "", "", "", {"0": {"raw.psnr": 9.0, "gt_mean.psnr": 20.0}}, {"0": "0"})
+    flattered = Scored(
+        Cell("d6", 2), 0, "", "", "", {"0": {"raw.psnr": 8.0, "gt_mean.psnr": 21.0}}, {"0": "0"}
+    )
+    plan = Plan("", PLANS["faults"].arms, (Cell("full", 2), Cell("d6", 2)), (claim,))
+    assert judge(plan, [ours, flattered])[0].finding.mean == pytest.approx(1.0)
+
+
 def test_table4_knows_proportional_times_from_constant_ones() -> None:
     plan = PLANS["table4"]
     rng = np.random.default_rng(0)

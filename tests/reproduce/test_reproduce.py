@@ -102,7 +102,7 @@ def test_what_was_cut_off_goes_on(done: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(KeyboardInterrupt):
         reproduce(*more)
     reproduce(*more)
-    names = [f"reproduce/tiny/{arm}-seed2-2" for arm in ("full", "no-ratr", "no-ratr", "truth-alone")]
+    names = [f"reproduce/tiny/{arm}-seed2-2" for arm in ("full", "no-ratr", "no-ratr", "no-distillation")]
     assert trained == names  # neither seed 0 nor what was whole is done again
 
 
@@ -150,7 +150,7 @@ def test_every_arm_has_the_same_budget(inside: Path) -> None:
     runs = prepared("figure4", seeds=(0,), iterations=10).runs
     spent = {(arm, n): run.config.train.iterations for (arm, n, _), run in runs.students.items()}
     assert (
-        spent["full", 2] == spent["progressive", 1] == spent["truth-alone", 1] == 10
+        spent["full", 2] == spent["progressive", 1] == spent["no-distillation", 1] == 10
     )  # each adds to a chain
     assert spent["consistency", 2] == spent["reflow", 2] == 10
     assert spent["consistency", 1] == spent["reflow", 1] == 20  # the whole chain 4 → 2 → 1
@@ -167,6 +167,26 @@ def test_the_teacher_is_shared_unless_asked_otherwise(inside: Path) -> None:
     assert "reproduce/tiny/full-teachers-seed1-2" in names and not names & {
         run.name for run in shared.students.values()
     }
+
+
+def test_only_a_fault_of_the_network_or_the_start_needs_a_teacher_of_its_own(inside: Path) -> None:
+    runs = prepared("faults", seeds=(0,)).runs
+    assert {run.name for run in runs.teachers.values()} == {"tiny", "reproduce/tiny/d4-teacher"}
+    d4, d3 = runs.students["d4", 2, 0], runs.students["d3", 2, 0]
+    assert d4.teacher is not None and d4.teacher.config.model == d4.config.model
+    assert d4.config.model.prediction == "eps" and d3.config.diffusion.sampler == "ddim_authors"
+
+
+def test_a_reference_equal_to_another_arm_shares_its_runs(inside: Path) -> None:
+    work = prepared("faults", seeds=(0,))  # jitter is independent here anyway
+    assert work.runs.students["jitter-independent", 2, 0].name == "reproduce/tiny/full-seed0-2"
+    assert "ReDDiT, independent jitter − D2, 2 steps" in {
+        comparison.text for claim in work.plan.claims for comparison in claim.comparisons
+    }
+    apart = prepared("faults", "distill.jitter=shared", "name=shared", seeds=(0,))
+    assert (
+        apart.runs.students["jitter-independent", 2, 0].name == "reproduce/shared/jitter-independent-seed0-2"
+    )
 
 
 def test_only_the_seed_and_the_arm_set_runs_apart(inside: Path) -> None:

@@ -147,6 +147,7 @@ def test_why_there_is_no_verdict() -> None:
     few, alone = np.full((3, 4), 1.0), np.full((1, 10), 1.0)
     assert "fewer than 6" in why_undecided(find(few), find(few).p, 4)
     assert why_undecided(find(alone), find(alone).p, 10) == "one training seed"
+    assert why_undecided(find(np.zeros((3, 10))), 1.0, 10) == "no difference"
     clear = find(1 + 0.01 * RNG.normal(size=(3, 10)))
     assert why_undecided(clear, clear.p, 10) == "" and why_undecided(clear, 0.2, 10) == "p 0.2"
 
