@@ -176,9 +176,20 @@ def ended(folder: Path, name: str, act: Callable[[], object], workers: int = 0) 
     }
 
 
+def stop_the_group() -> None:
+    """Have another process, as a scheduler or torchrun, send SIGTERM to this one and its worker together."""
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)
+        os._exit(0)
+    os.waitpid(child, 0)
+    time.sleep(0.3)  # for a worker that dies of it to be missed
+
+
 def stopped_as_a_group(folder: Path) -> dict[str, object]:
-    """SIGTERM comes to a run and its worker together, as from a cluster's scheduler; then it is resumed."""
-    result = ended(folder, "group", lambda: os.killpg(0, signal.SIGTERM), workers=1)
+    """A run and its worker are asked to end together; then the run is resumed."""
+    result = ended(folder, "group", stop_the_group, workers=1)
     result["resumed"] = forked(lambda: Run(folder / "group", workers=1).go(), folder / "said.txt")
     return result
 
