@@ -49,7 +49,7 @@ class Distillation:
     ) -> None:
         if perceptual is None and self.needs_perceptual(config):
             raise ValueError(f"{self.name} with these settings needs a perceptual distance")
-        self.denoiser = student
+        self.denoiser = student.requires_grad_(True)  # it may be a copy of a frozen teacher
         self.schedule = student.schedule
         self.teacher = teacher.eval().requires_grad_(False)
         self.clip_teacher = clip_teacher

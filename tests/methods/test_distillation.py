@@ -73,6 +73,14 @@ def test_a_stronger_gradient_would_lower_the_loss(name: str) -> None:
     assert found.losses(batch, Draws(0, 0, range(2)))["loss"] < loss
 
 
+@METHODS
+def test_a_copy_of_a_frozen_teacher_trains(name: str) -> None:
+    teacher = tiny_denoiser().requires_grad_(False)
+    found = DISTILLATIONS[name](copy.deepcopy(teacher), teacher, 2, DistillConfig(w_per=0.0), teacher_steps=4)
+    assert found.losses(pictures(2, dtype=torch.float32), Draws(0, 0, range(2)))["loss"].requires_grad
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+
+
 def test_an_unknown_method() -> None:
     with pytest.raises(
         UserError, match=r"distill.method: no method is named 'reflows'; did you mean reflow\?"
