@@ -82,6 +82,7 @@ def _cells(axes: Axes, plan: Plan, scored: Sequence[Scored]) -> None:
             capsize=2,
         )
     axes.set_xticks(range(len(counts)), [str(n) for n in counts])
+    axes.set_xlim(-0.5, len(counts) - 0.5)
     axes.set_xlabel("sampling steps")
     axes.set_ylabel("seconds a picture" if plan.metric == "seconds" else "raw PSNR, dB")
     if plan.metric == "seconds":

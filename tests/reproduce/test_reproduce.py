@@ -4,6 +4,7 @@ import csv
 import hashlib
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,26 @@ def test_the_commands_do_the_same_work(
         "no perceptual loss, which this configuration makes equal to ReDDiT"
         in Path("runs/reproduce/figure5-tiny/index.html").read_text()
     )
+
+
+def test_the_command_of_a_teacher_means_the_same_configuration(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reproduce(
+        "faults", "-c", "tiny.yaml", "--steps", "2", "--set", "name=fresh", "train.lr=3e-4", "--commands"
+    )
+    lines = [line for line in capsys.readouterr().out.splitlines() if "train_teacher" in line]
+    teachers = prepared("faults", "name=fresh", "train.lr=3e-4").runs.teachers
+    for line, run in zip(lines, (teachers["full", 0], teachers["d4", 0]), strict=True):
+        script("train_teacher", *shlex.split(line)[2:], "--dry-run")
+        assert capsys.readouterr().out == run.config.to_yaml()
+
+
+def test_half_a_run_is_not_done(done: Path) -> None:
+    run = prepared("figure6", steps=(2,)).runs.students["full", 2, 0]
+    train = run.config.train.model_copy(update={"iterations": 3})
+    longer = replace(run, config=run.config.model_copy(update={"train": train}))
+    assert run.done() and run.iteration() == 2 and not longer.done()
 
 
 def test_commands_of_rivals_stand_alone(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
