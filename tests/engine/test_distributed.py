@@ -188,7 +188,9 @@ def test_a_killed_process_ends_the_others(tmp_path: Path) -> None:
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        while process.poll() is None and not (folder / "runs/tiny/checkpoints/state.pt").exists():
+        for _ in range(3000):
+            if process.poll() is not None or (folder / "runs/tiny/checkpoints/state.pt").exists():
+                break
             time.sleep(0.1)
         victim = started_by(process.pid, 1)
         assert victim is not None
