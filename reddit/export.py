@@ -76,7 +76,7 @@ class Sampler(nn.Module):
         super().__init__()
         network = copy.deepcopy(denoiser.network).to(memory_format=torch.contiguous_format)
         assert isinstance(network, ConditionalUNet)
-        self.network = network
+        self.network = network.requires_grad_(False)  # or running a pt2 file would keep every activation
         self.schedule = Visited(denoiser.schedule, denoiser.schedule.grid(steps))
         self.prediction = denoiser.prediction
         self.clip = clip

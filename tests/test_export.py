@@ -157,6 +157,7 @@ def test_pt2_restores_pictures_of_other_sizes(folder: Path, graphs: dict[str, Ex
         extra = {export.METADATA_FILE: ""}
         run = torch.export.load(folder / f"{name}.pt2", extra_files=extra).module()
         export.check_sampler(run, denoiser, steps, clip=True, tolerated=(1e-4, 1e-5), sizes=OTHER_SIZES)
+        assert not run(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8)).requires_grad
         said = json.loads(extra[export.METADATA_FILE])
         assert (said["steps"], said["source_digest"]) == (str(steps), info.digest)
 
