@@ -14,7 +14,7 @@ from reddit.config import Config
 from reddit.data import Pair, TrainingCrops, load_pairs, load_picture, training_loader
 from reddit.data.layouts import Split
 from reddit.engine.state import TrainingState
-from reddit.engine.train import step, to_device
+from reddit.engine.train import FIRST_LOOK, step, to_device
 from reddit.errors import UserError
 from reddit.evaluation.evaluate import predict_with
 from reddit.methods import Method, Teacher, distillation_named
@@ -110,4 +110,4 @@ def _validated(config: Config, pairs: int) -> int:
     """Pictures that a run's validations restore, of so many training pairs."""
     share = config.data.validation * pairs
     times = -(-config.train.iterations // config.train.validate_every)
-    return int(times * min(share, config.train.validation_pictures))
+    return int(times * min(share, config.train.validation_pictures)) + FIRST_LOOK

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from reddit.build import choose_device
@@ -97,19 +96,22 @@ class Reproduction:
         return judged
 
     def _facts(self, protocol: str) -> dict[str, str]:
-        budget = self.choice.iterations or "the configuration's"
-        teacher = "one for each seed" if self.choice.teacher_seeds else "shared by all seeds"
-        return {
+        facts = {
             "data set": self.config.data.dataset,
             "configuration": " ".join([self.choice.file or "defaults", *self.choice.settings]),
-            "training seeds, and sampling seeds with them": " ".join(map(str, self.choice.seeds)),
-            "iterations of a stage": f"{budget}, the same for every arm",
-            "teacher": teacher,
-            "weights": "chosen by raw PSNR on a validation split of the training set",
-            "protocol": protocol,
             "precision": self.config.precision,
             "hardware": device_name(choose_device(self.config.device)),
-            "drawn": date.today().isoformat(),
+        }
+        seeds = " ".join(map(str, self.choice.seeds))
+        if not self.runs.students:
+            return facts | {"rounds of timing": seeds}
+        budget = min(run.config.train.iterations for run in self.runs.students.values())
+        return facts | {
+            "training seeds, and sampling seeds with them": seeds,
+            "iterations": f"{budget} for each stage of a chain, and for every arm as many in all",
+            "teacher": "one for each seed" if self.choice.teacher_seeds else "shared by all seeds",
+            "weights": "chosen by raw PSNR on a validation split of the training set",
+            "protocol": protocol.removeprefix("protocol "),
         }
 
 
