@@ -106,10 +106,12 @@ class Reproduction:
         if not self.runs.students:
             return facts | {"rounds of timing": seeds}
         budget = min(run.config.train.iterations for run in self.runs.students.values())
+        teachers = {run.name: run for run in self.runs.teachers.values()}.values()
         return facts | {
             "training seeds, and sampling seeds with them": seeds,
             "iterations": f"{budget} for each stage of a chain, and for every arm as many in all",
-            "teacher": "one for each seed" if self.choice.teacher_seeds else "shared by all seeds",
+            "teacher": ("one for each seed: " if self.choice.teacher_seeds else "shared by all seeds: ")
+            + "; ".join(f"{run.folder}, {run.iteration()} iterations" for run in teachers),
             "weights": "chosen by raw PSNR on a validation split of the training set",
             "protocol": protocol.removeprefix("protocol "),
         }

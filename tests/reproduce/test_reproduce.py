@@ -70,7 +70,7 @@ def test_the_scores_are_those_of_evaluate(done: Path, capsys: pytest.CaptureFixt
 def test_the_page_says_what_is_claimed_found_and_decided(done: Path) -> None:
     page = (OUT / "index.html").read_text()
     for words in ("improves the student at every number", "the paper, Figure 6", "a control", "undecided",
-                  "ReDDiT − no RATR, 2 steps", "Holm", "ReDDiT-2", "runs/tiny"):  # fmt: skip
+                  "ReDDiT − no RATR, 2 steps", "Holm", "ReDDiT-2", "runs/tiny, 2 iterations"):  # fmt: skip
         assert words in page
     assert page.count("<svg") == 1 and 'src="http' not in page
     assert (OUT / "plot.png").read_bytes().startswith(b"\x89PNG") and "<svg" in (OUT / "plot.svg").read_text()
