@@ -13,7 +13,14 @@ PACKAGE = ROOT / "reddit"
 # From bottom to top. A name stands for a module, or for a package with all its modules.
 LAYERS: list[set[str]] = [
     {"reddit.errors", "reddit.phases", "reddit.progress"},
-    {"reddit.ablations", "reddit.config", "reddit.containers", "reddit.images", "reddit.lighting", "reddit.tiles"},
+    {
+        "reddit.ablations",
+        "reddit.config",
+        "reddit.containers",
+        "reddit.images",
+        "reddit.lighting",
+        "reddit.tiles",
+    },
     {"reddit.diffusion", "reddit.metrics", "reddit.tables", "reddit.html", "reddit.photos", "reddit.arrays"},
     {"reddit.models", "reddit.retinex", "reddit.losses"},
     {"reddit.build", "reddit.data"},
