@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))  # `commands` and `known`
+sys.path.insert(0, str(Path(__file__).parent))  # `method_commands` and `known`
 
-from commands import prepare, script
+from method_commands import prepare, script
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import ROOT, script
 from known import part, pictures, tiny_denoiser
+from method_commands import ROOT, script
 
 import reddit.methods
 from reddit.config import DistillConfig
