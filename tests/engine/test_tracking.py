@@ -154,3 +154,23 @@ def test_reports_of_a_run(tmp_path: Path) -> None:
     for line in lines:
         assert 0 <= line["data_wait"] <= 1 and line["memory_gb"] > 0 and line["seconds_an_iteration"] > 0
     assert lines[-1]["remaining_seconds"] == 0
+
+
+def test_a_run_that_ends_early_leaves_its_points(tmp_path: Path) -> None:
+    hook = threading.excepthook
+    run, calls = Run(tmp_path), []
+    real = run.method.losses
+
+    def losses(*arguments: object) -> dict[str, torch.Tensor]:
+        calls.append(1)
+        if len(calls) == 6:
+            raise UserError("a fault")
+        return real(*arguments)
+
+    run.method.losses = losses
+    with pytest.raises(UserError, match="a fault"):
+        run.go()
+    assert threading.excepthook == hook
+    board = EventAccumulator(str(tmp_path / "tb"))
+    board.Reload()
+    assert [event.step for event in board.Scalars("train/loss")] == [1, 2, 3, 4, 5]
