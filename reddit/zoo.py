@@ -12,7 +12,7 @@ from reddit.errors import UserError
 
 FOLDER = Path(__file__).resolve().parent / "weights"
 """`NAME-STEPS.safetensors`: the students of one name differ in their sampling steps alone."""
-DEFAULT, DEFAULT_STEPS = "light", 2
+DEFAULT, DEFAULT_STEPS = "light", 1
 
 
 def shipped() -> dict[str, Path]:
@@ -23,7 +23,7 @@ def shipped() -> dict[str, Path]:
 def find_shipped(name: str, steps: int | None = None) -> Path | None:
     """The shipped weights of a name, None if there are none.
 
-    `light-4` is that file; of `light` it is the file for `steps` (default 2), else the one whose steps
+    `light-4` is that file; of `light` it is the file for `steps` (default 1), else the one whose steps
     are nearest to that in ratio, the one of more steps if two are.
     """
     files = shipped()

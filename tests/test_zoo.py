@@ -38,7 +38,8 @@ def test_weights_lie_inside_the_package() -> None:
         ("light", 1, "light-1"),
         ("light", 4, "light-4"),
         ("light", 16, "light-4"),
-        ("light", None, "light-4"),  # 2 is as far from 1 as from 4: the one of more steps
+        ("light", None, "light-1"),
+        ("light", 2, "light-4"),  # as far from 1 as from 4: the one of more steps
         ("light-1", 4, "light-1"),
         ("night", None, "night-8"),
     ],
@@ -53,10 +54,10 @@ def test_other_names_are_not_known(shelf: Path, name: str) -> None:
     assert zoo.find_shipped(name) is None
 
 
-def test_the_default_is_the_two_step_model(shelf: Path, light_weights: Path) -> None:
+def test_the_default_is_the_one_step_model(shelf: Path, light_weights: Path) -> None:
     shutil.copy(light_weights, shelf / "light-2.safetensors")
-    assert zoo.find_shipped("light") == shelf / "light-2.safetensors"
-    assert [model.path.stem for model in zoo.shipped_models()] == ["light-2", "light-1", "light-4", "night-8"]
+    assert zoo.find_shipped("light") == shelf / "light-1.safetensors"
+    assert [model.path.stem for model in zoo.shipped_models()] == ["light-1", "light-2", "light-4", "night-8"]
 
 
 def test_files_and_runs_are_found_too(shelf: Path, light_weights: Path) -> None:
