@@ -401,9 +401,10 @@ def test_code_in_weights_is_not_run(
     trace, path = tmp_path / "it ran", tmp_path / "model.safetensors"
     hostile(path, trace, form)
     low = str(tmp_path / "data/LOLv1/our485/low")
+    pairs = [f"data.test_low={low}", f"data.test_high={low}"]
     for name, arguments in (
         ("enhance", ["-i", low, "-o", str(tmp_path / "out"), "--weights", str(path)]),
-        ("evaluate", ["--dataset", "lolv1", "--checkpoint", str(path)]),
+        ("evaluate", ["--dataset", "pairs", "--checkpoint", str(path), "--set", *pairs]),
         ("distill", ["--steps", "1", "--teacher", str(path)]),
     ):
         code, _, err = script_ends(name, arguments, capfd)
