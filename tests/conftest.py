@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from reddit.build import build_denoiser
 from reddit.config import resolve_config
 from reddit.engine.checkpoint import save_weights
+
+sys.path.insert(0, str(Path(__file__).parent))  # `repository`
 
 TINY = {
     "precision": "fp32",

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import itertools
 import json
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from repository import load
 from torch import Tensor
 from torch.export import ExportedProgram
 
@@ -44,15 +44,10 @@ SR3 = {"model": {"width": 4, "multipliers": [1, 2], "blocks": 1, "attention_leve
 STEPS = {"light": 2, "sr3": 1}
 OTHER_SIZES = [(37, 70), (64, 49), (3, 2), (1, 1), (1, 6)]  # odd ones, and smaller than a cell of the network
 
-SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "export.py"
-
 
 def script(*arguments: str) -> str:
     """Call the script's main in this process; returns what it printed."""
-    spec = importlib.util.spec_from_file_location("export_script", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load("scripts/export.py")
     with contextlib.redirect_stdout(io.StringIO()) as said:
         module.main(list(arguments))
     return said.getvalue()

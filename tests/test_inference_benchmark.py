@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import resource
 import sys
@@ -10,6 +9,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from repository import load
 
 from reddit.config import Config
 from reddit.errors import UserError
@@ -22,13 +22,7 @@ model: {width: 4, multipliers: [1], blocks: 1, attention_levels: [], groups: 1, 
 
 @pytest.fixture(scope="module")
 def inference() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "inference.py"
-    spec = importlib.util.spec_from_file_location("inference_benchmark", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look their annotations up
-    spec.loader.exec_module(module)
-    return module
+    return load("benchmarks/inference.py")
 
 
 def test_sizes(inference: ModuleType) -> None:

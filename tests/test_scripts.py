@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from repository import ROOT, script
 
 from reddit import zoo
 from reddit.config import load_config
@@ -21,8 +21,6 @@ from reddit.engine.runs import find_model
 from reddit.errors import UserError
 from reddit.evaluation.family import family_models
 from reddit.images import encode, read_uint8
-
-ROOT = Path(__file__).resolve().parents[1]
 
 TINY = {
     "name": "tiny",
@@ -40,15 +38,6 @@ TINY = {
     "train": {"iterations": 4, "batch_size": 2, "validate_every": 2, "checkpoint_every": 2, "log_every": 1},
     "distill": {"w_per": 0.0, "train": {"iterations": 3, "batch_size": 2}},
 }
-
-
-def script(name: str, *arguments: str) -> int:
-    """Call a script's main in this process."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main(list(arguments)) or 0
 
 
 @pytest.fixture(scope="module")

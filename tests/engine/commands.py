@@ -7,13 +7,11 @@ exit code of every command of FOLDER/commands.json, and what the process wrote u
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import signal
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -22,16 +20,9 @@ from reddit.engine import train
 from reddit.engine.distributed import leave
 from reddit.errors import Stopped, UserError
 
-ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-
-def script(name: str) -> ModuleType:
-    """A script as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from repository import load
 
 
 def watch_writes(folder: Path) -> list[str]:
@@ -75,7 +66,7 @@ def main(folder: Path) -> None:
     for command in json.loads((folder / "commands.json").read_text()):
         try:
             with stopped_at(command.get("stop") if rank == 1 else None):
-                script(command["script"]).main(command["arguments"])
+                load(f"scripts/{command['script']}.py").main(command["arguments"])
             codes.append(0)
         except Stopped as stopped:
             codes.append(stopped.code)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from commands import script
+from repository import load
 from tiny_runs import left_by, same, write_lol
 from torch import Tensor
 
@@ -90,7 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         command(folder, "handed-over", TWENTY, *COMMON),
     ]
     for one in alone:
-        script(one["script"]).main(one["arguments"])
+        load(f"scripts/{one['script']}.py").main(one["arguments"])
     return folder
 
 

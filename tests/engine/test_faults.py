@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
 import pickle
 import re
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from repository import load
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tiny_runs import Run, left_by, same, settings, write_lol
@@ -25,8 +25,6 @@ from reddit.engine.schedules import learning_rate
 from reddit.engine.state import TrainingState
 from reddit.engine.tracking import Meter
 from reddit.errors import UserError
-
-ROOT = Path(__file__).parents[2]
 
 
 def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
@@ -131,10 +129,7 @@ def script_ends(
     name: str, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> tuple[object, list[str], list[str]]:
     """A script's exit code and its lines on stdout and on stderr."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(f"scripts/{name}.py")
     capfd.readouterr()
     with pytest.raises(SystemExit) as ended:
         run_script(lambda _: module.main([*arguments, "--quiet"]))

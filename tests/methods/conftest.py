@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))  # `method_commands` and `known`
+sys.path.insert(0, str(Path(__file__).parent))  # `tiny_set` and `known`
 
-from method_commands import prepare, script
+from repository import script
+from tiny_set import prepare
 
 
 @pytest.fixture(autouse=True)

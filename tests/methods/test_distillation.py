@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from known import ZERO_SNR, part, pictures, tiny_denoiser
-from method_commands import script
+from repository import script
 from safetensors.torch import load_file
 
 from reddit.config import DistillConfig, TrainConfig

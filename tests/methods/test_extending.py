@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from known import part, pictures, tiny_denoiser
-from method_commands import ROOT, script
+from repository import ROOT, script
 
 import reddit.methods
 from reddit.config import DistillConfig

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from known import PAPER, ZERO_SNR, Known, exact_teacher, levels, pictures
-from method_commands import script
+from repository import script
 from torch import nn
 
 from reddit.config import DistillConfig

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from repository import script
 
 from reddit.data.degrade import Camera, darken
 from reddit.images import encode
-
-ROOT = Path(__file__).resolve().parents[2]
 
 TINY = {
     "name": "tiny",
@@ -28,15 +26,6 @@ TINY = {
     "train": {"iterations": 2, "batch_size": 2, "validate_every": 2, "validation_pictures": 1},
     "distill": {"w_per": 0.0, "train": {"iterations": 2, "batch_size": 2, "validate_every": 2}},
 }
-
-
-def script(name: str, *arguments: str) -> None:
-    """Call a script's main in this process."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main(list(arguments))
 
 
 def reproduce(*arguments: str) -> None:

@@ -1,16 +1,13 @@
-"""Scripts as a user calls them, and a data set of a few tiny pictures."""
+"""A data set of a few tiny pictures, and its configuration."""
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import yaml
 
 from reddit.images import encode
-
-ROOT = Path(__file__).resolve().parents[2]
 
 TINY = {
     "name": "tiny",
@@ -33,15 +30,6 @@ TINY = {
         "train": {"iterations": 2, "batch_size": 2, "lr": 1e-3},
     },
 }
-
-
-def script(name: str, *arguments: str) -> int:
-    """Call a script's main in this process."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main(list(arguments)) or 0
 
 
 def prepare(folder: Path) -> None:
