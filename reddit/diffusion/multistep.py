@@ -38,7 +38,7 @@ def sample_dpmpp(
     x = x_T
     seen: list[Tensor] = []
     for i in range(len(times) - 1):
-        seen = [*seen[-1:], denoiser(x, _batch(times[i], x), y).x_0]
+        seen = [*seen[-1:], denoiser(x, batched(times[i], x), y).x_0]
         x = _step(schedule, x, _extrapolated(seen, levels, i), times[i], times[i + 1])
     return x
 
@@ -60,7 +60,7 @@ def sample_unipc(
     x = origin = x_T
     seen: list[Tensor] = []
     for i in range(len(times) - 1):
-        seen = [*seen[-2:], denoiser(x, _batch(times[i], x), y).x_0]
+        seen = [*seen[-2:], denoiser(x, batched(times[i], x), y).x_0]
         if i > 0:
             x = _step(schedule, origin, _interpolated(seen, levels, i - 1), times[i - 1], times[i])
         origin = x
@@ -98,9 +98,10 @@ def _interpolated(seen: list[Tensor], levels: list[float], i: int) -> Tensor:
 
 def _step(schedule: NoiseSchedule, x_t: Tensor, x_0: Tensor, t: Tensor, s: Tensor) -> Tensor:
     """Carry `x_t` from t to s with `x_0` as the clean image of the whole step."""
-    t, s = _batch(t, x_t), _batch(s, x_t)
+    t, s = batched(t, x_t), batched(s, x_t)
     return ddim_step(schedule, Prediction(x_0, schedule.eps_from_x_0(x_t, x_0, t)), s)
 
 
-def _batch(t: Tensor, x: Tensor) -> Tensor:
+def batched(t: Tensor, x: Tensor) -> Tensor:
+    """One time as (B,), for each image of `x` and on its device."""
     return t.to(x.device).expand(len(x))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from reddit.diffusion.denoiser import DenoiserFunction
-from reddit.diffusion.multistep import sample_dpmpp, sample_unipc
+from reddit.diffusion.multistep import batched, sample_dpmpp, sample_unipc
 from reddit.diffusion.schedule import NoiseSchedule
 from reddit.diffusion.trajectory import decode
 
@@ -43,7 +43,7 @@ def sample_ddim(
     """DDIM, deterministic (Song et al. 2020, eta = 0); `generators` are not used."""
     x = x_T
     for t, s in pairwise(times):
-        x = decode(denoiser, schedule, x, y, t.to(x.device).expand(len(x)), s.to(x.device).expand(len(x))).x_s
+        x = decode(denoiser, schedule, x, y, batched(t, x), batched(s, x)).x_s
     return x
 
 
@@ -61,7 +61,7 @@ def sample_ddpm(
     """
     x = x_T
     for t, s in pairwise(times):
-        t_batch, s_batch = t.to(x.device).expand(len(x)), s.to(x.device).expand(len(x))
+        t_batch, s_batch = batched(t, x), batched(s, x)
         x_0 = denoiser(x, t_batch, y).x_0
         alpha_t, sigma_t = schedule.levels(t_batch, x)
         alpha_s, sigma_s = schedule.levels(s_batch, x)
@@ -87,8 +87,8 @@ def sample_consistency(
     """
     x = x_T
     for t, s in pairwise(times):
-        x_0 = denoiser(x, t.to(x.device).expand(len(x)), y).x_0
-        x = schedule.add_noise(x_0, noise_like(x, generators), s.to(x.device).expand(len(x)))
+        x_0 = denoiser(x, batched(t, x), y).x_0
+        x = schedule.add_noise(x_0, noise_like(x, generators), batched(s, x))
     return x
 
 
@@ -108,7 +108,7 @@ def sample_ddim_authors(
     """
     x = x_T
     for t, s in pairwise(times):
-        t_batch, s_batch = t.to(x.device).expand(len(x)), s.to(x.device).expand(len(x))
+        t_batch, s_batch = batched(t, x), batched(s, x)
         told = (t_batch - 1).clamp_min(0)
         v = schedule.v_from(*denoiser(x, told, y), told)
         found = schedule.interpret("v", v, x, t_batch)
