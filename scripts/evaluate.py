@@ -31,6 +31,7 @@ from reddit.evaluation.evaluate import (
     Predict,
     device_name,
     evaluate,
+    mean_over,
     model_settings,
     predict_with,
 )
@@ -57,6 +58,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps; default: those of the model")
     parser.add_argument("--sampler", metavar="NAME", help="ddim, ddpm, dpmpp, unipc …; default: the model's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the sampling noise")
+    parser.add_argument(
+        "--average", action="store_true", help="score the mean of the seeds' pictures as one picture"
+    )
     parser.add_argument(
         "--validation",
         action="store_true",
@@ -86,6 +90,12 @@ def main(argv: list[str] | None = None) -> None:
     truth = any(picture.high is not None for picture in pictures)
     device = choose_device(config.device)
     method, predict, settings = _source(arguments, config, pictures, device)
+    seeds = [0] if arguments.predictions else arguments.seeds
+    if arguments.average:
+        if len(seeds) < 2:
+            raise UserError("--average: takes a model, and two --seeds or more")
+        predict, settings["average over"] = mean_over(predict, seeds), f"seeds {' '.join(map(str, seeds))}"
+        seeds = seeds[:1]
     page = EvaluationPage(arguments.html.parent) if arguments.html else None
     evaluation = evaluate(
         f"{arguments.dataset} validation" if arguments.validation else arguments.dataset,
@@ -93,7 +103,7 @@ def main(argv: list[str] | None = None) -> None:
         method,
         predict,
         scorer_from(arguments, truth=truth, device=str(device)),
-        seeds=arguments.seeds if not arguments.predictions else [0],
+        seeds=seeds,
         settings=settings | ({"frames": arguments.frames} if arguments.frames != "all" else {}),
         save=arguments.save,
         watch=page.add if page else None,

@@ -191,6 +191,17 @@ def test_saved_pictures_score_as_they_did_in_memory(inside: Path) -> None:
     assert ours["gt_mean"] == pytest.approx(theirs["gt_mean"], abs=1e-9)
 
 
+def test_the_mean_of_samples_scores_as_one_picture(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = ("evaluate", "--dataset", "lolv1", "--weights", "tiny-1", "--metrics", "psnr", "--quiet")
+    script(*model, "--seeds", "3", "4", "--average", "--json", "mean.json")
+    assert "average over seeds 3 4" in capsys.readouterr().out
+    script(*model, "--seeds", "3", "4", "--json", "each.json")
+    mean, each = (json.loads(Path(name).read_text()) for name in ("mean.json", "each.json"))
+    assert mean["raw"]["psnr"] > each["raw"]["psnr"]
+    with pytest.raises(UserError, match="two --seeds"):
+        script(*model, "--average")
+
+
 def test_evaluate_warns_of_pictures_seen_in_training(
     inside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from reddit.data import TestPicture
 from reddit.diffusion import Denoiser, NoiseSchedule
 from reddit.errors import UserError
-from reddit.evaluation.evaluate import Evaluation, evaluate, flat_scores, predict_with
+from reddit.evaluation.evaluate import Evaluation, evaluate, flat_scores, mean_over, predict_with
 from reddit.images import to_float
 from reddit.metrics import Scorer
 from reddit.models import ConditionalUNet
@@ -95,3 +95,17 @@ def test_a_models_picture_depends_on_seed_and_pixels_alone() -> None:
     assert torch.equal(first, predict("another name", low, 0))
     assert not torch.equal(first, predict("a", low, 1))
     assert first.shape == (3, 24, 32) and first.min() >= 0 and first.max() <= 1
+
+
+def test_the_mean_of_samples_halves_their_squared_error_at_best() -> None:
+    """Samples around the posterior mean m of a truth around it: E|sample - truth|² = 2 E|m - truth|²."""
+
+    def sample(name: str, low: np.ndarray, seed: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return 0.5 + 0.1 * torch.randn(3, 64, 64, generator=generator, dtype=torch.float64)
+
+    low = np.zeros((64, 64, 3), np.uint8)
+    truth = sample("", low, 10_000)
+    one = (sample("", low, 0) - truth).square().mean().item()
+    many = (mean_over(sample, range(200))("", low, 0) - truth).square().mean().item()
+    assert one / many == pytest.approx(2, rel=0.05)
