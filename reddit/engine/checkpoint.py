@@ -91,7 +91,10 @@ def _write(path: Path, write: Any) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        permissions = temporary.stat().st_mode  # what the user's umask grants; safetensors makes private files
         write(temporary)
+        temporary.chmod(permissions)
         _flush(temporary)
         temporary.replace(path)
         _flush(path.parent)

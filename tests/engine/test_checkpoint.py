@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,16 @@ def test_round_trip(tmp_path: Path) -> None:
     assert loaded.prediction == "v"
     assert loaded.schedule.zero_terminal_snr
     assert list(path.parent.iterdir()) == [path]  # no temporary file is left
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        saved(tmp_path / "w.safetensors")
+        save_state(tmp_path / "state.pt", {})
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
 
 
 def test_no_pictures_and_no_validation(tmp_path: Path) -> None:
