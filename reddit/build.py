@@ -35,7 +35,8 @@ def build_network(config: ModelConfig) -> ConditionalUNet:
 def build_denoiser(config: Config) -> Denoiser:
     """A denoiser with fresh weights, in channels-last memory order."""
     network = build_network(config.model).to(memory_format=torch.channels_last)
-    return Denoiser(network, build_schedule(config.diffusion), config.model.prediction)
+    schedule = build_schedule(config.diffusion)
+    return Denoiser(network, schedule, config.model.prediction, config.diffusion.blind_start)
 
 
 def choose_device(name: str) -> torch.device:

@@ -81,6 +81,9 @@ class DiffusionConfig(_Section):
     beta_start: float = Field(1e-4, gt=0, lt=1)
     beta_end: float = Field(2e-2, gt=0, lt=1)
     zero_terminal_snr: bool = False
+    blind_start: bool = False
+    """Show the network zeros in place of x_T, which is pure noise with zero terminal SNR; a student may
+    differ from its teacher in this."""
     teacher_steps: int = Field(16, gt=0)
     """Sampling steps of the teacher; students halve them."""
     sampler: SamplerName = "ddim"
@@ -299,6 +302,8 @@ def _contradictions(config: Config, source: str) -> list[str]:
     model, diffusion = config.model, config.diffusion
     if model.prediction == "eps" and diffusion.zero_terminal_snr:
         found.append("model.prediction: eps cannot start from zero terminal SNR; set it to v or x0")
+    if diffusion.blind_start and not diffusion.zero_terminal_snr:
+        found.append("diffusion.blind_start: x_T is pure noise only with diffusion.zero_terminal_snr=true")
     if config.distill.last_interval == "wrapped" and config.distill.jitter == "none":
         found.append("distill.last_interval: wrapped draws a level, which distill.jitter=none forbids")
     for level, m in enumerate(model.multipliers):

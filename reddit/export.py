@@ -21,7 +21,14 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from reddit.diffusion import Denoiser, NoiseSchedule, Prediction, clipped, sample_ddim
+from reddit.diffusion import (
+    Denoiser,
+    NoiseSchedule,
+    Prediction,
+    clipped,
+    sample_ddim,
+    without_pure_noise,
+)
 from reddit.engine.checkpoint import CheckpointInfo, load_denoiser
 from reddit.errors import UserError
 from reddit.images import THUMBNAIL, write_bytes
@@ -79,6 +86,7 @@ class Sampler(nn.Module):
         self.network = network.requires_grad_(False)  # or running a pt2 file would keep every activation
         self.schedule = Visited(denoiser.schedule, denoiser.schedule.grid(steps))
         self.prediction = denoiser.prediction
+        self.blind_start = denoiser.blind_start
         self.clip = clip
         self.register_buffer("times", torch.arange(steps + 1))
 
@@ -91,7 +99,8 @@ class Sampler(nn.Module):
 
         def denoise(x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
             alpha = schedule.alpha(t).to(x_t.dtype)
-            output = _at(self.network(_at(x_t, *padding), padded, alpha, context), *inside)
+            seen = without_pure_noise(x_t, alpha) if self.blind_start else x_t
+            output = _at(self.network(_at(seen, *padding), padded, alpha, context), *inside)
             return schedule.interpret(self.prediction, output, x_t, t)
 
         bounded = clipped(denoise, schedule) if self.clip else denoise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -87,7 +86,7 @@ def distill_stage(
     kind = distillation_named(config.distill.method)
     if kind.sampler is not None:
         config = _sampled_by(config, kind.sampler)
-    theirs = _sampled_by(teacher.config, config.diffusion.sampler)  # which a student may choose for itself
+    theirs = _as_students_may(teacher.config, config)
     for section in ("model", "diffusion"):
         if getattr(config, section) != getattr(theirs, section):
             raise UserError(
@@ -96,14 +95,13 @@ def distill_stage(
             )
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
-    guide = build_denoiser(config).to(device)
+    guide, student = (build_denoiser(c).to(device) for c in (teacher.config, config))
     load_weights(guide, teacher.path)
+    student.load_state_dict(guide.state_dict())
     perceptual = None
     if kind.needs_perceptual(config.distill):
         perceptual = LPIPS(config.distill.perceptual_backbone, config.distill.perceptual_weights).to(device)
-    method = kind(
-        copy.deepcopy(guide), guide, steps, config.distill, config.diffusion.clip, perceptual, teacher.steps
-    )
+    method = kind(student, guide, steps, config.distill, config.diffusion.clip, perceptual, teacher.steps)
     denoise = None
     if kind.needs_denoised(config.distill):
         cache = config.runs_folder() / "cache" / "denoised"
@@ -114,6 +112,12 @@ def distill_stage(
 def _sampled_by(config: Config, sampler: SamplerName) -> Config:
     diffusion = config.diffusion.model_copy(update={"sampler": sampler})
     return config.model_copy(update={"diffusion": diffusion})
+
+
+def _as_students_may(teacher: Config, student: Config) -> Config:
+    """The teacher's configuration with what a student may choose for itself."""
+    own = {key: getattr(student.diffusion, key) for key in ("sampler", "blind_start")}
+    return teacher.model_copy(update={"diffusion": teacher.diffusion.model_copy(update=own)})
 
 
 def _remember_teacher(folder: Path, teacher: CheckpointInfo) -> None:

@@ -155,6 +155,7 @@ def test_files_and_overrides_are_complained_about_together(tmp_path: Path) -> No
     ("overrides", "key"),
     [
         (["diffusion.zero_terminal_snr=true"], "model.prediction"),
+        (["diffusion.blind_start=true"], "diffusion.blind_start"),
         (["model.width=30", "model.groups=8"], "model.groups"),
         (["diffusion.beta_start=0.5"], "diffusion.beta_start"),
         (["diffusion.teacher_steps=600"], "diffusion.teacher_steps"),

@@ -1,6 +1,6 @@
 """Diffusion: the schedule, the denoiser, the trajectory and the samplers."""
 
-from reddit.diffusion.denoiser import Denoiser, DenoiserFunction, clipped
+from reddit.diffusion.denoiser import Denoiser, DenoiserFunction, clipped, without_pure_noise
 from reddit.diffusion.gaussian import gaussian_denoiser, gaussian_flow
 from reddit.diffusion.multistep import sample_dpmpp, sample_unipc
 from reddit.diffusion.samplers import (
@@ -43,4 +43,5 @@ __all__ = [
     "sample_dpmpp",
     "sample_unipc",
     "target_gain",
+    "without_pure_noise",
 ]

@@ -25,23 +25,32 @@ class Denoiser(nn.Module):
         network: `(x_t, y, alpha, context) → output`, images (B, 3, H, W), alpha (B,), context or None.
         schedule: the schedule it was (or will be) trained on.
         prediction: what its output means.
+        blind_start: hide `x_t` from the network where it is noise and nothing else (`without_pure_noise`).
 
     Raises:
         ValueError: eps-prediction with zero terminal SNR, which leaves x_0 undefined at T.
     """
 
-    def __init__(self, network: nn.Module, schedule: NoiseSchedule, prediction: PredictionType) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        schedule: NoiseSchedule,
+        prediction: PredictionType,
+        blind_start: bool = False,
+    ) -> None:
         super().__init__()
         if prediction == "eps" and schedule.zero_terminal_snr:
             raise ValueError("eps-prediction cannot start from zero terminal SNR; predict v or x0")
         self.network = network
         self.schedule = schedule
         self.prediction: PredictionType = prediction
+        self.blind_start = blind_start
 
     def output(self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None = None) -> Tensor:
         """The network's own answer, in the dtype of `x_t`."""
         alpha = self.schedule.alpha(t).to(x_t.dtype)
-        return self.network(x_t, y, alpha, context).to(x_t.dtype)
+        seen = without_pure_noise(x_t, alpha) if self.blind_start else x_t
+        return self.network(seen, y, alpha, context).to(x_t.dtype)
 
     def forward(self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None = None) -> Prediction:
         return self.schedule.interpret(self.prediction, self.output(x_t, t, y, context), x_t, t)
@@ -49,6 +58,15 @@ class Denoiser(nn.Module):
     def given(self, context: Tensor | None) -> DenoiserFunction:
         """The same for parts `y` of pictures whose thumbnails are `context` (B, 3, 64, 64) in [-1, 1]."""
         return partial(self, context=context)
+
+
+def without_pure_noise(x_t: Tensor, alpha: Tensor) -> Tensor:
+    """`x_t` (B, 3, H, W), and zeros for the images whose `alpha` (B,) is 0.
+
+    With zero terminal SNR x_T says nothing of x_0: the best prediction, E[x_0 | x_T, y] = E[x_0 | y], is the
+    same for every x_T. A network that sees x_T has to learn to ignore it, and a small one does so in part.
+    """
+    return x_t * (alpha > 0).to(x_t.dtype).view(-1, 1, 1, 1)
 
 
 def clipped(denoiser: DenoiserFunction, schedule: NoiseSchedule) -> DenoiserFunction:

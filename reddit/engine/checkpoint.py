@@ -92,7 +92,7 @@ def _write(path: Path, write: Any) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
-        permissions = temporary.stat().st_mode  # what the user's umask grants; safetensors makes private files
+        permissions = temporary.stat().st_mode  # as the umask grants; safetensors makes private files
         write(temporary)
         temporary.chmod(permissions)
         _flush(temporary)

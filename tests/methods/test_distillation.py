@@ -12,12 +12,13 @@ from repository import script
 from safetensors.torch import load_file
 
 from reddit.config import DistillConfig, TrainConfig
-from reddit.engine.checkpoint import read_info
+from reddit.engine.checkpoint import load_denoiser, read_info
 from reddit.engine.state import TrainingState
 from reddit.engine.train import step
 from reddit.errors import UserError
 from reddit.images import read_uint8
 from reddit.methods import DISTILLATIONS, Distillation, Draws, distillation_named
+from reddit.restore import restore
 
 METHODS = pytest.mark.parametrize("name", DISTILLATIONS)
 RIVALS = {"progressive": 2, "consistency": 1, "reflow": 3}
@@ -134,6 +135,17 @@ def test_a_student_may_be_sampled_otherwise(inside: Path, capsys: pytest.Capture
         assert f"sampler {sampler}" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"--sampler: diffusion.sampler: should be 'ddim', .*not 'euler'"):
         script(*arguments, "--sampler", "euler")
+
+
+def test_a_student_may_start_blind(inside: Path) -> None:
+    script(
+        "distill", "-c", "tiny.yaml", "--steps", "2", "--teacher", "runs/tiny", "--quiet",
+        "--set", "runs=apart", "diffusion.blind_start=true",
+    )  # fmt: skip
+    student, info = load_denoiser(inside / "apart/tiny-2/checkpoints/last.safetensors")
+    assert student.blind_start and info.config.diffusion.blind_start
+    low = torch.rand(1, 3, 9, 7)
+    assert torch.equal(restore(student, low, 1, [0]), restore(student, low, 1, [1]))
 
 
 def test_a_resumed_run_is_the_same(inside: Path) -> None:
