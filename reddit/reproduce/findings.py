@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import stdev
 
 import numpy as np
@@ -16,6 +16,9 @@ from reddit.reproduce.plan import Cell, Claim, Comparison, Plan
 from reddit.reproduce.scoring import Scored
 from reddit.reproduce.statistics import Finding, Verdict
 from reddit.tables import Cell as Shown
+
+LESS_IS_BETTER = ("lpips", "niqe")
+"""Metrics whose differences are turned round, so that above 0 is always better."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,29 @@ def judge(plan: Plan, scored: Sequence[Scored]) -> list[Judged]:
     ]
 
 
+def beside(plan: Plan, scored: Sequence[Scored]) -> dict[str, list[Judged]]:
+    """What the rule would say by each other metric that was scored; it decides nothing.
+
+    Comparisons with a margin, or with a metric of their own, mean something in that metric alone and are
+    left out. Each metric is adjusted for its own comparisons.
+    """
+    plain = [
+        replace(claim, comparisons=tuple(c for c in claim.comparisons if not c.margin and c.metric is None))
+        for claim in plan.claims
+    ]
+    plan = replace(plan, claims=tuple(claim for claim in plain if claim.comparisons))
+    others = [metric for metric in next(iter(scored[0].pictures.values())) if metric != plan.metric]
+    return {metric: judge(replace(plan, metric=metric), scored) for metric in others if plan.claims}
+
+
 def differences(comparison: Comparison, scored: Sequence[Scored], metric: str) -> np.ndarray:
-    """The comparison's sum, (seeds, scenes); each scene is the mean of its pictures."""
+    """The comparison's sum, (seeds, scenes), above 0 is better; each scene is the mean of its pictures."""
     by_cell: dict[Cell, list[np.ndarray]] = defaultdict(list)
     for one in scored:
         by_cell[one.cell].append(_scene_means(one, metric))
     total = sum(weight * np.array(by_cell[cell]) for weight, cell in comparison.terms)
-    return np.asarray(total + comparison.margin)
+    sign = -1 if metric.endswith(LESS_IS_BETTER) else 1
+    return np.asarray(sign * total + comparison.margin)
 
 
 def verdicts(judged: Sequence[Judged]) -> dict[str, Verdict]:
@@ -135,6 +154,15 @@ def verdict_rows(judged: Sequence[Judged]) -> list[dict[str, Shown]]:
             }
         )
     return rows
+
+
+def beside_rows(others: Mapping[str, Sequence[Judged]]) -> list[dict[str, Shown]]:
+    """The rows of `verdict_rows` for other metrics, each under its name."""
+    return [
+        {"metric": _column(metric), **row}
+        for metric, judged in others.items()
+        for row in verdict_rows(judged)
+    ]
 
 
 def _about(plan: Plan, cell: Cell) -> dict[str, Shown]:

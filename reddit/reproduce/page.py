@@ -24,6 +24,7 @@ def write_page(
     plan: Plan,
     scored: Sequence[Scored],
     judged: Sequence[Judged],
+    others: Mapping[str, Sequence[Judged]],
     plot: bytes,
     facts: Mapping[str, str],
     left_out: Mapping[str, str],
@@ -31,6 +32,7 @@ def write_page(
     """The page as HTML.
 
     Args:
+        others: the same comparisons by metrics that decide nothing.
         plot: SVG.
         facts: what else decides the numbers (data set, protocol, seeds, budget, hardware).
         left_out: arms that the configuration makes equal to another, by label.
@@ -45,6 +47,8 @@ def write_page(
         parts.append(_comparisons([one for one in judged if one.claim is claim]))
     svg = plot.decode()
     parts.append(f"<h2>Plot</h2>{svg[svg.index('<svg') :]}")
+    for metric, each in others.items():
+        parts.append(f"<h2>The same by {html.text(metric)}, which decides nothing</h2>" + _comparisons(each))
     parts.append("<h2>Every arm</h2>" + _summary(plan, scored))
     parts.append("<h2>The paper's numbers</h2>" + _published(plan, facts.get("data set", "")))
     parts.append("<h2>What decides these numbers</h2>")
@@ -65,7 +69,7 @@ def _comparisons(judged: Sequence[Judged]) -> str:
         rows.append(
             [
                 one.comparison.text,
-                f"{finding.mean:+.3f}",
+                f"{finding.mean:+.4f}",
                 _interval(finding.whole),
                 _interval(finding.scenes),
                 f"{one.adjusted_p:.3g}",
@@ -87,7 +91,7 @@ def _comparisons(judged: Sequence[Judged]) -> str:
 
 def _interval(interval: tuple[float, float]) -> str:
     low, high = interval
-    return f"{low:+.3f} to {high:+.3f}" if math.isfinite(low) else "unbounded"
+    return f"{low:+.4f} to {high:+.4f}" if math.isfinite(low) else "unbounded"
 
 
 def _summary(plan: Plan, scored: Sequence[Scored]) -> str:

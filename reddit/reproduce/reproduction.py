@@ -14,7 +14,15 @@ from reddit.evaluation.evaluate import device_name
 from reddit.images import write_bytes
 from reddit.metrics import Scorer
 from reddit.reproduce.estimate import estimate
-from reddit.reproduce.findings import Judged, judge, picture_rows, summary_rows, verdict_rows
+from reddit.reproduce.findings import (
+    Judged,
+    beside,
+    beside_rows,
+    judge,
+    picture_rows,
+    summary_rows,
+    verdict_rows,
+)
 from reddit.reproduce.page import write_page
 from reddit.reproduce.plan import Plan, plural
 from reddit.reproduce.plot import draw
@@ -78,8 +86,8 @@ class Reproduction:
         return scoring.score(self.plan, self.runs, scorer, self.choice.seeds)
 
     def write(self, scored: Sequence[Scored], protocol: str) -> list[Judged]:
-        """Judge, and write pictures.csv, summary.csv, verdicts.csv, plot.png, plot.svg and index.html."""
-        judged = judge(self.plan, scored)
+        """Judge, and write the page, the plot and the tables."""
+        judged, others = judge(self.plan, scored), beside(self.plan, scored)
         plots = draw(self.plan, scored, judged)
         files = {
             "pictures.csv": render(picture_rows(self.plan, scored), "csv").encode(),
@@ -88,9 +96,11 @@ class Reproduction:
             "plot.png": plots["png"],
             "plot.svg": plots["svg"],
             "index.html": write_page(
-                self.plan, scored, judged, plots["svg"], self._facts(protocol), self.left_out
+                self.plan, scored, judged, others, plots["svg"], self._facts(protocol), self.left_out
             ),
         }
+        if others:
+            files["other_metrics.csv"] = render(beside_rows(others), "csv").encode()
         for name, data in files.items():
             write_bytes(self.folder / name, data)
         return judged

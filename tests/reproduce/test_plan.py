@@ -1,13 +1,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from reddit.config import load_config
 from reddit.errors import UserError
-from reddit.reproduce.findings import differences, judge, picture_rows, summary_rows, verdict_rows, verdicts
+from reddit.reproduce.findings import (
+    beside,
+    differences,
+    judge,
+    picture_rows,
+    summary_rows,
+    verdict_rows,
+    verdicts,
+)
 from reddit.reproduce.plan import Arm, Cell, Claim, Plan, better, growth, plural
 from reddit.reproduce.scoring import Scored
 from reddit.reproduce.targets import TARGETS, TEACHER, TRUTH_ALONE
@@ -124,6 +133,27 @@ def test_all_comparisons_of_a_plan_share_the_risk() -> None:
     first, second = judge(*planted(0.5))
     assert first.adjusted_p == pytest.approx(2 * first.finding.p)
     assert second.adjusted_p == second.finding.p
+
+
+def test_other_metrics_are_judged_beside() -> None:
+    plan, everything = planted(0.5)
+    plan = replace(plan, claims=(*plan.claims, Claim("Nearly.", "", (better(A, B, 2, margin=0.5),))))
+    rich = [
+        replace(
+            one,
+            pictures={
+                name: scores | {"raw.lpips": 40 - scores["raw.psnr"]} for name, scores in one.pictures.items()
+            },
+        )
+        for one in everything
+    ]
+    others = beside(plan, rich)
+    assert set(others) == {"seconds", "raw.lpips"}
+    found = others["raw.lpips"]
+    assert [one.comparison.text for one in found] == ["A − B, 2 steps", "A − B, 1 step"]
+    for ours, decided in zip(found, judge(plan, rich), strict=False):
+        assert ours.finding.mean == pytest.approx(decided.finding.mean)  # less LPIPS is better
+        assert ours.adjusted_p <= decided.adjusted_p  # of two comparisons, not three
 
 
 def test_one_seed_decides_nothing() -> None:
