@@ -252,9 +252,9 @@ def measure(case: Case) -> Measured:
     work = _onnx_work(case) if case.settings.runtime == ONNX.runtime else _torch_work(case, device)
     loaded = memory_mb(device)
     first = seconds_a_call(work, device, repeats=1, warm_up=0)
-    turns = max(1, min(REPEATS, int(case.limit / first)))
-    times = [seconds_a_call(work, device, repeats=1, warm_up=0) for _ in range(turns)]
-    how = f"median of {turns}" if turns > 1 else "once"
+    turns = min(REPEATS, int(case.limit / first))
+    times = [seconds_a_call(work, device, repeats=1, warm_up=0) for _ in range(turns)] or [first]
+    how = f"median of {turns}" if turns > 1 else "once" if turns else "once, not warmed up"
     return Measured(1000 * statistics.median(times), memory_mb(device), loaded, how)
 
 
