@@ -108,7 +108,7 @@ def _summary(plan: Plan, scored: Sequence[Scored]) -> str:
 
 
 def _published(plan: Plan, dataset: str) -> str:
-    if plan.metric == "seconds":
+    if plan.timed:
         times = [[row.method, str(row.nfe), f"{row.seconds:.3f}"] for row in published_times()]
         return html.table(["method", "steps", "seconds, on a GPU that the paper does not name"], times)
     rows = [

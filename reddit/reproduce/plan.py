@@ -79,6 +79,11 @@ class Plan:
     claims: tuple[Claim, ...]
     metric: str = "raw.psnr"
 
+    @property
+    def timed(self) -> bool:
+        """Whether it compares seconds, which need neither training nor a truth."""
+        return self.metric == "seconds"
+
     def arm(self, key: str) -> Arm:
         return next(arm for arm in self.arms if arm.key == key)
 

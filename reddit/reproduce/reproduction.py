@@ -81,7 +81,7 @@ class Reproduction:
     def score(self, scorer: Scorer, quiet: bool, say: Say) -> list[Scored]:
         """The numbers of every cell and seed."""
         scoring = Scoring(self.config, quiet, say)
-        if self.plan.metric == "seconds":
+        if self.plan.timed:
             return scoring.time(self.plan, self.choice.seeds)
         return scoring.score(self.plan, self.runs, scorer, self.choice.seeds)
 
@@ -149,7 +149,7 @@ def prepare(target: str, choice: Choice, steps: Sequence[int] | None, say: Say) 
             f"{target}: with this configuration nothing is left to compare ({pairs}): give the part a "
             "weight, e.g. --set distill.omega=0.2"
         )
-    runs = Runs() if plan.metric == "seconds" else collect(plan, choice, shared)
+    runs = Runs() if plan.timed else collect(plan, choice, shared)
     check(runs, say)
     folder = run_folder(config, f"reproduce/{target}-{config.name}{choice.variant()}")
     left_out = {labels[arm]: labels[other] for arm, other in equal.items()}

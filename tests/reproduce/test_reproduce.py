@@ -155,8 +155,13 @@ def test_commands_of_rivals_stand_alone(inside: Path, capsys: pytest.CaptureFixt
     assert len(chains) == 3 and not any("consistency" in line or "reflow" in line for line in chains)
 
 
-def test_times_are_measured_without_training(inside: Path) -> None:
-    reproduce("table4", "-c", "tiny.yaml", "--seeds", "0", "1", "--steps", "2", "--set", "runs=elsewhere")
+def test_times_need_no_training_and_no_lpips(
+    inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REDDIT_ALEXNET", "nowhere.safetensors")
+    words = ["table4", "-c", "tiny.yaml", "--seeds", "0", "1", "--steps", "2", "--set", "runs=elsewhere"]
+    script("reproduce", *words, "--quiet")
+    assert "LPIPS" not in capsys.readouterr().err
     timed = rows("pictures.csv", Path("elsewhere/reproduce/table4-tiny"))
     assert len(timed) == 6 * 2 * 2 and all(float(row["seconds"]) > 0 for row in timed)
     assert not Path("elsewhere/tiny").exists()
