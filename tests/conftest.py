@@ -10,20 +10,13 @@ from reddit.build import build_denoiser
 from reddit.config import resolve_config
 from reddit.engine.checkpoint import save_weights
 
-sys.path.insert(0, str(Path(__file__).parent))  # `repository`
+sys.path.insert(0, str(Path(__file__).parent))  # `repository` and `tiny_set`
+
+from tiny_set import NETWORK
 
 TINY = {
     "precision": "fp32",
-    "model": {
-        "width": 8,
-        "multipliers": [1, 2],
-        "blocks": 1,
-        "attention_levels": [],
-        "groups": 4,
-        "unshuffle": 2,
-        "log_condition": True,
-        "prediction": "v",
-    },
+    "model": NETWORK | {"unshuffle": 2, "log_condition": True},
     "diffusion": {"zero_terminal_snr": True},
 }
 

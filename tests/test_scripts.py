@@ -12,29 +12,20 @@ import numpy as np
 import pytest
 import yaml
 from repository import ROOT, script
+from tiny_set import TINY, write
 
 from reddit import zoo
 from reddit.config import load_config
-from reddit.data.degrade import Camera, darken
 from reddit.engine.checkpoint import read_info
 from reddit.engine.runs import find_model
 from reddit.errors import UserError
 from reddit.evaluation.family import family_models
 from reddit.images import encode, read_uint8
 
-TINY = {
-    "name": "tiny",
+SIXTEEN = TINY | {
+    "device": "auto",
     "data": {"dataset": "lolv1", "crop": 32, "validation": 0.3},
-    "model": {
-        "width": 8,
-        "multipliers": [1, 2],
-        "blocks": 1,
-        "attention_levels": [],
-        "groups": 4,
-        "prediction": "v",
-    },
     "diffusion": {"zero_terminal_snr": True},
-    "precision": "fp32",
     "train": {"iterations": 4, "batch_size": 2, "validate_every": 2, "checkpoint_every": 2, "log_every": 1},
     "distill": {"w_per": 0.0, "train": {"iterations": 3, "batch_size": 2}},
 }
@@ -44,18 +35,7 @@ TINY = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with a tiny LOL-v1 and a configuration, and a trained and distilled family."""
     where = tmp_path_factory.mktemp("work")
-    rng = np.random.default_rng(0)
-    for split, count in (("our485", 6), ("eval15", 2)):
-        for side in ("low", "high"):
-            (where / "data" / "LOLv1" / split / side).mkdir(parents=True)
-        for number in range(count):
-            coarse = rng.integers(40, 255, (6, 8, 3)).astype(np.uint8)
-            high = np.kron(coarse, np.ones((8, 8, 1), np.uint8))
-            low = darken(high, Camera(0.05, 8000, 2.0, (1, 1, 1)), rng)
-            name = f"{split}-{number}.png"
-            (where / "data" / "LOLv1" / split / "high" / name).write_bytes(encode(high))
-            (where / "data" / "LOLv1" / split / "low" / name).write_bytes(encode(low))
-    (where / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    write(where, SIXTEEN, train=6, test=2, coarse=(6, 8))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(where)
         patch.delenv("REDDIT_DATA", raising=False)

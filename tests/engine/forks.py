@@ -17,6 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # `tiny_set`
+
 from tiny_runs import Run, settings, student, teacher
 
 from reddit.cli import run as run_script

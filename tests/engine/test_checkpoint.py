@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny_set import NETWORK
 
 from reddit.build import build_denoiser
 from reddit.config import Config, resolve_config
@@ -25,15 +26,8 @@ from reddit.errors import UserError
 
 
 def small_config(**model: object) -> Config:
-    settings = {
-        "width": 8,
-        "multipliers": [1, 2],
-        "blocks": 1,
-        "attention_levels": [1],
-        "groups": 4,
-        "prediction": "v",
-    }
-    raw = {"name": "tiny", "model": settings | model, "diffusion": {"zero_terminal_snr": True}}
+    network = NETWORK | {"attention_levels": [1]} | model
+    raw = {"name": "tiny", "model": network, "diffusion": {"zero_terminal_snr": True}}
     return resolve_config(raw, ["train.lr=3e-4"], source="test")
 
 

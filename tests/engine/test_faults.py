@@ -170,7 +170,7 @@ def truncate(path: Path) -> None:
 
 
 def test_a_damaged_picture_ends_the_run(tmp_path: Path, lol: list[str], capfd: pytest.CaptureFixture) -> None:
-    damaged = tmp_path / "data/LOLv1/our485/high/3.png"
+    damaged = tmp_path / "data/LOLv1/our485/high/our485-3.png"
     truncate(damaged)
     code, _, err = script_ends("train_teacher", lol, capfd)
     assert (code, len(err)) == (2, 1)
@@ -180,7 +180,7 @@ def test_a_damaged_picture_ends_the_run(tmp_path: Path, lol: list[str], capfd: p
 
 
 def test_a_damaged_picture_is_skipped(tmp_path: Path, lol: list[str], capfd: pytest.CaptureFixture) -> None:
-    damaged = tmp_path / "data/LOLv1/our485/high/3.png"
+    damaged = tmp_path / "data/LOLv1/our485/high/our485-3.png"
     truncate(damaged)
     code, out, err = script_ends("train_teacher", [*lol, "data.on_corrupt=skip"], capfd)
     assert (code, err) == (0, [])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from safetensors.torch import load_file
+from tiny_set import NETWORK, write
 from torch import Tensor
 
 from reddit.config import Config, DataConfig, DistillConfig, TrainConfig
@@ -19,7 +19,6 @@ from reddit.engine.state import Progress
 from reddit.engine.stopping import StopRequest, only_process
 from reddit.engine.train import Validation, fit
 from reddit.errors import UserError
-from reddit.images import encode
 from reddit.methods import Method, ReDDiT, Teacher
 from reddit.models import ConditionalUNet
 
@@ -145,17 +144,8 @@ def same(a: object, b: object) -> bool:
 
 
 def write_lol(folder: Path, pairs: int = 6) -> Path:
-    """A tiny LOL-v1 tree under `folder/data`; the configuration of a run on it, `folder/tiny.yaml`."""
-    rng = np.random.default_rng(0)
-    for number in range(pairs):
-        high = np.kron(rng.integers(40, 255, (4, 5, 3)).astype(np.uint8), np.ones((8, 8, 1), np.uint8))
-        for side, picture in (("high", high), ("low", high // 8)):
-            path = folder / "data" / "LOLv1" / "our485" / side / f"{number}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encode(picture))
-    path = folder / "tiny.yaml"
-    path.write_text(yaml.safe_dump(tiny_settings(folder)))
-    return path
+    """A tiny LOL-v1 tree without a test set; the configuration of a run on it, `folder/tiny.yaml`."""
+    return write(folder, tiny_settings(folder), train=pairs, test=0)
 
 
 def tiny_settings(folder: Path) -> dict[str, dict[str, object] | str]:
@@ -166,10 +156,7 @@ def tiny_settings(folder: Path) -> dict[str, dict[str, object] | str]:
         "device": "cpu",
         "precision": "fp32",
         "data": {"root": str(folder / "data"), "crop": 16, "validation": 0.3},
-        "model": {
-            "width": 8, "multipliers": [1, 2], "blocks": 1, "attention_levels": [1], "groups": 4,
-            "prediction": "v",
-        },
+        "model": NETWORK | {"attention_levels": [1]},
         "diffusion": {"zero_terminal_snr": True, "teacher_steps": 2},
         "train": train,
         "distill": {"w_per": 0.0, "denoiser": "gaussian", "train": train},

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))  # `tiny_set` and `known`
+sys.path.insert(0, str(Path(__file__).parent))  # `known`
 
 from repository import script
-from tiny_set import prepare
+from tiny_set import TINY, write
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def one_thread() -> Iterator[None]:
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny data set, its `tiny.yaml`, and a teacher of four steps in `runs/tiny`."""
     folder = tmp_path_factory.mktemp("taught")
-    prepare(folder)
+    write(folder, TINY, train=5, test=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("REDDIT_DATA", raising=False)
