@@ -174,10 +174,13 @@ def _run(
             + (f"{world.size} processes, " if world.size > 1 else "")
             + (f"resuming from {state}" if state else "from the start")
         )
-        # Validation chooses the weights: a test picture among its pictures is as much of a leak.
+        # Validation chooses the weights, and a student starts from its teacher's: a test picture among the
+        # pictures of either is as much of a leak.
         seen = crops.fingerprints(quiet) | {
             fingerprint(cache.read(p)) for pair in validation_pairs for p in (pair.low, pair.high)
         }
+        if teacher is not None:
+            seen |= teacher.training_pictures
 
         def save(path: Path, denoiser: Denoiser, iteration: int, scores: dict[str, float]) -> None:
             save_weights(

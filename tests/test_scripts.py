@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -274,7 +275,23 @@ def test_report_has_a_row_for_every_step_count(inside: Path) -> None:
     for column in ("psnr_raw", "ssim_raw", "psnr_gt_mean", "ssim_gt_mean", "ms_per_image", "parameters"):
         assert all(float(row[column]) > 0 for row in rows), column
     page = (inside / "runs/tiny/report.html").read_text()
+    assert "2 test pictures, never used to train or to choose weights" in page
     assert page.count("<svg") >= 10 and "http://" not in page and 'src="http' not in page
+
+
+def test_report_tells_which_scores_are_not_fair(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REDDIT_DATA", str(folder / "data"))
+    shutil.copytree(folder / "runs/tiny", "runs/tiny")
+    shutil.copy(folder / "tiny.yaml", tmp_path)
+    script("distill", "-c", "tiny.yaml", "--steps", "8", "--ablation", "d6", "--name", "odd", "--quiet")
+    script("report", "-c", "tiny.yaml", "--metrics", "psnr", "--quiet")
+    warning = "odd, 8 steps was trained on, or chosen by, 2 of the test pictures"
+    page = Path("runs/tiny/report.html").read_text()
+    assert warning in capsys.readouterr().out and warning in page
+    assert "never used to train" not in page and "teacher, 16 steps was trained on" not in page
 
 
 @pytest.mark.parametrize(

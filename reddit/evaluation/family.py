@@ -11,9 +11,9 @@ from torch import Tensor
 
 from reddit.build import choose_device
 from reddit.config import Config
-from reddit.data import Pair, load_pairs, load_picture
+from reddit.data import Pair, load_pairs, load_picture, overlap
 from reddit.engine.checkpoint import CheckpointInfo, load_denoiser
-from reddit.engine.runs import all_models, find_model
+from reddit.engine.runs import all_models, find_model, student_name
 from reddit.errors import UserError
 from reddit.evaluation.baselines import fit_gain_gamma
 from reddit.evaluation.evaluate import Evaluation, Predict, evaluate, model_settings, predict_with
@@ -33,6 +33,7 @@ class Row:
     Attributes:
         kind: `teacher` or `student` at its own steps, `hurried` for the teacher at fewer, `baseline`.
         seconds: time of one picture, None for baselines.
+        seen: how many test pictures its weights were trained on or chosen by.
     """
 
     label: str
@@ -42,6 +43,14 @@ class Row:
     seconds: float | None
     parameters: int | None
     predict: Predict
+    seen: int = 0
+
+    @property
+    def warning(self) -> str:
+        """Why its scores mean little; empty where they mean what they should."""
+        if not self.seen:
+            return ""
+        return f"{self.label} was trained on, or chosen by, {self.seen} of the test pictures: no fair score"
 
     def cells(self) -> dict[str, Cell]:
         """The row of results.csv."""
@@ -109,11 +118,12 @@ def score_family(
         rows.append(Row(label, "baseline", None, scored(label, predict, {}, seeds[:1]), None, None, predict))
 
     teacher = models[0]
+    seen = {model.path: len(overlap(model.training_pictures, test)) for model in models}
     plan = [(model, model.steps) for model in models]
     plan += [(teacher, model.steps) for model in models[1:]]
     for model, steps in plan:
         kind = model.method if steps == model.steps else "hurried"
-        label = f"{'student' if model.method == 'reddit' else 'teacher'}, {steps} steps"
+        label = f"{_who(model)}, {steps} steps"
         denoiser = load_denoiser(model.path)[0].to(device)
         diffusion = model.config.diffusion
         predict = predict_with(
@@ -121,10 +131,21 @@ def score_family(
         )
         evaluation = scored(label, predict, model_settings(model, steps, config.precision), seeds)
         seconds = _time(predict, test, device)
-        rows.append(Row(label, kind, steps, evaluation, seconds, count_parameters(denoiser), predict))
+        parameters = count_parameters(denoiser)
+        rows.append(Row(label, kind, steps, evaluation, seconds, parameters, predict, seen[model.path]))
         psnr = evaluation.mean().raw["psnr"]
         say(f"{label}: {psnr:.2f} dB raw, {1000 * seconds:.0f} ms a picture")
+        if rows[-1].warning:
+            say(f"warning: {rows[-1].warning}")
     return rows
+
+
+def _who(model: CheckpointInfo) -> str:
+    """`teacher` or `student`; a run that does not bear its family's name goes by its own."""
+    run = model.path.parent.parent.name
+    if run not in (model.family, student_name(model.family, model.steps)):
+        return run
+    return "student" if model.method == "reddit" else "teacher"
 
 
 def _pointwise(function: Callable[[Tensor], Tensor]) -> Predict:

@@ -60,9 +60,12 @@ def write_report(
 
 def _introduction(config: Config, rows: Sequence[Row], hardware: str) -> str:
     evaluation = rows[-1].evaluation
+    leaks = [f"Warning: {row.warning}." for row in rows if row.warning]
     lines = [
-        f"Data set {config.data.dataset}, {len(evaluation.pictures)} test pictures, never used to train "
-        f"or to choose weights. {date.today().isoformat()}, {hardware}.",
+        f"Data set {config.data.dataset}, {len(evaluation.pictures)} test pictures"
+        + ("" if leaks else ", never used to train or to choose weights")
+        + f". {date.today().isoformat()}, {hardware}.",
+        *leaks,
         evaluation.protocol
         + f"; seeds {' '.join(map(str, evaluation.seeds))}; precision {config.precision}.",
         "Raw figures compare the picture as it is; GT-mean figures first scale it to the truth's mean "

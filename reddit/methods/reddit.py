@@ -145,6 +145,7 @@ class ReDDiT(Distillation):
         for k in range(self.steps, interval, -1):
             t, s = (torch.full((len(x),), self._grid_time(k, j), device=x.device) for j in (0, 2))
             x = decode(clipped(student, self.schedule), self.schedule, x, y, t, s).x_s
+        torch.clear_autocast_cache()  # older PyTorch reuses casts made here, which carry no gradient
         times = (
             torch.full((len(x),), self._grid_time(interval, j), dtype=torch.float64, device=x.device)
             for j in range(3)

@@ -10,6 +10,7 @@ import torch
 from known import ZERO_SNR, part, pictures, tiny_denoiser
 from repository import script
 from safetensors.torch import load_file
+from tiny_set import TINY, write
 
 from reddit.config import DistillConfig, TrainConfig
 from reddit.engine.checkpoint import load_denoiser, read_info
@@ -34,6 +35,17 @@ def method(name: str) -> Distillation:
 def test_a_method_bears_its_name(name: str) -> None:
     assert DISTILLATIONS[name].name == name
     assert distillation_named(name) is DISTILLATIONS[name]
+
+
+def test_a_student_has_seen_what_its_teacher_saw(inside: Path, tmp_path: Path) -> None:
+    write(tmp_path, TINY, train=3, test=1, coarse=(3, 4))
+    elsewhere = f"data.root={tmp_path / 'data'}"
+    script("distill", "-c", "tiny.yaml", "--steps", "2", "--name", "elsewhere", "--quiet", "--set", elsewhere)
+    teacher, student = (
+        read_info(f"runs/{name}/checkpoints/best.safetensors").training_pictures
+        for name in ("tiny", "elsewhere")
+    )
+    assert teacher < student and len(student) == len(teacher) + 2 * 3
 
 
 @METHODS

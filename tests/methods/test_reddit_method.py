@@ -294,7 +294,10 @@ def test_one_step_student_learns_where_two_teacher_steps_end() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"rollout_share": 1.0}, {"terminal_share": 1.0}, {"w_per": 0.5}])
 @pytest.mark.parametrize("steps", [4, 1])
-def test_a_step_moves_the_student_and_leaves_the_teacher(options: dict[str, object], steps: int) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_step_moves_the_student_and_leaves_the_teacher(
+    options: dict[str, object], steps: int, precision: str
+) -> None:
     torch.manual_seed(0)
     network = ConditionalUNet(width=8, multipliers=[1, 2], blocks=1, attention_levels=[1], groups=4)
     schedule = NoiseSchedule(zero_terminal_snr=True)
@@ -303,10 +306,10 @@ def test_a_step_moves_the_student_and_leaves_the_teacher(options: dict[str, obje
     before = copy.deepcopy(network.state_dict())
     method = ReDDiT(student, teacher, steps, config(**options), perceptual=distance)
     settings = TrainConfig(lr=1e-3)
-    state = TrainingState(student, settings, "fp32")
+    state = TrainingState(student, settings, precision)
     for i in range(2):
         state.progress.iteration = i
-        losses = step(method, [batch(2, i, torch.float32)], state, settings, 0, "fp32", range(2))
+        losses = step(method, [batch(2, i, torch.float32)], state, settings, 0, precision, range(2))
         assert losses["loss"].isfinite()
     assert [n for n, p in student.network.named_parameters() if torch.equal(p, before[n])] == []
     assert [n for n, p in network.state_dict().items() if not torch.equal(p, before[n])] == []
