@@ -46,6 +46,8 @@ def _omegas() -> dict[str, Ablation]:
     }
 
 
+_SOME_SIGNAL = ("diffusion.zero_terminal_snr=false", "diffusion.blind_start=false")
+
 ABLATIONS: dict[str, Ablation] = {
     "no-ratr": _student("Without the reflectance-aware refinement, eq. 7 to 9.", "distill.omega=0"),
     **_omegas(),
@@ -68,7 +70,7 @@ ABLATIONS: dict[str, Ablation] = {
     "eps": _teacher(
         "Predict eps, which zero terminal SNR does not allow.",
         "model.prediction=eps",
-        "diffusion.zero_terminal_snr=false",
+        *_SOME_SIGNAL,
     ),
     "v": _teacher("Predict v.", "model.prediction=v"),
     "x0": _teacher("Predict the clean image.", "model.prediction=x0"),
@@ -77,7 +79,7 @@ ABLATIONS: dict[str, Ablation] = {
         "model.prediction=v",
         "diffusion.zero_terminal_snr=true",
     ),
-    "no-zero-snr": _teacher("alpha_T = 0.075, as published.", "diffusion.zero_terminal_snr=false"),
+    "no-zero-snr": _teacher("alpha_T = 0.075, as published.", *_SOME_SIGNAL),
     "d1": _student(
         "Fault D1: the reflectance of the authors' code, from [-1, 1] values.", "distill.reflectance=authors"
     ),
@@ -94,7 +96,7 @@ ABLATIONS: dict[str, Ablation] = {
     "d4": _teacher(
         "Fault D4: eps-prediction, and sampling from pure noise where training ended at 0.075 of signal.",
         "model.prediction=eps",
-        "diffusion.zero_terminal_snr=false",
+        *_SOME_SIGNAL,
         "teacher.terminal_share=0",
         "distill.terminal_share=0",
         "distill.rollout_share=0",

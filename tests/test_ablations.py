@@ -29,6 +29,12 @@ def test_every_ablation_resolves(name: str, config: str) -> None:
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_goes_with_a_blind_start(name: str) -> None:
+    settings = ["diffusion.blind_start=true", *ABLATIONS[name].settings]
+    load_config(CONFIGS / "lolv1_light.yaml", settings, stage=ABLATIONS[name].stage == "student")
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
 def test_every_ablation_changes_something(name: str) -> None:
     configs = ["lolv1", "lolv1_light"]
     stage = ABLATIONS[name].stage == "student"

@@ -30,6 +30,11 @@ class Progress:
     seconds: float = 0.0
     """Of training, over all its parts; reading the data and waiting between parts left out."""
 
+    @property
+    def unchosen(self) -> bool:
+        """Whether a validation, of which there were others, was cut off at this iteration."""
+        return self.scores is not None and self.validated < self.iteration
+
 
 class TrainingState:
     """The network, its average, the optimiser, the scaler of fp16, and the progress.
@@ -77,6 +82,13 @@ class TrainingState:
                 f"{path} does not fit this configuration: resume with the one in the run's config.yaml, "
                 "or give the run another --name"
             ) from error
+
+
+def read_progress(path: Path) -> Progress:
+    """Where the run of a saved state stands; errors as `load_state`."""
+    progress = Progress()
+    vars(progress).update(load_state(path)["progress"])
+    return progress
 
 
 def kept_state(checkpoints: Path, iteration: int) -> Path:

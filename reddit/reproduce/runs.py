@@ -10,7 +10,8 @@ from pathlib import Path
 from reddit.config import Config, load_config
 from reddit.distill import chain_steps
 from reddit.engine.checkpoint import CheckpointInfo, read_info
-from reddit.engine.runs import NEWEST, STATE, changed_settings, chosen_checkpoint, run_folder
+from reddit.engine.runs import CHOSEN, NEWEST, STATE, changed_settings, chosen_checkpoint, run_folder
+from reddit.engine.state import read_progress
 from reddit.errors import UserError
 from reddit.methods import distillation_named
 from reddit.reproduce.plan import Arm, Plan
@@ -93,10 +94,13 @@ class Run:
         chosen = chosen_checkpoint(self.folder)
         if chosen is None:
             return False
-        if not (self.folder / "checkpoints" / STATE).exists():
+        state = self.folder / "checkpoints" / STATE
+        if not state.exists():
             return True  # weights from elsewhere, to be used as they are
         config = read_info(chosen).config if self.teacher is None else self.config
-        return self.iteration() >= config.train.iterations
+        if self.iteration() < config.train.iterations:
+            return False
+        return chosen.name == CHOSEN and not read_progress(state).unchosen
 
     def chosen(self) -> CheckpointInfo:
         """The weights that validation chose."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import shlex
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -145,6 +146,21 @@ def test_half_a_run_is_not_done(done: Path) -> None:
     train = run.config.train.model_copy(update={"iterations": 3})
     longer = replace(run, config=run.config.model_copy(update={"train": train}))
     assert run.done() and run.iteration() == 2 and not longer.done()
+
+
+def test_a_run_whose_last_validation_was_cut_off_is_not_done(done: Path) -> None:
+    run = prepared("figure6", "name=cut", steps=(2,)).runs.students["full", 2, 0]
+    shutil.copytree("runs/reproduce/tiny/full-seed0-2", run.folder)
+    assert run.done()
+    path = run.folder / "checkpoints" / "state.pt"
+    state = torch.load(path)
+    state["progress"]["validated"] -= 1
+    torch.save(state, path)
+    assert not run.done()
+    state["progress"] |= {"validated": 0, "scores": None}  # it was the only one: nothing was chosen yet
+    torch.save(state, path)
+    (run.folder / "checkpoints" / "best.safetensors").unlink()
+    assert not run.done()
 
 
 def test_commands_of_rivals_stand_alone(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
