@@ -96,7 +96,7 @@ class Reproduction:
             "plot.png": plots["png"],
             "plot.svg": plots["svg"],
             "index.html": write_page(
-                self.plan, scored, judged, others, plots["svg"], self._facts(protocol), self.left_out
+                self.plan, scored, judged, others, plots["svg"], self._facts(protocol, scored), self.left_out
             ),
         }
         if others:
@@ -105,7 +105,7 @@ class Reproduction:
             write_bytes(self.folder / name, data)
         return judged
 
-    def _facts(self, protocol: str) -> dict[str, str]:
+    def _facts(self, protocol: str, scored: Sequence[Scored]) -> dict[str, str]:
         facts = {
             "data set": self.config.data.dataset,
             "configuration": " ".join([self.choice.file or "defaults", *self.choice.settings]),
@@ -117,12 +117,15 @@ class Reproduction:
             return facts | {"rounds of timing": seeds}
         budget = min(run.config.train.iterations for run in self.runs.students.values())
         teachers = {run.name: run for run in self.runs.teachers.values()}.values()
+        seen = {one.run: one.seen for one in scored if one.seen}
+        leaks = "; ".join(f"{run}: {count}" for run, count in seen.items())
         return facts | {
             "training seeds, and sampling seeds with them": seeds,
             "iterations": f"{budget} for each stage of a chain, and for every arm as many in all",
             "teacher": ("one for each seed: " if self.choice.teacher_seeds else "shared by all seeds: ")
             + "; ".join(f"{run.folder}, {run.iteration()} iterations" for run in teachers),
             "weights": "chosen by raw PSNR on a validation split of the training set",
+            "test pictures seen in training or selection": leaks or "none",
             "protocol": protocol.removeprefix("protocol "),
         }
 

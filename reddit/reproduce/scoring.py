@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 
 import torch
 
 from reddit.build import build_denoiser, choose_device
 from reddit.config import Config
-from reddit.data import Pair, fingerprint, load_pairs, load_picture, overlap
+from reddit.data import Pair, fingerprint, load_pairs, load_picture
 from reddit.diffusion import Denoiser
 from reddit.engine.checkpoint import load_denoiser
 from reddit.engine.runs import run_folder
@@ -27,6 +28,8 @@ from reddit.train import Say
 
 TIMED_PICTURES = 8
 """At most so many pictures are timed."""
+VERSION = 1
+"""To be raised with every change after which the same weights and pictures score otherwise."""
 
 Numbers = dict[str, dict[str, float]]
 """By picture, by metric."""
@@ -40,6 +43,7 @@ class Scored:
         run, digest: where the weights lie, and the first digits of their file's SHA-256.
         sampler: how they were sampled.
         scenes: by name of picture; pictures of one scene are no independent evidence.
+        seen: how many of the pictures the weights were trained on or chosen by.
     """
 
     cell: Cell
@@ -49,6 +53,7 @@ class Scored:
     sampler: str
     pictures: Numbers
     scenes: dict[str, str]
+    seen: int = 0
 
     def mean(self, metric: str) -> float:
         """Over pictures."""
@@ -67,8 +72,7 @@ class Scoring:
         self.device = choose_device(config.device)
         self.test = load_pairs(config.data, config.data_root(), "test")
         self.quiet, self.say = quiet, say
-        self._scenes: dict[str, str] = {}
-        self._checked: set[frozenset[str]] = set()
+        self._warned: set[str] = set()
 
     def score(self, plan: Plan, runs: Runs, scorer: Scorer, seeds: Iterable[int]) -> list[Scored]:
         """Score every cell under every seed, which is also the seed of its sampling noise.
@@ -89,13 +93,13 @@ class Scoring:
             "sampler": sampler,
             "seed": seed,
             "precision": self.config.precision,
+            "device": self.device.type,
             "protocol": scorer.protocol.name,
-            "lpips": scorer.with_lpips,
+            "lpips": _digest_of(scorer.lpips()) if scorer.with_lpips else None,
             "niqe": scorer.with_niqe,
         }
 
-        def compute() -> tuple[Numbers, dict[str, str]]:
-            self._warn_of_overlap(info.training_pictures, str(run.folder))
+        def compute() -> Numbers:
             denoiser = load_denoiser(info.path)[0].to(self.device)
             predict = predict_with(
                 denoiser,
@@ -106,11 +110,15 @@ class Scoring:
             )
             label, dataset = f"{arm.label}, {plural(cell.steps)}", self.config.data.dataset
             result = evaluate(dataset, self.test, label, predict, scorer, seeds=[seed], quiet=self.quiet)
-            self._scenes = self._scenes or {pair.name: _scene(pair) for pair in self.test}
-            return {p.name: flat_scores(p.scores[0]) for p in result.pictures}, self._scenes
+            return {p.name: flat_scores(p.scores[0]) for p in result.pictures}
 
-        pictures, scenes = self._once(facts, compute)
-        return Scored(cell, seed, str(run.folder), info.digest, sampler, pictures, scenes)
+        seen = sum(not info.training_pictures.isdisjoint(both) for both in self._fingerprints.values())
+        if seen and str(run.folder) not in self._warned:
+            self._warned.add(str(run.folder))
+            which = f"{seen} of {len(self.test)} test pictures"
+            self.say(f"warning: {run.folder} was trained on, or chosen by, {which}")
+        pictures = self._once(facts, compute)
+        return Scored(cell, seed, str(run.folder), info.digest, sampler, pictures, self._scenes, seen)
 
     def time(self, plan: Plan, rounds: Iterable[int]) -> list[Scored]:
         """Time every cell on the first test pictures, round after round; each picture is its own scene.
@@ -131,49 +139,50 @@ class Scoring:
             "round": turn,
         }
 
-        def compute() -> tuple[Numbers, dict[str, str]]:
+        def compute() -> Numbers:
             _seconds(predict, self.test[0], self.device)  # warms up
-            times = {
+            return {
                 p.name: {"seconds": _seconds(predict, p, self.device)} for p in self.test[:TIMED_PICTURES]
             }
-            return times, {name: name for name in times}
 
-        pictures, scenes = self._once(facts, compute)
-        return Scored(cell, turn, "", "untrained", sampler, pictures, scenes)
+        pictures = self._once(facts, compute)
+        return Scored(cell, turn, "", "untrained", sampler, pictures, {name: name for name in pictures})
 
     def _every(self, plan: Plan, seeds: Iterable[int], what: str) -> Iterable[tuple[Cell, int]]:
         every = [(cell, seed) for seed in seeds for cell in plan.cells]
         return progress(every, what, "cell", quiet=self.quiet)
 
-    def _once(
-        self, facts: dict[str, object], compute: Callable[[], tuple[Numbers, dict[str, str]]]
-    ) -> tuple[Numbers, dict[str, str]]:
-        """What was kept for these facts and this test set; else compute and keep it."""
-        data = self.config.data
-        where = [data.dataset, str(self.config.data_root()), data.test_low, data.test_high]
-        facts = facts | {"test set": where, "pictures": [pair.name for pair in self.test]}
+    def _once(self, facts: dict[str, object], compute: Callable[[], Numbers]) -> Numbers:
+        """What was kept for these facts, these test pictures and this version; else compute and keep it."""
+        facts = facts | {"pictures": self._fingerprints, "version": VERSION, "torch": torch.__version__}
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
         path = run_folder(self.config, f"reproduce/{self.config.name}/scores") / f"{digest}.json"
         if path.is_file():
-            kept = json.loads(path.read_text())
-            return kept["numbers"], kept["scenes"]
-        numbers, scenes = compute()
-        text = json.dumps({"facts": facts, "numbers": numbers, "scenes": scenes}, indent=1)
-        write_bytes(path, text.encode())
-        return numbers, scenes
+            return dict(json.loads(path.read_text())["numbers"])
+        numbers = compute()
+        write_bytes(path, json.dumps({"facts": facts, "numbers": numbers}, indent=1).encode())
+        return numbers
 
-    def _warn_of_overlap(self, training_pictures: frozenset[str], run: str) -> None:
-        if training_pictures in self._checked:
-            return
-        self._checked.add(training_pictures)
-        if seen := overlap(training_pictures, self.test):
-            self.say(
-                f"warning: {run} was trained on, or chosen by, {len(seen)} of {len(self.test)} test pictures"
-            )
+    @cached_property
+    def _fingerprints(self) -> dict[str, tuple[str, str]]:
+        """By name of test picture, of its low and its high."""
+        pairs = progress(self.test, "reading the test set", "pair", quiet=self.quiet)
+        return {
+            pair.name: (fingerprint(load_picture(pair.low)), fingerprint(load_picture(pair.high)))
+            for pair in pairs
+        }
+
+    @cached_property
+    def _scenes(self) -> dict[str, str]:
+        """By name of test picture."""
+        return {pair.name: pair.scene or self._fingerprints[pair.name][1] for pair in self.test}
 
 
-def _scene(pair: Pair) -> str:
-    return pair.scene or fingerprint(load_picture(pair.high))
+def _digest_of(module: torch.nn.Module) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for value in module.state_dict().values():
+        digest.update(value.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _seconds(predict: Predict, pair: Pair, device: torch.device) -> float:

@@ -141,6 +141,24 @@ def test_the_command_of_a_teacher_means_the_same_configuration(
         assert capsys.readouterr().out == run.config.to_yaml()
 
 
+def test_other_test_pictures_under_the_same_names_are_scored_anew(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reproduce(*FIGURE6)
+    shutil.copytree("data", tmp_path / "data")
+    elsewhere = (*FIGURE6, "--set", f"data.root={tmp_path / 'data'}")
+    before = {row["picture"]: row["psnr_raw"] for row in rows("pictures.csv") if row["arm"] == "ReDDiT"}
+    test = tmp_path / "data/LOLv1/eval15/high"
+    for source, target in (("our485/high/our485-0.png", "0"), ("eval15/high/eval15-0.png", "1")):
+        shutil.copy(Path("data/LOLv1") / source, test / f"eval15-{target}.png")
+    reproduce(*elsewhere)
+    assert "was trained on, or chosen by, 1 of 6 test pictures" in capsys.readouterr().out
+    assert "runs/tiny: 1" in (OUT / "index.html").read_text()
+    after = {row["picture"]: row["psnr_raw"] for row in rows("pictures.csv") if row["arm"] == "ReDDiT"}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"eval15-0", "eval15-1"}
+
+
 def test_half_a_run_is_not_done(done: Path) -> None:
     run = prepared("figure6", steps=(2,)).runs.students["full", 2, 0]
     train = run.config.train.model_copy(update={"iterations": 3})
