@@ -97,24 +97,21 @@ def _subsets(count: int) -> np.ndarray:
 def crossed(differences: np.ndarray, level: float = LEVEL) -> tuple[float, Interval]:
     """The test and interval of the mean where seeds and scenes both vary and each seed meets each scene.
 
-    The mean's variance has a part from the scenes, whose means hold the noise of single cells too, and one
-    from the seeds, net of that noise. Each part's limit is Student's with its own degrees of freedom, and
-    the squares of the two add up (as in MOVER, Zou & Donner 2008): two seeds must differ little indeed to
-    decide anything. One seed or one scene tells nothing: p is 1.
+    The mean's variance has a part from the scenes and one from the seeds. Each part's limit is Student's
+    with its own degrees of freedom, and the squares of the two add up (as in MOVER, Zou & Donner 2008): two
+    seeds must differ little indeed to decide anything. The noise of single cells is in both parts and so
+    counts twice; an estimate of it, taken off once, would make false findings twice as frequent as
+    promised where it is large and seeds are few. One seed or one scene tells nothing: p is 1.
     """
     seeds, scenes = differences.shape
     mean = float(differences.mean())
     if min(seeds, scenes) < 2:
         return 1.0, (-math.inf, math.inf)
-    of_scenes, of_seeds = differences.mean(axis=0), differences.mean(axis=1)
-    rest = differences - of_scenes - of_seeds[:, None] + mean
-    noise = float((rest**2).sum()) / ((seeds - 1) * (scenes - 1)) / (seeds * scenes)
-    by_scene = float(of_scenes.var(ddof=1)) / scenes
-    by_seed = max(0.0, float(of_seeds.var(ddof=1)) / seeds - noise)
+    variances = np.array([differences.mean(axis=1 - k).var(ddof=1) / differences.shape[k] for k in (0, 1)])
 
     def reach(p: float) -> float:
-        limits = stdtrit(np.array([scenes - 1, seeds - 1]), p / 2) ** 2  # Student's quantiles
-        return math.sqrt(limits @ np.array([by_scene, by_seed]))
+        limits = stdtrit(np.array([seeds - 1, scenes - 1]), p / 2) ** 2  # Student's quantiles
+        return math.sqrt(limits @ variances)
 
     smallest = 1e-12
     if reach(smallest) <= abs(mean):

@@ -98,13 +98,15 @@ def test_holm_by_hand() -> None:
     assert holm([0.9, 0.8]) == [1.0, 1.0] and holm([]) == []
 
 
-def null_matrices(count: int, seeds: int, scenes: int, seed_spread: float) -> list[np.ndarray]:
+def null_matrices(
+    count: int, seeds: int, scenes: int, seed_spread: float, scene_spread: float = 0.3, noise: float = 0.1
+) -> list[np.ndarray]:
     """Differences of no mean, with a common shift a seed and a scene, as training runs and pictures give."""
     rng = np.random.default_rng(1)
     return [
         rng.normal(0, seed_spread, (seeds, 1))
-        + rng.normal(0, 0.3, scenes)
-        + rng.normal(0, 0.1, (seeds, scenes))
+        + rng.normal(0, scene_spread, scenes)
+        + rng.normal(0, noise, (seeds, scenes))
         for _ in range(count)
     ]
 
@@ -115,6 +117,19 @@ def test_false_findings_are_as_rare_as_promised(seeds: int, seed_spread: float) 
     findings = [find(m) for m in null_matrices(600, seeds, 10, seed_spread)]
     decided = sum(verdict(f, f.p) != "undecided" for f in findings)
     assert decided / len(findings) <= 0.065  # 0.05 and less than two standard errors of this simulation
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize(
+    ("scenes", "seed_spread", "scene_spread", "noise"),
+    [(100, 0.3, 0.3, 1.0), (100, 0.15, 0.1, 0.5), (15, 0.3, 0.0, 0.95), (15, 0.1, 1.0, 1.0)],
+)
+def test_false_findings_stay_rare_where_single_cells_are_noisy(
+    seeds: int, scenes: int, seed_spread: float, scene_spread: float, noise: float
+) -> None:
+    matrices = null_matrices(600, seeds, scenes, seed_spread, scene_spread, noise)
+    decided = sum(crossed(m)[0] <= LEVEL and abs(np.sign(m.mean(axis=1)).sum()) == seeds for m in matrices)
+    assert decided / len(matrices) <= 0.065
 
 
 def test_pictures_alone_would_take_the_luck_of_a_training_run_for_a_finding() -> None:
