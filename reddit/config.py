@@ -47,6 +47,8 @@ class DataConfig(_Section):
     """Side of the smallest part of a thumbnail that training shows as the whole; 1: always the whole."""
     validation: float = Field(0.05, ge=0, lt=1)
     """Share of the training pairs kept for choosing weights, grouped by the high picture; 0: none."""
+    split_seed: int = 0
+    """Which pairs those are; apart from `seed`, so that no student is chosen by what its teacher learnt."""
     memory_gb: float = Field(4.0, ge=0)
     """Gigabytes of decoded pictures to keep in memory (LOL-v1 takes 0.7, denoised ones half more)."""
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
@@ -155,7 +157,7 @@ class DistillConfig(_Section):
     """Weight of the illumination loss, which the paper does not have."""
     lambda_rule: Literal["max_snr_1", "snr_plus_1", "constant"] = "max_snr_1"
     jitter: Literal["none", "shared", "independent"] = "independent"
-    """Noise levels on the grid; shifted together; or each drawn between neighbours (the authors')."""
+    """Noise levels alpha on the grid; or drawn evenly between neighbours, by one draw or each by its own."""
     order: Literal[1, 2] = 2
     """Teacher's steps to the target: t → u → s (eq. 3), or t → s alone (eq. 2)."""
     last_interval: Literal["clean", "wrapped"] = "clean"

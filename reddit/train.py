@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -145,6 +146,7 @@ def _run(
     teacher: CheckpointInfo | None = None,
 ) -> Outcome:
     world = join()
+    seed = config.seed if teacher is None else _stage_seed(config.seed, method.steps)
     quiet = quiet or not world.main
     if not world.main:
         say = _silent
@@ -154,7 +156,7 @@ def _run(
         found = load_pairs(config.data, config.data_root(), "train")
         pairs = readable(found, config.data.on_corrupt, cache, say, quiet)
         train_pairs, validation_pairs = split_validation(
-            pairs, config.data.validation, config.seed, quiet, cache
+            pairs, config.data.validation, config.data.split_seed, quiet, cache
         )
         if config.train.select_on_test:
             validation_pairs = load_pairs(config.data, config.data_root(), "test")
@@ -162,7 +164,7 @@ def _run(
                 "WARNING: train.select_on_test: the weights are chosen by GT-mean PSNR on the TEST set "
                 "(fault D6); never report their scores there beside others'"
             )
-        crops = TrainingCrops(train_pairs, config.data, config.seed, denoise, cache)
+        crops = TrainingCrops(train_pairs, config.data, seed, denoise, cache)
         # Each process denoises its share, which the others then find in the cache on disk.
         crops.prepare(world.share(range(len(crops))), quiet)
         state = world.from_main(_open(folder, config, resume, teacher, say) if world.main else None)
@@ -199,7 +201,7 @@ def _run(
             return training_loader(
                 crops,
                 config.train.batch_size,
-                config.seed,
+                seed,
                 done,
                 places=places,
                 parts=parts,
@@ -211,7 +213,7 @@ def _run(
             loader,
             config.train,
             folder,
-            seed=config.seed,
+            seed=seed,
             precision=config.precision,
             save_weights=save,
             validate=_validator(config, method.steps, validation_pairs, world, quiet)
@@ -224,6 +226,11 @@ def _run(
     checkpoint = folder / "checkpoints" / "best.safetensors"
     say(_summary(folder, progress, config.train.batch_size))
     return Outcome(folder, checkpoint, progress)
+
+
+def _stage_seed(seed: int, steps: int) -> int:
+    """Each stage of a chain sees crops and noise of its own."""
+    return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
 
 
 def _open(folder: Path, config: Config, resume: str, teacher: CheckpointInfo | None, say: Say) -> Path | None:
@@ -262,7 +269,7 @@ def _validator(config: Config, steps: int, pairs: list[Pair], world: World, quie
 
     With `select_on_test` it is GT-mean PSNR, and the pictures are the test set's.
     """
-    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(config.seed))
+    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(config.data.split_seed))
     chosen = [pairs[int(i)] for i in order[: config.train.validation_pictures]]
     on_test = config.train.select_on_test
 

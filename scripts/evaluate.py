@@ -132,7 +132,7 @@ def _validation_set(arguments: argparse.Namespace, config: Config) -> list[TestP
         raise UserError("--validation: name the model with --weights; each has its own validation pairs")
     model = find_checkpoint(arguments.weights, config.runs_folder()).config
     pairs = load_pairs(model.data, config.data_root(), "train")
-    chosen = split_validation(pairs, model.data.validation, model.seed, arguments.quiet)[1]
+    chosen = split_validation(pairs, model.data.validation, model.data.split_seed, arguments.quiet)[1]
     if not chosen:
         raise UserError(f"--validation: {arguments.weights} was trained with data.validation=0")
     return [TestPicture(pair.name, pair.low, pair.high) for pair in chosen]

@@ -34,7 +34,8 @@ class CheckpointInfo:
         family: the run family, i.e. the name of its teacher's run.
         method: `teacher` or `reddit`.
         iteration: iterations done.
-        training_pictures: fingerprints of every picture of its training set, validation split included.
+        training_pictures: fingerprints of every picture of its training set, validation split included; of a
+            student's teacher, too.
         validation: the validation score that chose it, if any.
         digest: the first 12 hexadecimal digits of the file's SHA-256.
     """
@@ -164,7 +165,8 @@ def read_info(path: str | Path) -> CheckpointInfo:
     if metadata.get("format") != FORMAT:
         raise UserError(f"{path} holds no {FORMAT} checkpoint: was it written by another program?")
     settings = json.loads(metadata["config"])
-    settings.get("data", {}).pop("in_memory", None)  # a setting of the first version
+    settings["data"].pop("in_memory", None)  # a setting of the first version
+    settings["data"].setdefault("split_seed", settings["seed"])  # which once drew the split, too
     return CheckpointInfo(
         config=resolve_config(settings, source=str(path)),
         steps=int(metadata["steps"]),

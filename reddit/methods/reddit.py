@@ -107,21 +107,22 @@ class ReDDiT(Distillation):
     def draw_times(self, interval: Tensor, draws: Draws) -> Times:
         """The times of intervals k = 1 … N (B,): grid points 2k, 2k-1 and 2k-2 of the teacher's 2N.
 
-        With jitter each moves towards the next cleaner grid point; s of the last interval stays clean.
+        With jitter the level alpha of each is drawn evenly between its own and that of the next cleaner grid
+        point; s of the last interval stays clean.
 
         Fault D2 (`last_interval=wrapped`), as read here: the next cleaner point of that s, index -1, is the
         last of the grid, T; s lies anywhere between clean and T, by the same draw.
         """
+        points = torch.stack([2 * interval - j for j in range(3)])
         spacing = self.schedule.steps / (2 * self.steps)
-        k = interval.double()
-        shift = torch.zeros(3, len(k), dtype=torch.float64, device=k.device)
-        if self.config.jitter != "none":
-            rows = 1 if self.config.jitter == "shared" else 3
-            shift = torch.stack([draws.uniform() for _ in range(rows)]).expand(3, -1)
-        t, u, s = ((2 * k - j - shift[j]) * spacing for j in range(3))
-        if self.config.last_interval == "wrapped":
-            return Times(t, u, torch.where(s < 0, -s * (2 * self.steps), s))
-        return Times(t, u, s.clamp_min(0))
+        if self.config.jitter == "none":
+            return Times(*(points.double() * spacing))
+        rows = 1 if self.config.jitter == "shared" else 3
+        shift = torch.stack([draws.uniform() for _ in range(rows)]).expand(3, -1)
+        cleaner = points - 1
+        cleaner[cleaner < 0] = 2 * self.steps if self.config.last_interval == "wrapped" else 0
+        alpha, cleaner_alpha = (self.schedule.alpha(index * spacing) for index in (points, cleaner))
+        return Times(*self.schedule.time(torch.lerp(alpha, cleaner_alpha, shift)))
 
     def _start(self, student: DenoiserFunction, x_0: Tensor, y: Tensor, draws: Draws) -> tuple[Times, Tensor]:
         """Times and noisy images: from the data, from pure noise, or from the student's own rollout."""

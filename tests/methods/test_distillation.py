@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,9 @@ from repository import script
 from safetensors.torch import load_file
 from tiny_set import TINY, write
 
-from reddit.config import DistillConfig, TrainConfig
+from reddit import train
+from reddit.config import DataConfig, DistillConfig, TrainConfig
+from reddit.data import Pair, TrainingCrops
 from reddit.engine.checkpoint import load_denoiser, read_info
 from reddit.engine.state import TrainingState
 from reddit.engine.train import step
@@ -39,13 +42,32 @@ def test_a_method_bears_its_name(name: str) -> None:
 
 def test_a_student_has_seen_what_its_teacher_saw(inside: Path, tmp_path: Path) -> None:
     write(tmp_path, TINY, train=3, test=1, coarse=(3, 4))
-    elsewhere = f"data.root={tmp_path / 'data'}"
-    script("distill", "-c", "tiny.yaml", "--steps", "2", "--name", "elsewhere", "--quiet", "--set", elsewhere)
+    settings = [f"data.root={tmp_path / 'data'}", f"runs={tmp_path / 'runs'}"]
+    words = ["-c", "tiny.yaml", "--steps", "2", "--teacher", "runs/tiny", "--quiet"]
+    script("distill", *words, "--set", *settings)
     teacher, student = (
-        read_info(f"runs/{name}/checkpoints/best.safetensors").training_pictures
-        for name in ("tiny", "elsewhere")
+        read_info(run / "checkpoints/best.safetensors").training_pictures
+        for run in (Path("runs/tiny"), tmp_path / "runs/tiny-2")
     )
     assert teacher < student and len(student) == len(teacher) + 2 * 3
+
+
+def test_stages_draw_anew_and_seeds_share_the_split(
+    inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits, seeds = set(), set()
+    real = train.TrainingCrops
+
+    def crops(pairs: list[Pair], config: DataConfig, seed: int, *rest: Any) -> TrainingCrops:
+        splits.add(tuple(sorted(pair.name for pair in pairs)))
+        seeds.add(seed)
+        return real(pairs, config, seed, *rest)
+
+    monkeypatch.setattr(train, "TrainingCrops", crops)
+    for seed in (0, 1, 2):
+        words = ["-c", "tiny.yaml", "--chain", "--teacher", "runs/tiny", "--quiet"]
+        script("distill", *words, "--set", f"runs={tmp_path}/{seed}", f"seed={seed}")
+    assert len(splits) == 1 and len(seeds) == 3 * 2
 
 
 @METHODS
