@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from reddit.engine.distributed import leave
 from reddit.engine.runs import all_models
 from reddit.errors import Stopped, UserError
 from reddit.metrics import PROTOCOLS, Scorer, protocol_named
-from reddit.zoo import DEFAULT, find_checkpoint, find_shipped, shipped_models
+from reddit.zoo import DEFAULT, find_checkpoint, find_shipped, sampling_steps, shipped_models
 
 
 def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
@@ -27,7 +28,8 @@ def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
     """
     try:
         code = main(None) or 0
-        sys.stdout.flush()
+        if sys.stdout is not None:  # somebody closed it
+            sys.stdout.flush()
         leave()
     except Stopped as stopped:
         if os.environ.get("RANK", "0") == "0":  # each process of a run stops; one of them says so
@@ -46,9 +48,19 @@ def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
         print("stopped; run the same command again to go on from the last checkpoint", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # the reader, `head` say, has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_output()
         code = 0
+    except OSError as error:  # files are written elsewhere, with a message of their own
+        if error.errno != errno.ENOSPC:
+            raise
+        _silence_output()
+        print("error: cannot write to the standard output: no space left; free some space", file=sys.stderr)
+        code = 2
     sys.exit(code)
+
+
+def _silence_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def config_flags(parser: argparse.ArgumentParser, default: str | None = None) -> None:
@@ -110,21 +122,19 @@ def choose_model(
 ) -> tuple[CheckpointInfo, int]:
     """The model a command uses and its sampling steps; says on stderr which one it chose unasked.
 
-    Without a name: the newest of `runs` that was trained on `dataset` (any, if None) for `steps`; or the
+    Without a name: the newest of `runs` that was trained for `steps`, those on `dataset` first; or the
     weights that come with the package, which go first, and unsaid, where `shipped_first`.
 
     Raises:
-        UserError: there is none; a step count below 1.
+        UserError: there is none; a step count below 1 or above the noise schedule's.
     """
-    if steps is not None and steps < 1:
-        raise UserError(f"--steps {steps}: sampling takes at least 1 step")
     if named:
         model = find_checkpoint(named, runs, steps)
-        return model, steps or model.steps
+        return model, sampling_steps(model, steps)
     if shipped_first and (path := find_shipped(DEFAULT, steps)):
         model = read_info(path)
-        return model, steps or model.steps
-    own = [m for m in all_models(runs) if dataset in (None, m.config.data.dataset)]
+        return model, sampling_steps(model, steps)
+    own = sorted(all_models(runs), key=lambda m: m.config.data.dataset != dataset)  # newest first among each
     candidates = [*own, *shipped_models()]
     fitting = [m for m in candidates if steps in (None, m.steps)] or candidates
     if not fitting:
@@ -137,7 +147,7 @@ def choose_model(
         "--weights chooses another",
         file=sys.stderr,
     )
-    return model, steps or model.steps
+    return model, sampling_steps(model, steps)
 
 
 METRICS = ("psnr", "ssim", "lpips", "niqe")

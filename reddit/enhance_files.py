@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reddit.enhancer import Enhancer
@@ -21,11 +21,13 @@ class Plan:
         outputs: what to enhance → where to write it.
         present: originals whose results are there already.
         single: one file was named, rather than a folder or several.
+        others: what else lies in the folders and is no picture of a known kind.
     """
 
     outputs: dict[Path, Path]
     present: list[Path]
     single: bool
+    others: list[Path] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,17 @@ class Enhanced:
 
 def plan_outputs(
     sources: Sequence[Path],
-    folder: Path,
+    output: Path,
     *,
     suffix: str = "",
     form: str | None = None,
     recursive: bool = False,
     overwrite: bool = False,
 ) -> Plan:
-    """Which file goes where: `folder/STEM[_suffix].EXT`, in the same subfolder as in its source.
+    """Which file goes where: `output/STEM[_suffix].EXT`, in the same subfolder as in its source.
 
-    What earlier runs wrote is no picture to enhance, even if it lies in a source.
+    One picture may also go to a file: where `output` has a picture's extension and is no folder. What
+    earlier runs wrote is no picture to enhance, even if it lies in a source.
 
     Args:
         form: the extension of the results, without its dot; None: that of each picture.
@@ -56,25 +59,37 @@ def plan_outputs(
         overwrite: make results anew that are there already.
 
     Raises:
-        UserError: nothing to do, an original would be overwritten, or two files would share an output.
+        UserError: nothing to do, an original would be overwritten, two files would share an output, or the
+            output names a file where a folder is needed.
     """
+    if "/" in suffix or "\\" in suffix:
+        raise UserError(f"--suffix {suffix}: a part of a file's name, without slashes")
+    to_file = output.suffix.lower() in FORMATS and not output.is_dir()
+    if output.is_file() and not to_file:
+        raise UserError(f"-o {output} is a file: name a folder, or a picture (.png, .jpg …)")
     originals: dict[Path, Path] = {}  # of each output
     for source in sources:
-        for file, below in _pictures(source, folder, recursive):
+        for file, below in _pictures(source, output, recursive):
             extension = f".{form}" if form else file.suffix
-            target = folder / below / f"{file.stem}{'_' + suffix if suffix else ''}{extension}"
+            name = f"{file.stem}{'_' + suffix if suffix else ''}{extension}"
+            target = output if to_file else output / below / name
             if target.exists() and target.samefile(file):
                 raise UserError(
                     f"{target} would overwrite its original: choose another -o folder, or a --suffix"
                 )
             other = originals.setdefault(target, file)
+            if other != file and to_file:
+                raise UserError(f"-o {output} is one picture, and -i names several: name a folder")
             if other != file:
                 raise UserError(f"{other} and {file} would both become {target}; rename one")
+    if to_file and (form or suffix):
+        raise UserError(f"-o {output} says the whole name: leave --format and --suffix out, or name a folder")
     results = {target.resolve() for target in originals}
     wanted = {file: target for target, file in originals.items() if file.resolve() not in results}
     present = [file for file, target in wanted.items() if target.exists() and not overwrite]
     outputs = {file: target for file, target in wanted.items() if file not in present}
-    return Plan(outputs, present, single=len(sources) == 1 and sources[0].is_file())
+    others = [file for source in sources if source.is_dir() for file in _others(source, recursive)]
+    return Plan(outputs, present, len(sources) == 1 and sources[0].is_file(), others)
 
 
 def _pictures(source: Path, folder: Path, recursive: bool) -> list[tuple[Path, Path]]:
@@ -90,6 +105,16 @@ def _pictures(source: Path, folder: Path, recursive: bool) -> list[tuple[Path, P
         hint = "" if recursive else "; --recursive looks into its subfolders"
         raise UserError(f"no pictures ({', '.join(FORMATS)}) in {source}{hint}")
     return found
+
+
+def _others(source: Path, recursive: bool) -> list[Path]:
+    files = (file for file in (source.rglob("*") if recursive else source.iterdir()) if file.is_file())
+    return [
+        file
+        for file in files
+        if file.suffix.lower() not in FORMATS
+        and not any(part.startswith(".") for part in file.relative_to(source).parts)
+    ]
 
 
 def _below(source: Path, results: Path, below: Path) -> list[tuple[Path, Path]]:

@@ -24,7 +24,7 @@ from reddit.lighting import DARK, fade, mean_luminance
 from reddit.progress import progress
 from reddit.restore import picture_seed, restore, restore_rows
 from reddit.tiles import Span, Tiling
-from reddit.zoo import DEFAULT, find_checkpoint, find_shipped
+from reddit.zoo import DEFAULT, find_checkpoint, find_shipped, sampling_steps
 
 Kind = TypeVar("Kind", np.ndarray, Tensor)
 
@@ -190,12 +190,10 @@ def load(
         precision: fp32, bf16 or fp16; None: see `Enhancer`.
 
     Raises:
-        UserError: no such model, device or precision; steps below 1.
+        UserError: no such model, device or precision; steps below 1 or above the schedule's.
     """
-    if steps is not None and steps < 1:
-        raise UserError(f"steps {steps}: sampling takes at least 1 step")
     info = find_checkpoint(name, Path("runs"), steps)
-    return enhancer_of(info, steps or info.steps, device, precision)
+    return enhancer_of(info, sampling_steps(info, steps), device, precision)
 
 
 def enhancer_of(info: CheckpointInfo, steps: int, device: str, precision: str | None) -> Enhancer:

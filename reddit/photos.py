@@ -97,7 +97,9 @@ def read_photo(path: str | Path) -> Photo:
     except UserError:
         raise
     except UnidentifiedImageError as error:
-        raise UserError(f"{path} is no picture of a kind known here: {', '.join(FORMATS)}") from error
+        raise UserError(
+            f"{path} is damaged, or no picture of a kind known here: {', '.join(FORMATS)}"
+        ) from error
     except Image.DecompressionBombError as error:
         raise UserError(f"{path} is too big: {error}") from error
     except Exception as error:  # decoders raise errors of every kind on damaged files
@@ -139,6 +141,7 @@ def _photo(path: Path, data: bytes, image: Image.Image) -> Photo:
     deep = _bits(image, data) == 16
     if image.mode not in _MODES or (image.mode == "I" and not deep):
         raise UserError(f"{path} holds {image.mode} pixels: convert it to grey or RGB of 8 or 16 bits")
+    image.load()  # first: reading the metadata would decode a PNG and pass over what is damaged
     exif = _exif(image)
     pixels = _decoded(data) if deep else _pixels(image)
     pixels = np.ascontiguousarray(_upright(pixels, exif))

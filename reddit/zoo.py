@@ -71,6 +71,18 @@ def find_checkpoint(named: str, runs: Path, steps: int | None = None) -> Checkpo
     )
 
 
+def sampling_steps(model: CheckpointInfo, asked: int | None) -> int:
+    """The steps that a user asked for, else those that the model was trained for.
+
+    Raises:
+        UserError: below 1, or more than the noise schedule has.
+    """
+    most = model.config.diffusion.steps
+    if asked is not None and not 1 <= asked <= most:
+        raise UserError(f"--steps {asked}: sampling takes 1 to {most} steps, which the noise schedule has")
+    return asked or model.steps
+
+
 def name_of(model: CheckpointInfo) -> str:
     """The name of a model's run, or of its file if it lies in none."""
     folder = model.path.resolve().parent

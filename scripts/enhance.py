@@ -49,6 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     counts = [f"{written} in {arguments.output} ({name}, {_count(steps, 'step')})"]
     if plan.present:
         counts.append(f"{len(plan.present)} there already (--overwrite makes them anew)")
+    if plan.others:
+        kinds = ", ".join(sorted({file.suffix.lower() or file.name for file in plan.others}))
+        counts.append(f"{_count(len(plan.others), 'other file')} left out ({kinds})")
     if done.failed:
         counts.append(f"{len(done.failed)} failed")
     print("; ".join(counts))
@@ -60,10 +63,13 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-i", "--input", required=True, nargs="+", type=Path, metavar="FILE_OR_FOLDER")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FOLDER")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FOLDER_OR_FILE")
     weights_flag(parser, f"default: {DEFAULT}, which comes with the package")
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="sampling steps, 1, 2 or 4; default: those of the weights"
+        "--steps",
+        type=int,
+        metavar="N",
+        help="sampling steps; default: those of the weights, which are made for 1, or for 2 and 4",
     )
     parser.add_argument(
         "--strength", type=float, default=1.0, metavar="S", help="from 0, the picture, to 1 (default)"

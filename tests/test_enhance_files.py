@@ -76,9 +76,30 @@ def test_files_and_folders_can_be_mixed(here: Path) -> None:
     assert planned(plan) == {"in/a.png": "out/a.png", "in/c/d/e.tif": "out/e.tif"} and not plan.single
 
 
+def test_one_picture_can_go_to_a_file(here: Path) -> None:
+    assert planned(plan_outputs([Path("in/a.png")], Path("new/bright.jpg"))) == {"in/a.png": "new/bright.jpg"}
+    write_photo("bright.jpg", Photo(dark()))
+    assert plan_outputs([Path("in/a.png")], Path("bright.jpg")).present == [Path("in/a.png")]
+    Path("folder.png").mkdir()
+    assert planned(plan_outputs([Path("in/a.png")], Path("folder.png"))) == {"in/a.png": "folder.png/a.png"}
+
+
+def test_what_is_no_picture_is_told(here: Path) -> None:
+    for name in ("in/note.txt", "in/.secret", "in/.hidden/note.txt", "in/c/raw.CR2"):
+        Path(name).write_text("")
+    assert plan_outputs([Path("in")], Path("out")).others == [Path("in/note.txt")]
+    deep = plan_outputs([Path("in")], Path("out"), recursive=True).others
+    assert set(deep) == {Path("in/note.txt"), Path("in/c/raw.CR2")}
+
+
 @pytest.mark.parametrize(
     ("sources", "folder", "settings", "message"),
     [
+        (["in"], "bright.jpg", {}, "-o bright.jpg is one picture, and -i names several"),
+        (["in/a.png"], "in/a.png", {}, "would overwrite its original"),
+        (["in/a.png"], "bright.jpg", {"suffix": "lit"}, "leave --format and --suffix out"),
+        (["in/a.png"], "file", {}, "-o file is a file: name a folder"),
+        (["in/a.png"], "out", {"suffix": "x/y"}, "--suffix x/y: a part of a file's name"),
         (["none"], "out", {}, "no such file or folder: none"),
         (["in"], "in", {}, "would overwrite its original"),
         (["in/a.png", "in/c/a.png"], "out", {}, r"in/a\.png and in/c/a\.png would both become out/a\.png"),
@@ -90,6 +111,7 @@ def test_plans_that_cannot_be(
     here: Path, sources: list[str], folder: str, settings: dict[str, bool], message: str
 ) -> None:
     Path("empty").mkdir()
+    Path("file").touch()
     with pytest.raises(UserError, match=message):
         plan_outputs([Path(source) for source in sources], Path(folder), **settings)  # type: ignore[arg-type]
 

@@ -224,6 +224,17 @@ def test_files_that_are_no_whole_pictures(tmp_path: Path) -> None:
             assert "damaged" in line_of(cut), cut
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_png_that_is_damaged_inside_is_no_half_black_picture(tmp_path: Path, dtype: type) -> None:
+    path = tmp_path / "a.png"
+    write_photo(path, Photo(pixels((64, 64, 3), dtype)))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 200] = bytes(255 - value for value in data[middle : middle + 200])
+    path.write_bytes(data)
+    assert "damaged" in line_of(path)
+
+
 def test_pictures_of_unsupported_kinds_say_what_they_are(tmp_path: Path) -> None:
     image = Image.fromarray(pixels((8, 8, 3)))
     image.convert("CMYK").save(tmp_path / "a.jpg")
