@@ -18,6 +18,7 @@ from reddit.engine.distributed import leave
 from reddit.engine.runs import all_models
 from reddit.errors import Stopped, UserError
 from reddit.metrics import PROTOCOLS, Scorer, protocol_named
+from reddit.words import counted
 from reddit.zoo import DEFAULT, find_checkpoint, find_shipped, sampling_steps, shipped_models
 
 
@@ -45,7 +46,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
         )
         code = 2
     except KeyboardInterrupt:
-        print("stopped; run the same command again to go on from the last checkpoint", file=sys.stderr)
+        print("stopped; what was finished is kept: the same command goes on from there", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # the reader, `head` say, has what it wanted
         _silence_output()
@@ -74,6 +75,21 @@ def config_flags(parser: argparse.ArgumentParser, default: str | None = None) ->
         default=[],
         help="settings laid over the configuration, e.g. train.lr=2e-4",
     )
+
+
+def check_overrides(arguments: argparse.Namespace, *allowed: str, instead: str) -> None:
+    """Refuse settings that a command which uses finished models would not heed.
+
+    Args:
+        allowed: beginnings of keys.
+        instead: what a user who wants such a thing can do.
+
+    Raises:
+        UserError: names the first such setting.
+    """
+    for setting in arguments.set:
+        if not setting.startswith(allowed):
+            raise UserError(f"--set {setting}: a finished model keeps its settings; {instead}")
 
 
 def run_flags(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +159,7 @@ def choose_model(
         )
     model = fitting[0]
     print(
-        f"model: {model.path} ({model.steps} steps, trained on {model.config.data.dataset}); "
+        f"model: {model.path} ({counted(model.steps, 'step')}, trained on {model.config.data.dataset}); "
         "--weights chooses another",
         file=sys.stderr,
     )

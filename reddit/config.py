@@ -47,7 +47,7 @@ class DataConfig(_Section):
     """Side of the smallest part of a thumbnail that training shows as the whole; 1: always the whole."""
     validation: float = Field(0.05, ge=0, lt=1)
     """Share of the training pairs kept for choosing weights, grouped by the high picture; 0: none."""
-    split_seed: int = 0
+    split_seed: int = Field(0, ge=0, lt=2**31)
     """Which pairs those are; apart from `seed`, so that no student is chosen by what its teacher learnt."""
     memory_gb: float = Field(4.0, ge=0)
     """Gigabytes of decoded pictures to keep in memory (LOL-v1 takes 0.7, denoised ones half more)."""
@@ -284,7 +284,9 @@ def resolve_config(
     try:
         config = Config.model_validate(given)
     except ValidationError as error:
-        mistakes += [_explain(e, Config, source) for e in error.errors()]
+        for e in error.errors():
+            by_hand = _is_among(".".join(map(str, e["loc"])), overrides)
+            mistakes.append(_explain(e, Config, "--set" if by_hand else source))
     else:
         mistakes += _contradictions(config, source)
     try:
@@ -297,6 +299,12 @@ def resolve_config(
     if mistakes:
         raise UserError("\n".join(mistakes))
     return config
+
+
+def _is_among(key: str, overrides: Sequence[str]) -> bool:
+    """Whether an override sets a key, or something below or above it."""
+    laid = (override.partition("=")[0] for override in overrides)
+    return any(f"{one}.".startswith(f"{key}.") or f"{key}.".startswith(f"{one}.") for one in laid)
 
 
 def _contradictions(config: Config, source: str) -> list[str]:

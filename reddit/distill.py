@@ -8,6 +8,7 @@ from reddit.engine.runs import all_models, find_model, student_name
 from reddit.errors import UserError
 from reddit.methods import distillation_named
 from reddit.train import Outcome, Say, distill_stage
+from reddit.words import counted
 
 
 def chain_steps(start: int, end: int) -> list[int]:
@@ -46,16 +47,20 @@ def find_teacher(config: Config, steps: int, family: str | None = None, say: Say
     model = find_model(runs, steps, family, ("teacher", config.distill.method))
     if model is None:
         of_family = f" of the family {family}" if family else ""
-        there = ", ".join(f"{m.path.parent.parent.name} ({m.steps} steps)" for m in all_models(runs)[:6])
+        there = ", ".join(
+            f"{m.path.parent.parent.name} ({counted(m.steps, 'step')})" for m in all_models(runs)[:6]
+        )
         if steps == config.diffusion.teacher_steps:
             remedy = "train it with scripts/train_teacher.py -c FILE"
+        elif str(steps) not in (halves := _halves(config.diffusion.teacher_steps)).split(", "):
+            remedy = f"halving {config.diffusion.teacher_steps} steps reaches {halves}: choose one of these"
         else:
             remedy = f"distil it with scripts/distill.py --steps {steps}, or walk the whole way with --chain"
         raise UserError(
             f"no {steps}-step model{of_family} in {runs} (there: {there or 'none'}): {remedy}, "
             "or name one with --teacher"
         )
-    say(f"teacher: {model.path} ({model.method}, {model.steps} steps, family {model.family})")
+    say(f"teacher: {model.path} ({model.method}, {counted(model.steps, 'step')}, family {model.family})")
     return model
 
 
@@ -71,7 +76,9 @@ def check_steps(config: Config, teacher: CheckpointInfo, steps: int) -> None:
     method = "" if config.distill.method == "reddit" else f" by {config.distill.method}"
     able = f"it can teach {_some(students)}{method}, not {steps}" if students else "it can teach none"
     choose = f"choose --steps {min(students, key=lambda n: abs(n - steps))} or " if students else "name "
-    raise UserError(f"{teacher.path} is a model of {teacher.steps} steps: {able}; {choose}another --teacher")
+    raise UserError(
+        f"{teacher.path} is a model of {counted(teacher.steps, 'step')}: {able}; {choose}another --teacher"
+    )
 
 
 def _some(numbers: list[int]) -> str:

@@ -156,10 +156,8 @@ def export_sampler(
     """Write a denoiser's sampler of `steps` steps, in single precision; returns the file's metadata.
 
     Raises:
-        UserError: steps below 1; a sampler other than DDIM; packages are missing; the file cannot be written.
+        UserError: a sampler other than DDIM; packages are missing; the file cannot be written.
     """
-    if steps < 1:
-        raise UserError(f"--steps {steps}: sampling takes at least 1 step")
     diffusion = info.config.diffusion
     if diffusion.sampler != "ddim":
         raise UserError(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reddit.build import build_denoiser, choose_device
+from reddit.build import autocast, build_denoiser, choose_device
 from reddit.config import Config, SamplerName
 from reddit.data import (
     Batch,
@@ -31,7 +31,7 @@ from reddit.data.denoised import make_denoiser
 from reddit.diffusion import Denoiser
 from reddit.engine.checkpoint import CheckpointInfo, load_weights, save_weights
 from reddit.engine.distributed import World, join
-from reddit.engine.runs import changed_settings, open_run, run_folder
+from reddit.engine.runs import STATE, changed_settings, open_run, run_folder
 from reddit.engine.state import Progress
 from reddit.engine.stopping import StopRequest, only_process
 from reddit.engine.tracking import read_log
@@ -43,6 +43,7 @@ from reddit.metrics import gt_mean, psnr
 from reddit.metrics.perceptual import LPIPS
 from reddit.progress import progress
 from reddit.restore import picture_seed, restore
+from reddit.words import counted
 
 Say = Callable[[str], None]
 
@@ -151,9 +152,10 @@ def _run(
     if not world.main:
         say = _silent
     folder = run_folder(config, name)
+    autocast(choose_device(config.device), config.precision)  # what the device lacks is refused here
+    found = load_pairs(config.data, config.data_root(), "train")
     with only_process(folder) if world.main else nullcontext():
         cache = PictureCache(config.data.memory_gb * 1e9)
-        found = load_pairs(config.data, config.data_root(), "train")
         pairs = readable(found, config.data.on_corrupt, cache, say, quiet)
         train_pairs, validation_pairs = split_validation(
             pairs, config.data.validation, config.data.split_seed, quiet, cache
@@ -171,16 +173,17 @@ def _run(
         crops.prepare(quiet=quiet)
         cache.close()
         say(
-            f"{folder}: {method.name}, {method.steps} steps, {len(train_pairs)} training and "
+            f"{folder}: {method.name}, {counted(method.steps, 'step')}, {len(train_pairs)} training and "
             f"{len(validation_pairs)} validation pairs, "
             + (f"{world.size} processes, " if world.size > 1 else "")
             + (f"resuming from {state}" if state else "from the start")
         )
         # Validation chooses the weights, and a student starts from its teacher's: a test picture among the
         # pictures of either is as much of a leak.
-        seen = crops.fingerprints(quiet) | {
+        held_out = frozenset(
             fingerprint(cache.read(p)) for pair in validation_pairs for p in (pair.low, pair.high)
-        }
+        )
+        seen = crops.fingerprints(quiet) | held_out
         if teacher is not None:
             seen |= teacher.training_pictures
 
@@ -194,6 +197,7 @@ def _run(
                 method=method.name,
                 iteration=iteration,
                 training_pictures=seen,
+                validation_pictures=held_out,
                 validation=scores,
             )
 
@@ -236,6 +240,12 @@ def _stage_seed(seed: int, steps: int) -> int:
 def _open(folder: Path, config: Config, resume: str, teacher: CheckpointInfo | None, say: Say) -> Path | None:
     """Make or reopen the run folder; the state to resume from, if any."""
     changed = changed_settings(folder, config)
+    other = [key for key in changed if key.startswith("model.")]
+    if other and resume == "auto" and (folder / "checkpoints" / STATE).exists():
+        raise UserError(
+            f"{folder} holds a run of another network ({', '.join(other)} changed; its settings are in its "
+            "config.yaml): take that back, or choose another --name"
+        )
     if teacher is not None:
         _remember_teacher(folder, teacher)
     state = open_run(folder, config, resume)

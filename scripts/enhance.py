@@ -15,6 +15,7 @@ from reddit.enhance_files import enhance_files, plan_outputs
 from reddit.enhancer import EnhanceWarning, enhancer_of
 from reddit.errors import UserError
 from reddit.photos import FORMATS
+from reddit.words import counted
 from reddit.zoo import DEFAULT, name_of
 
 
@@ -45,13 +46,13 @@ def main(argv: list[str] | None = None) -> int:
         )
     if plan.single and done.failed:
         raise UserError(done.failed[0])
-    written, name = _count(len(done.written), "picture"), name_of(info)
-    counts = [f"{written} in {arguments.output} ({name}, {_count(steps, 'step')})"]
+    written, name = counted(len(done.written), "picture"), name_of(info)
+    counts = [f"{written} in {arguments.output} ({name}, {counted(steps, 'step')})"]
     if plan.present:
         counts.append(f"{len(plan.present)} there already (--overwrite makes them anew)")
     if plan.others:
         kinds = ", ".join(sorted({file.suffix.lower() or file.name for file in plan.others}))
-        counts.append(f"{_count(len(plan.others), 'other file')} left out ({kinds})")
+        counts.append(f"{counted(len(plan.others), 'other file')} left out ({kinds})")
     if done.failed:
         counts.append(f"{len(done.failed)} failed")
     print("; ".join(counts))
@@ -97,10 +98,6 @@ def _parser() -> argparse.ArgumentParser:
 def _say(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """One line for a warning, above the progress bar."""
     tqdm.write(f"warning: {message}", file=sys.stderr)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 if __name__ == "__main__":

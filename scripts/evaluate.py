@@ -14,6 +14,7 @@ import torch
 
 from reddit.build import choose_device
 from reddit.cli import (
+    check_overrides,
     choose_model,
     config_flags,
     run,
@@ -22,7 +23,7 @@ from reddit.cli import (
     weights_flag,
 )
 from reddit.config import Config, load_config, resolve_config
-from reddit.data import TestPicture, load_pairs, load_picture, load_test_set, overlap, split_validation
+from reddit.data import TestPicture, load_pairs, load_picture, load_test_set, overlap
 from reddit.data.pairing import Frames
 from reddit.engine.checkpoint import load_denoiser
 from reddit.errors import UserError
@@ -35,6 +36,7 @@ from reddit.evaluation.evaluate import (
     model_settings,
     predict_with,
 )
+from reddit.evaluation.held_out import validation_pairs
 from reddit.evaluation.page import EvaluationPage
 from reddit.evaluation.predictions import predict_from, sizes_of
 from reddit.evaluation.published import our_row, published_times, rows_beside, without_empty_columns
@@ -42,7 +44,8 @@ from reddit.evaluation.timing import seconds_a_call
 from reddit.images import write_bytes
 from reddit.models import count_parameters
 from reddit.tables import Cell, Format, render
-from reddit.zoo import find_checkpoint
+from reddit.words import counted
+from reddit.zoo import find_checkpoint, name_of
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -50,14 +53,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dataset", metavar="NAME", required=True)
     config_flags(parser)
     source = parser.add_mutually_exclusive_group()
-    weights_flag(source, "default: the newest model, and says which")
+    weights_flag(source, "default: the newest run, those on this data set first, and says which")
     source.add_argument(
         "--predictions", type=Path, metavar="FOLDER", help="score pictures that any program wrote"
     )
     parser.add_argument("--allow-extra", action="store_true", help="pass over predictions of no test picture")
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps; default: those of the model")
     parser.add_argument("--sampler", metavar="NAME", help="ddim, ddpm, dpmpp, unipc …; default: the model's")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the sampling noise")
+    parser.add_argument("--seeds", type=int, nargs="+", help="seeds of the sampling noise; default: 0")
     parser.add_argument(
         "--average", action="store_true", help="score the mean of the seeds' pictures as one picture"
     )
@@ -83,6 +86,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     arguments = parser.parse_args(argv)
 
+    check_overrides(
+        arguments,
+        "data.",
+        "runs=",
+        "device=",
+        instead="--steps, --sampler and --precision change how it samples",
+    )
+    _check_predictions(arguments)
     config = load_config(arguments.config, [*arguments.set, f"data.dataset={arguments.dataset}"])
     pictures = (
         _validation_set(arguments, config) if arguments.validation else _test_set(config, arguments.frames)
@@ -90,10 +101,10 @@ def main(argv: list[str] | None = None) -> None:
     truth = any(picture.high is not None for picture in pictures)
     device = choose_device(config.device)
     method, predict, settings = _source(arguments, config, pictures, device)
-    seeds = [0] if arguments.predictions else arguments.seeds
+    seeds = arguments.seeds or [0]
     if arguments.average:
         if len(seeds) < 2:
-            raise UserError("--average: takes a model, and two --seeds or more")
+            raise UserError("--average: takes two --seeds or more")
         predict, settings["average over"] = mean_over(predict, seeds), f"seeds {' '.join(map(str, seeds))}"
         seeds = seeds[:1]
     page = EvaluationPage(arguments.html.parent) if arguments.html else None
@@ -109,15 +120,26 @@ def main(argv: list[str] | None = None) -> None:
         watch=page.add if page else None,
         quiet=arguments.quiet,
     )
+    _print_settings(evaluation, arguments.format)
+    if arguments.time:
+        print(render(_times(method, predict, settings, pictures, device), arguments.format))
+    published = [] if arguments.validation else rows_beside(evaluation, arguments.dataset)
+    print(render(without_empty_columns([our_row(evaluation), *published]), arguments.format), end="")
+    # What took long to compute stands on the screen before a full disk can lose it.
     if arguments.json:
         write_bytes(arguments.json, (json.dumps(evaluation.to_json(), indent=1) + "\n").encode())
     if page:
         page.finish(evaluation, arguments.html)
-    _print_settings(evaluation, arguments.format)
-    if arguments.time:
-        print(render(_times(method, predict, settings, pictures, device), arguments.format))
-    rows = [our_row(evaluation), *rows_beside(evaluation, arguments.dataset)]
-    print(render(without_empty_columns(rows), arguments.format), end="")
+
+
+def _check_predictions(arguments: argparse.Namespace) -> None:
+    """Refuse what finished pictures cannot heed."""
+    flags = ("steps", "sampler", "precision", "seeds", "average", "time", "validation")
+    given = [f"--{flag}" for flag in flags if getattr(arguments, flag)]
+    if arguments.predictions and given:
+        raise UserError(
+            f"{', '.join(given)}: for models; --predictions scores pictures that are made already"
+        )
 
 
 def _test_set(config: Config, frames: Frames) -> list[TestPicture]:
@@ -130,12 +152,9 @@ def _test_set(config: Config, frames: Frames) -> list[TestPicture]:
 def _validation_set(arguments: argparse.Namespace, config: Config) -> list[TestPicture]:
     if not arguments.weights:
         raise UserError("--validation: name the model with --weights; each has its own validation pairs")
-    model = find_checkpoint(arguments.weights, config.runs_folder()).config
-    pairs = load_pairs(model.data, config.data_root(), "train")
-    chosen = split_validation(pairs, model.data.validation, model.data.split_seed, arguments.quiet)[1]
-    if not chosen:
-        raise UserError(f"--validation: {arguments.weights} was trained with data.validation=0")
-    return [TestPicture(pair.name, pair.low, pair.high) for pair in chosen]
+    model = find_checkpoint(arguments.weights, config.runs_folder())
+    pairs = validation_pairs(model, config.data_root(), arguments.quiet)
+    return [TestPicture(pair.name, pair.low, pair.high) for pair in pairs]
 
 
 def _source(
@@ -172,8 +191,9 @@ def _source(
     )
     settings = model_settings(model, steps, precision)
     settings["parameters"] = f"{count_parameters(denoiser) / 1e6:.2f} M"
-    settings["test pictures seen in training"] = str(len(seen))
-    return f"{model.family}, {steps} steps", predict, settings
+    if not arguments.validation:
+        settings["test pictures seen in training"] = str(len(seen))
+    return f"{name_of(model)}, {counted(steps, 'step')}", predict, settings
 
 
 def _print_settings(evaluation: Evaluation, form: Format) -> None:

@@ -20,7 +20,8 @@ from reddit.diffusion import Denoiser
 from reddit.engine.checkpoint import CheckpointInfo, load_denoiser, save_weights
 from reddit.errors import UserError
 from reddit.export import OPSET, TOLERATED, Format, check_sampler, export_sampler, load_sampler, require
-from reddit.zoo import find_checkpoint
+from reddit.words import counted
+from reddit.zoo import find_checkpoint, sampling_steps
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -30,16 +31,16 @@ def main(argv: list[str] | None = None) -> None:
         require("onnxruntime")  # rather now than after the export
     model = find_checkpoint(arguments.weights, Path("runs"), arguments.steps)
     denoiser, info = load_denoiser(model.path)
-    steps = info.steps if arguments.steps is None else arguments.steps
+    steps = sampling_steps(info, arguments.steps)
     if form == "safetensors":
         _save_halves(arguments.output, denoiser, info, steps)
     else:
         if not arguments.quiet:
-            print(f"tracing {steps} steps; this takes a while", file=sys.stderr)
+            print(f"tracing {counted(steps, 'step')}; this takes a while", file=sys.stderr)
         export_sampler(arguments.output, form, denoiser, info, steps)
     kind = f"onnx, opset {OPSET}" if form == "onnx" else form
     size = arguments.output.stat().st_size / 1e6
-    print(f"{arguments.output}: {kind}, {steps} steps of {info.family}, {size:.1f} MB")
+    print(f"{arguments.output}: {kind}, {counted(steps, 'step')} of {info.family}, {size:.1f} MB")
     if arguments.check:
         clip = info.config.diffusion.clip
         exported = load_sampler(arguments.output, form, steps, clip)
@@ -78,8 +79,8 @@ def _format(named: Format | None, output: Path) -> Format:
 def _save_halves(path: Path, denoiser: Denoiser, info: CheckpointInfo, steps: int) -> None:
     if steps != info.steps:
         raise UserError(
-            f"--steps {steps}: {info.path} was trained for {info.steps} steps and a .safetensors file keeps "
-            "that; leave --steps out, or write .onnx or .pt2"
+            f"--steps {steps}: {info.path} was trained for {counted(info.steps, 'step')}, which a "
+            ".safetensors file keeps; leave --steps out, or write .onnx or .pt2"
         )
     save_weights(
         path,
@@ -90,6 +91,7 @@ def _save_halves(path: Path, denoiser: Denoiser, info: CheckpointInfo, steps: in
         method=info.method,
         iteration=info.iteration,
         training_pictures=info.training_pictures,
+        validation_pictures=info.validation_pictures,
         validation=info.validation,
         dtype=torch.float16,
     )

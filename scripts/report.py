@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from reddit.build import choose_device
-from reddit.cli import config_flags, overrides, run, scorer_flags, scorer_from
+from reddit.cli import check_overrides, config_flags, overrides, run, scorer_flags, scorer_from
 from reddit.config import load_config
 from reddit.data import load_pairs
 from reddit.evaluation.evaluate import device_name
@@ -26,6 +26,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--format", choices=["text", "csv", "md", "latex"], default="text")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     arguments = parser.parse_args(argv)
+    check_overrides(
+        arguments,
+        "data.",
+        "runs=",
+        "device=",
+        "name=",
+        instead="--seeds and --protocol change how it is scored",
+    )
     named = [f"name={arguments.name}"] if arguments.name else []
     config = load_config(arguments.config, overrides(arguments) + named)
     models = family_models(config, config.name)

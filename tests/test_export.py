@@ -24,6 +24,7 @@ from reddit.diffusion import Denoiser
 from reddit.engine.checkpoint import CheckpointInfo, load_denoiser, read_info, save_weights
 from reddit.errors import UserError
 from reddit.restore import restore
+from reddit.words import counted
 
 LIGHT = {
     "model": {
@@ -81,7 +82,7 @@ def graphs(folder: Path) -> dict[str, ExportedProgram]:
             patch.setattr(export, "_trace", lambda s, name=name: found.setdefault(name, trace(s)))
             files = str(folder / f"{name}.safetensors"), str(folder / f"{name}.pt2")
             said = script("--weights", files[0], "-o", files[1], "--quiet")
-        assert f"pt2, {steps} steps of tiny" in said
+        assert f"pt2, {counted(steps, 'step')} of tiny" in said
     return found
 
 
@@ -96,7 +97,7 @@ def onnx(folder: Path, graphs: dict[str, ExportedProgram]) -> dict[str, Path]:
             patch.setattr(export, "_trace", lambda _, name=name: graphs[name])
             weights = str(folder / f"{name}.safetensors")
             said = script("--weights", weights, "-o", str(path), "--check", "--quiet")
-        assert f"onnx, opset {export.OPSET}, {STEPS[name]} steps of tiny" in said
+        assert f"onnx, opset {export.OPSET}, {counted(STEPS[name], 'step')} of tiny" in said
         assert "131×75: largest difference" in said
     return files
 
@@ -245,7 +246,7 @@ def test_a_missing_package_names_the_extra(
         (["-o", "model.onnx", "--format", "pt2"], r"model.onnx: a file of --format pt2 must end in .pt2"),
         (["-o", "model.pt"], r"model.pt: end it in .safetensors, .onnx or .pt2"),
         (["-o", "model.pt2", "--steps", "0"], "sampling takes 1 to 512 steps"),
-        (["-o", "half.safetensors", "--steps", "4"], "trained for 1 steps.*leave --steps out"),
+        (["-o", "half.safetensors", "--steps", "4"], "trained for 1 step, .*leave --steps out"),
     ],
 )
 def test_mistakes(folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -86,8 +87,10 @@ def test_a_variant_under_another_name_does_not_stand_for_its_family(inside: Path
 
 
 def test_distil_without_a_teacher_names_the_remedy(inside: Path) -> None:
-    with pytest.raises(UserError, match=r"no 64-step model.*--chain"):
+    with pytest.raises(UserError, match=r"no 64-step model.*halving 16 steps reaches 8, 4, 2, 1"):
         script("distill", "--steps", "32")
+    with pytest.raises(UserError, match=r"no 8-step model.*--chain"):
+        script("distill", "--steps", "4", "--set", "runs=none")
 
 
 def test_a_student_of_another_teacher_is_not_resumed(inside: Path) -> None:
@@ -138,7 +141,7 @@ def test_evaluate_writes_scores(inside: Path, capsys: pytest.CaptureFixture[str]
     assert len(list(Path("out/pictures").glob("*.png"))) == 2
     assert "<html" in Path("out/page.html").read_text()
     said = capsys.readouterr().out
-    assert "protocol standard" in said and "tiny, 2 steps" in said
+    assert "protocol standard" in said and "tiny-2, 2 steps" in said
     assert "frames/s" in said and "Teacher-16" in said and "HVI-CIDNet" in said
 
 
@@ -155,7 +158,7 @@ def test_every_table_says_what_decides_its_numbers(
         rows = list(csv.DictReader(said.out.splitlines()))
         assert float(rows[0]["psnr_raw"]) > 0 and "protocol standard" in said.err
     else:
-        assert said.out.startswith(mark) and "tiny, 1 steps" in said.out
+        assert said.out.startswith(mark) and "tiny-1, 1 step" in said.out
 
 
 def test_saved_pictures_score_as_they_did_in_memory(inside: Path) -> None:
@@ -181,6 +184,43 @@ def test_the_mean_of_samples_scores_as_one_picture(inside: Path, capsys: pytest.
     assert mean["raw"]["psnr"] > each["raw"]["psnr"]
     with pytest.raises(UserError, match="two --seeds"):
         script(*model, "--average")
+
+
+def test_validation_scores_the_pairs_that_chose_the_weights(
+    inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ("evaluate", "--dataset", "lolv1", "--weights", "tiny", "--metrics", "psnr", "--steps", "1")
+    script(*model, "--validation", "--quiet", "--json", "held-out.json")
+    scored = json.loads(Path("held-out.json").read_text())
+    assert scored["dataset"] == "lolv1 validation" and scored["images"] == 2
+    assert "HVI-CIDNet" not in capsys.readouterr().out  # published scores are the test set's
+    shutil.copytree("data", tmp_path / "data")
+    for side in ("low", "high"):
+        (tmp_path / f"data/LOLv1/our485/{side}/{scored['per_image'][0]['name']}.png").unlink()
+    with pytest.raises(UserError, match=r"not all, in .*data\.root"):
+        script(*model, "--validation", "--quiet", "--set", f"data.root={tmp_path / 'data'}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--weights", "tiny", "--set", "precision=fp32"], "a finished model keeps its settings; --steps"),
+        (["--predictions", "data/LOLv1/eval15/low", "--time", "--steps", "2"], "--steps, --time: for models"),
+    ],
+)
+def test_evaluate_refuses_what_it_cannot_heed(inside: Path, arguments: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        script("evaluate", "--dataset", "lolv1", "--quiet", *arguments)
+
+
+def test_scores_are_shown_before_they_are_written(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").touch()
+    with pytest.raises(UserError, match="cannot write file/x"):
+        script(
+            "evaluate", "--dataset", "lolv1", "--weights", "tiny-1", "--metrics", "psnr", "--quiet",
+            "--json", "file/x.json",
+        )  # fmt: skip
+    assert "tiny-1, 1 step" in capsys.readouterr().out
 
 
 def test_evaluate_warns_of_pictures_seen_in_training(
@@ -294,10 +334,42 @@ def test_report_tells_which_scores_are_not_fair(
     assert "never used to train" not in page and "teacher, 16 steps was trained on" not in page
 
 
+def test_another_network_is_no_continuation(inside: Path) -> None:
+    before = Path("runs/tiny/config.yaml").read_bytes()
+    with pytest.raises(UserError, match=r"runs/tiny holds a run of another network \(model\.width changed"):
+        script("train_teacher", "-c", "tiny.yaml", "--quiet", "--set", "model.width=16")
+    assert Path("runs/tiny/config.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["name=../out"], "leads out of runs"),
+        (["name=fresh", "data.root=nowhere"], "nowhere"),
+        (["name=fresh", "precision=fp16", "device=cpu"], "fp16 needs a GPU"),
+    ],
+)
+def test_runs_that_cannot_begin_leave_nothing(inside: Path, settings: list[str], message: str) -> None:
+    before = sorted(Path("runs").iterdir())
+    with pytest.raises(UserError, match=message):
+        script("train_teacher", "-c", "tiny.yaml", "--quiet", "--set", *settings)
+    assert sorted(Path("runs").iterdir()) == before and not Path("out").exists()
+
+
+@pytest.mark.parametrize(("redirect", "code"), [(">/dev/full", 2), (">&-", 0)])
+def test_an_output_that_takes_nothing(inside: Path, redirect: str, code: int) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    words = [sys.executable, str(ROOT / "scripts/train_teacher.py"), "-c", "tiny.yaml", "--dry-run"]
+    command = f"{shlex.join(words)} {redirect}"
+    done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == code and len(done.stderr.splitlines()) == bool(code), done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["train_teacher.py", "-c", "tiny.yaml", "--set", "train.itertions=5"], "train.iterations"),
+        (["train_teacher.py", "-c", "tiny.yaml", "--set", "train.itertions=5"], "--set: train.itertions"),
         (["train_teacher.py", "-c", "tiny.yaml", "--set", "data.root=nowhere"], "LOLv1/our485/low"),
         (["evaluate.py", "--dataset", "lolv2_real", "--weights", "tiny"], "LOLv2/Real_captured/Test"),
     ],

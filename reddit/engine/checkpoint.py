@@ -36,6 +36,7 @@ class CheckpointInfo:
         iteration: iterations done.
         training_pictures: fingerprints of every picture of its training set, validation split included; of a
             student's teacher, too.
+        validation_pictures: of these, its own validation split; empty in older files.
         validation: the validation score that chose it, if any.
         digest: the first 12 hexadecimal digits of the file's SHA-256.
     """
@@ -46,6 +47,7 @@ class CheckpointInfo:
     method: str
     iteration: int
     training_pictures: frozenset[str]
+    validation_pictures: frozenset[str]
     validation: dict[str, float]
     digest: str
     path: Path
@@ -61,6 +63,7 @@ def save_weights(
     method: str,
     iteration: int,
     training_pictures: frozenset[str] = frozenset(),
+    validation_pictures: frozenset[str] = frozenset(),
     validation: dict[str, float] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> None:
@@ -78,6 +81,7 @@ def save_weights(
         "method": method,
         "iteration": str(iteration),
         "training_pictures": " ".join(sorted(training_pictures)),
+        "validation_pictures": " ".join(sorted(validation_pictures)),
         "validation": json.dumps(validation or {}),
     }
     _write(path, lambda temporary: save_file(tensors, temporary, metadata))
@@ -174,6 +178,7 @@ def read_info(path: str | Path) -> CheckpointInfo:
         method=metadata["method"],
         iteration=int(metadata["iteration"]),
         training_pictures=frozenset(metadata["training_pictures"].split()),
+        validation_pictures=frozenset(metadata.get("validation_pictures", "").split()),
         validation=json.loads(metadata["validation"]),
         digest=hashlib.sha256(path.read_bytes()).hexdigest()[:12],
         path=path,

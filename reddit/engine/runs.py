@@ -16,6 +16,15 @@ CHOSEN, NEWEST, STATE = "best.safetensors", "last.safetensors", "state.pt"
 
 
 def run_folder(config: Config, name: str) -> Path:
+    """The folder of a run.
+
+    Raises:
+        UserError: its name leads out of the folder of runs.
+    """
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UserError(
+            f"the run's name {name!r} leads out of {config.runs}: choose another, or set runs=FOLDER"
+        )
     return config.runs_folder() / name
 
 

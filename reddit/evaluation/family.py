@@ -22,6 +22,7 @@ from reddit.images import to_float
 from reddit.metrics import Scorer
 from reddit.models import count_parameters
 from reddit.tables import Cell
+from reddit.words import counted
 
 Say = Callable[[str], None]
 
@@ -123,7 +124,7 @@ def score_family(
     plan += [(teacher, model.steps) for model in models[1:]]
     for model, steps in plan:
         kind = model.method if steps == model.steps else "hurried"
-        label = f"{_who(model)}, {steps} steps"
+        label = f"{_who(model)}{' hurried' * (kind == 'hurried')}, {counted(steps, 'step')}"
         denoiser = load_denoiser(model.path)[0].to(device)
         diffusion = model.config.diffusion
         predict = predict_with(

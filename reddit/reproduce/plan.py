@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from reddit.words import counted
+
 
 class Cell(NamedTuple):
     """One arm at one number of sampling steps: what is scored."""
@@ -136,7 +138,7 @@ def better(arm: Arm, other: Arm, steps: int, *, other_steps: int = 0, margin: fl
 
 def plural(steps: int) -> str:
     """`1 step`, `2 steps`."""
-    return f"{steps} step{'s' * (steps != 1)}"
+    return counted(steps, "step")
 
 
 def growth(arm: Arm, other: Arm, steps: Sequence[int]) -> Comparison:
