@@ -69,9 +69,9 @@ def fit(
 ) -> Progress:
     """Train until `settings.iterations`, from the start or from a saved state.
 
-    Every random draw depends on (seed, iteration, place in the batch) alone: on the same machine a resumed
-    run gives the same weights, bit for bit, as one that was never interrupted, and several processes the
-    same as one but for the order of sums.
+    Every random draw depends on (seed, iteration, place in the batch) alone: on the same processor a resumed
+    run gives the same weights, bit for bit, as one that was never interrupted; several processes, and a GPU
+    whose kernels are not deterministic, the same but for the order of sums.
 
     Writes `checkpoints/{last,best}.safetensors` (averaged weights), `checkpoints/state.pt`, the copies
     that `keep_every` asks for, `log.jsonl` and `tb/` under `folder`; only the main process writes.
