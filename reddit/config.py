@@ -285,8 +285,8 @@ def resolve_config(
         config = Config.model_validate(given)
     except ValidationError as error:
         for e in error.errors():
-            by_hand = _is_among(".".join(map(str, e["loc"])), overrides)
-            mistakes.append(_explain(e, Config, "--set" if by_hand else source))
+            laid_by_hand = _is_among(".".join(map(str, e["loc"])), overrides) and not source.startswith("--")
+            mistakes.append(_explain(e, Config, "--set" if laid_by_hand else source))
     else:
         mistakes += _contradictions(config, source)
     try:

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "reddit"
 
 # From bottom to top. A name stands for a module, or for a package with all its modules.
 LAYERS: list[set[str]] = [
-    {"reddit.errors", "reddit.phases", "reddit.progress"},
+    {"reddit.errors", "reddit.phases", "reddit.progress", "reddit.words"},
     {
         "reddit.ablations",
         "reddit.config",

@@ -344,7 +344,7 @@ def test_another_network_is_no_continuation(inside: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["name=../out"], "leads out of runs"),
+        (["name=../escaped"], "leads out of runs"),
         (["name=fresh", "data.root=nowhere"], "nowhere"),
         (["name=fresh", "precision=fp16", "device=cpu"], "fp16 needs a GPU"),
     ],
@@ -353,7 +353,7 @@ def test_runs_that_cannot_begin_leave_nothing(inside: Path, settings: list[str],
     before = sorted(Path("runs").iterdir())
     with pytest.raises(UserError, match=message):
         script("train_teacher", "-c", "tiny.yaml", "--quiet", "--set", *settings)
-    assert sorted(Path("runs").iterdir()) == before and not Path("out").exists()
+    assert sorted(Path("runs").iterdir()) == before and not Path("escaped").exists()
 
 
 @pytest.mark.parametrize(("redirect", "code"), [(">/dev/full", 2), (">&-", 0)])

@@ -54,7 +54,7 @@ def test_its_commands(extended: type[Distillation], inside: Path, capsys: pytest
         assert script(Path(path).stem, *arguments, "--quiet") == 0
     info = read_info(inside / "runs/tiny-whole-sample-1/checkpoints/best.safetensors")
     assert (info.method, info.steps) == ("whole-sample", 1)
-    assert "tiny, 1 steps" in capsys.readouterr().out
+    assert "tiny-whole-sample-1, 1 step" in capsys.readouterr().out
     with pytest.raises(UserError, match="it can teach 1 by whole-sample, not 2"):
         script("distill", "--steps", "2", "--teacher", "tiny", "--set", "distill.method=whole-sample")
 
