@@ -259,9 +259,14 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = (), *, stage
 
 
 def resolve_config(
-    raw: dict[str, Any], overrides: Sequence[str] = (), *, stage: bool = False, source: str
+    raw: dict[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    stage: bool = False,
+    source: str,
+    laid_by: str = "--set",
 ) -> Config:
-    """`load_config` for a mapping already read; `source` names it in messages."""
+    """`load_config` for a mapping already read; messages name it by `source`, the overrides by `laid_by`."""
     mistakes: list[str] = []
     laid: dict[str, Any] = {}
     for override in overrides:
@@ -285,8 +290,8 @@ def resolve_config(
         config = Config.model_validate(given)
     except ValidationError as error:
         for e in error.errors():
-            laid_by_hand = _is_among(".".join(map(str, e["loc"])), overrides) and not source.startswith("--")
-            mistakes.append(_explain(e, Config, "--set" if laid_by_hand else source))
+            laid_over = _is_among(".".join(map(str, e["loc"])), overrides)
+            mistakes.append(_explain(e, Config, laid_by if laid_over else source))
     else:
         mistakes += _contradictions(config, source)
     try:

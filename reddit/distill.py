@@ -23,16 +23,22 @@ def chain_steps(start: int, end: int) -> list[int]:
         steps //= 2
         stages.append(steps)
     if not stages or stages[-1] != end:
-        raise UserError(f"halving {start} steps does not reach {end}; choose one of {_halves(start)}")
+        raise UserError(
+            f"halving {start} steps does not reach {end}; choose one of {_listed(_halves(start))}"
+        )
     return stages
 
 
-def _halves(steps: int) -> str:
+def _halves(steps: int) -> list[int]:
     found = []
     while steps % 2 == 0:
         steps //= 2
-        found.append(str(steps))
-    return ", ".join(found) or f"none: {steps} is odd"
+        found.append(steps)
+    return found
+
+
+def _listed(halves: list[int]) -> str:
+    return ", ".join(map(str, halves)) or "none: the number is odd"
 
 
 def find_teacher(config: Config, steps: int, family: str | None = None, say: Say = print) -> CheckpointInfo:
@@ -52,8 +58,9 @@ def find_teacher(config: Config, steps: int, family: str | None = None, say: Say
         )
         if steps == config.diffusion.teacher_steps:
             remedy = "train it with scripts/train_teacher.py -c FILE"
-        elif str(steps) not in (halves := _halves(config.diffusion.teacher_steps)).split(", "):
-            remedy = f"halving {config.diffusion.teacher_steps} steps reaches {halves}: choose one of these"
+        elif steps not in (halves := _halves(config.diffusion.teacher_steps)):
+            whole = config.diffusion.teacher_steps
+            remedy = f"halving {whole} steps reaches {_listed(halves)}: choose one of these"
         else:
             remedy = f"distil it with scripts/distill.py --steps {steps}, or walk the whole way with --chain"
         raise UserError(

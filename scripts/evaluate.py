@@ -175,7 +175,9 @@ def _source(
     )
     if arguments.sampler:
         chosen = [f"diffusion.sampler={arguments.sampler}"]
-        model = replace(model, config=resolve_config(model.config.model_dump(), chosen, source="--sampler"))
+        given = model.config.model_dump()
+        sampled = resolve_config(given, chosen, source=str(model.path), laid_by="--sampler")
+        model = replace(model, config=sampled)
     seen = [] if arguments.validation else overlap(model.training_pictures, pictures)
     if seen:
         print(

@@ -130,15 +130,12 @@ class Target:
 def better(arm: Arm, other: Arm, steps: int, *, other_steps: int = 0, margin: float = 0.0) -> Comparison:
     """`arm` at N steps less `other` at as many, or at `other_steps`."""
     other_steps = other_steps or steps
-    counts = plural(steps) if other_steps == steps else f"{steps} against {plural(other_steps)}"
+    counts = (
+        counted(steps, "step") if other_steps == steps else f"{steps} against {counted(other_steps, 'step')}"
+    )
     granted = f", {margin:g} granted" if margin else ""
     terms = ((1.0, Cell(arm.key, steps)), (-1.0, Cell(other.key, other_steps)))
     return Comparison(f"{arm.label} − {other.label}, {counts}{granted}", terms, margin)
-
-
-def plural(steps: int) -> str:
-    """`1 step`, `2 steps`."""
-    return counted(steps, "step")
 
 
 def growth(arm: Arm, other: Arm, steps: Sequence[int]) -> Comparison:

@@ -24,13 +24,14 @@ from reddit.reproduce.findings import (
     verdict_rows,
 )
 from reddit.reproduce.page import write_page
-from reddit.reproduce.plan import Plan, plural
+from reddit.reproduce.plan import Plan
 from reddit.reproduce.plot import draw
 from reddit.reproduce.runs import Choice, Runs, check, collect, same_as
 from reddit.reproduce.scoring import Scored, Scoring
 from reddit.reproduce.targets import TARGETS
 from reddit.tables import render
 from reddit.train import Say
+from reddit.words import counted
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Reproduction:
         """Do every run that is not done, teachers before their students, seed by seed."""
         pending = self.runs.pending()
         for number, run in enumerate(pending, 1):
-            who = f"{run.arm.label}, {plural(run.steps)}" if run.teacher else "teacher"
+            who = f"{run.arm.label}, {counted(run.steps, 'step')}" if run.teacher else "teacher"
             say(f"run {number} of {len(pending)}: {who}, seed {run.seed}")
             run.train(quiet, say)
 

@@ -22,9 +22,10 @@ from reddit.evaluation.timing import seconds_a_call
 from reddit.images import write_bytes
 from reddit.metrics import Scorer
 from reddit.progress import progress
-from reddit.reproduce.plan import Cell, Plan, plural
+from reddit.reproduce.plan import Cell, Plan
 from reddit.reproduce.runs import Runs
 from reddit.train import Say
+from reddit.words import counted
 
 TIMED_PICTURES = 8
 """At most so many pictures are timed."""
@@ -108,7 +109,7 @@ class Scoring:
                 clip=info.config.diffusion.clip,
                 precision=self.config.precision,
             )
-            label, dataset = f"{arm.label}, {plural(cell.steps)}", self.config.data.dataset
+            label, dataset = f"{arm.label}, {counted(cell.steps, 'step')}", self.config.data.dataset
             result = evaluate(dataset, self.test, label, predict, scorer, seeds=[seed], quiet=self.quiet)
             return {p.name: flat_scores(p.scores[0]) for p in result.pictures}
 

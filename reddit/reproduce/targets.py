@@ -8,7 +8,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from reddit.ablations import ABLATIONS
-from reddit.reproduce.plan import Arm, Cell, Claim, Comparison, Plan, Target, better, growth, plural
+from reddit.reproduce.plan import Arm, Cell, Claim, Comparison, Plan, Target, better, growth
+from reddit.words import counted
 
 
 def _ablation(name: str, label: str) -> Arm:
@@ -178,7 +179,9 @@ def faults(steps: Sequence[int], teacher_steps: int) -> Plan:
         "Fault D6, choosing weights on the test set, flatters GT-mean PSNR there.",
         "the authors' code",
         tuple(
-            replace(better(D6, FULL, n), text=f"D6 − ReDDiT, GT-mean, {plural(n)}", metric="gt_mean.psnr")
+            replace(
+                better(D6, FULL, n), text=f"D6 − ReDDiT, GT-mean, {counted(n, 'step')}", metric="gt_mean.psnr"
+            )
             for n in steps
         ),
     )

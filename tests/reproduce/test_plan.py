@@ -17,9 +17,10 @@ from reddit.reproduce.findings import (
     verdict_rows,
     verdicts,
 )
-from reddit.reproduce.plan import Arm, Cell, Claim, Plan, better, growth, plural
+from reddit.reproduce.plan import Arm, Cell, Claim, Plan, better, growth
 from reddit.reproduce.scoring import Scored
 from reddit.reproduce.targets import TARGETS, TEACHER, TRUTH_ALONE
+from reddit.words import counted
 
 PLANS = {name: target.build(sorted(target.steps, reverse=True), 16) for name, target in TARGETS.items()}
 A, B = Arm("a", "A"), Arm("b", "B")
@@ -112,7 +113,7 @@ def test_table4_knows_proportional_times_from_constant_ones() -> None:
 
 def planted(gain: float, seeds: int = 3) -> tuple[Plan, list[Scored]]:
     """A plan of two claims: A beats B at 2 steps by `gain`, and at 1 step by nothing."""
-    claims = tuple(Claim(f"At {plural(n)}.", "the paper", (better(A, B, n),)) for n in (2, 1))
+    claims = tuple(Claim(f"At {counted(n, 'step')}.", "the paper", (better(A, B, n),)) for n in (2, 1))
     plan = Plan("Title", (A, B), tuple(Cell(arm, n) for arm in "ab" for n in (2, 1)), claims)
     rng = np.random.default_rng(3)
     pictures = rng.normal(20, 3, 12)
