@@ -27,18 +27,19 @@ from pathlib import Path
 
 import torch
 
-from reddit.build import autocast, build_denoiser, choose_device
-from reddit.cli import run
+from reddit.checkpoint.build import build_denoiser
+from reddit.checkpoint.format import load_denoiser, save_weights
+from reddit.cli.common import run
 from reddit.config import Config, load_config
 from reddit.diffusion import clipped, sample_ddim
-from reddit.engine.checkpoint import load_denoiser, save_weights
-from reddit.errors import UserError
 from reddit.evaluation.evaluate import device_name
 from reddit.evaluation.timing import seconds_a_call
-from reddit.export import export_sampler, load_sampler, require
-from reddit.images import write_bytes
-from reddit.progress import progress
-from reddit.tables import Cell, render
+from reddit.inference.export import export_sampler, load_sampler, require
+from reddit.report.tables import Cell, render
+from reddit.utils.device import autocast, choose_device
+from reddit.utils.errors import UserError
+from reddit.utils.files import write_bytes
+from reddit.utils.progress import progress
 
 CONFIGS = ("configs/lolv1.yaml", "configs/lolv1_light.yaml")
 SIZES = ((600, 400), (1920, 1080))
@@ -259,7 +260,7 @@ def measure(case: Case) -> Measured:
 
 
 def _torch_work(case: Case, device: torch.device) -> Callable[[], object]:
-    """Sampling one picture. The baseline goes without what `reddit.restore.restore` does to be fast."""
+    """Sampling one picture. The baseline goes without what `restore` does to be fast."""
     config = load_config(case.config)
     order = torch.channels_last if case.settings.fast else torch.contiguous_format
     denoiser = build_denoiser(config).eval().to(device)

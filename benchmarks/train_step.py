@@ -20,21 +20,22 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from reddit.build import build_denoiser, choose_device
-from reddit.cli import config_flags, run
+from reddit.checkpoint.build import build_denoiser
+from reddit.cli.common import config_flags, run
 from reddit.config import Config, load_config
 from reddit.data import Pair, TrainingCrops, training_loader
-from reddit.engine.state import TrainingState
-from reddit.engine.train import step, to_device
-from reddit.errors import UserError
+from reddit.data.denoised import denoise_nlm
 from reddit.evaluation.evaluate import device_name
 from reddit.evaluation.timing import seconds_a_call
 from reddit.methods import Method, ReDDiT, Teacher
 from reddit.metrics import LPIPS
-from reddit.phases import Stopwatch, phase
-from reddit.progress import progress
-from reddit.retinex import denoise_nlm
-from reddit.tables import Cell, render
+from reddit.report.tables import Cell, render
+from reddit.training.loop import step, to_device
+from reddit.training.state import TrainingState
+from reddit.utils.device import choose_device
+from reddit.utils.errors import UserError
+from reddit.utils.profiling import Stopwatch, phase
+from reddit.utils.progress import progress
 
 PHASES = ("data", "teacher", "RATR", "forward", "perceptual", "backward", "optimizer")
 

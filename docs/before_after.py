@@ -11,7 +11,8 @@ import numpy as np
 import reddit
 from reddit.data import load_picture
 from reddit.data.demo import demo_pairs
-from reddit.images import encode, write_bytes
+from reddit.image.write import encode
+from reddit.utils.files import write_bytes
 
 HEIGHT, COLUMNS = 210, 4
 

@@ -1,12 +1,13 @@
 """Few-step diffusion for low-light image enhancement."""
 
+from reddit.checkpoint.format import load_denoiser
 from reddit.diffusion import Denoiser, NoiseSchedule, Prediction
-from reddit.engine.checkpoint import load_denoiser
-from reddit.enhancer import Enhancer, EnhanceWarning, enhance, load
-from reddit.errors import UserError
-from reddit.images import read_image, write_image
+from reddit.image.read import read_image
+from reddit.image.write import write_image
+from reddit.inference.enhancer import Enhancer, EnhanceWarning, enhance, load
+from reddit.inference.sampling import restore
 from reddit.models import ConditionalUNet
-from reddit.restore import restore
+from reddit.utils.errors import UserError
 
 __version__ = "0.1.0"
 

@@ -12,7 +12,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-from reddit.errors import UserError
+from reddit.utils.errors import UserError
 
 Stage = Literal["teacher", "student"]
 

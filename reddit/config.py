@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reddit.errors import UserError
+from reddit.utils.errors import UserError
 
 SamplerName = Literal["ddim", "ddpm", "dpmpp", "unipc", "consistency", "ddim_authors"]
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 import argparse
 
 from reddit.ablations import describe_ablations
-from reddit.cli import config_flags, overrides, run, run_flags
+from reddit.checkpoint.format import CheckpointInfo
+from reddit.checkpoint.registry import find_checkpoint, student_name
+from reddit.cli.common import config_flags, overrides, run, run_flags
 from reddit.config import Config, load_config, resolve_config
-from reddit.distill import chain_steps, check_steps, distill_chain, find_teacher
-from reddit.engine.checkpoint import CheckpointInfo
-from reddit.engine.runs import student_name
-from reddit.errors import UserError
 from reddit.methods import distillation_named
-from reddit.train import distill_stage
-from reddit.zoo import find_checkpoint
+from reddit.training.chain import chain_steps, check_steps, distill_chain, find_teacher
+from reddit.training.run import distill_stage
+from reddit.utils.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from reddit.cli import choose_model, run, weights_flag
-from reddit.enhance_files import enhance_files, plan_outputs
-from reddit.enhancer import EnhanceWarning, enhancer_of
-from reddit.errors import UserError
-from reddit.photos import FORMATS
-from reddit.words import counted
-from reddit.zoo import DEFAULT, name_of
+from reddit.checkpoint.registry import DEFAULT, name_of
+from reddit.cli.common import choose_model, run, weights_flag
+from reddit.image.formats import FORMATS
+from reddit.inference.enhancer import EnhanceWarning, enhancer_of
+from reddit.inference.files import enhance_files, plan_outputs
+from reddit.utils.errors import UserError
+from reddit.utils.text import counted
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
-from reddit.build import choose_device
-from reddit.cli import (
+from reddit.checkpoint.format import load_denoiser
+from reddit.checkpoint.registry import find_checkpoint, name_of
+from reddit.cli.common import (
     check_overrides,
     choose_model,
     config_flags,
@@ -25,8 +26,6 @@ from reddit.cli import (
 from reddit.config import Config, load_config, resolve_config
 from reddit.data import TestPicture, load_pairs, load_picture, load_test_set, overlap
 from reddit.data.pairing import Frames
-from reddit.engine.checkpoint import load_denoiser
-from reddit.errors import UserError
 from reddit.evaluation.evaluate import (
     Evaluation,
     Predict,
@@ -41,11 +40,12 @@ from reddit.evaluation.page import EvaluationPage
 from reddit.evaluation.predictions import predict_from, sizes_of
 from reddit.evaluation.published import our_row, published_times, rows_beside, without_empty_columns
 from reddit.evaluation.timing import seconds_a_call
-from reddit.images import write_bytes
 from reddit.models import count_parameters
-from reddit.tables import Cell, Format, render
-from reddit.words import counted
-from reddit.zoo import find_checkpoint, name_of
+from reddit.report.tables import Cell, Format, render
+from reddit.utils.device import choose_device
+from reddit.utils.errors import UserError
+from reddit.utils.files import write_bytes
+from reddit.utils.text import counted
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -15,13 +15,21 @@ from typing import get_args
 
 import torch
 
-from reddit.cli import run, weights_flag
+from reddit.checkpoint.format import CheckpointInfo, load_denoiser, save_weights
+from reddit.checkpoint.registry import find_checkpoint, sampling_steps
+from reddit.cli.common import run, weights_flag
 from reddit.diffusion import Denoiser
-from reddit.engine.checkpoint import CheckpointInfo, load_denoiser, save_weights
-from reddit.errors import UserError
-from reddit.export import OPSET, TOLERATED, Format, check_sampler, export_sampler, load_sampler, require
-from reddit.words import counted
-from reddit.zoo import find_checkpoint, sampling_steps
+from reddit.inference.export import (
+    OPSET,
+    TOLERATED,
+    Format,
+    check_sampler,
+    export_sampler,
+    load_sampler,
+    require,
+)
+from reddit.utils.errors import UserError
+from reddit.utils.text import counted
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -11,7 +11,7 @@ import argparse
 import os
 from pathlib import Path
 
-from reddit.cli import run
+from reddit.cli.common import run
 from reddit.data.check import check
 from reddit.data.link import link
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import argparse
 
-from reddit.build import choose_device
-from reddit.cli import check_overrides, config_flags, overrides, run, scorer_flags, scorer_from
+from reddit.cli.common import check_overrides, config_flags, overrides, run, scorer_flags, scorer_from
 from reddit.config import load_config
 from reddit.data import load_pairs
 from reddit.evaluation.evaluate import device_name
 from reddit.evaluation.family import family_models, score_family
 from reddit.evaluation.report import write_report
-from reddit.tables import render
+from reddit.report.tables import render
+from reddit.utils.device import choose_device
 
 
 def main(argv: list[str] | None = None) -> None:

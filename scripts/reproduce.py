@@ -10,15 +10,15 @@ from __future__ import annotations
 import argparse
 import sys
 
-from reddit.build import choose_device
-from reddit.cli import config_flags, run, scorer_flags, scorer_from
-from reddit.errors import UserError
+from reddit.cli.common import config_flags, run, scorer_flags, scorer_from
 from reddit.reproduce.commands import commands
 from reddit.reproduce.findings import verdicts
 from reddit.reproduce.plot import check_plots
 from reddit.reproduce.reproduction import prepare
 from reddit.reproduce.runs import Choice
 from reddit.reproduce.targets import TARGETS
+from reddit.utils.device import choose_device
+from reddit.utils.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> None:

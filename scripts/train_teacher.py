@@ -6,10 +6,10 @@ from __future__ import annotations
 import argparse
 
 from reddit.ablations import describe_ablations
-from reddit.cli import config_flags, overrides, run, run_flags
+from reddit.cli.common import config_flags, overrides, run, run_flags
 from reddit.config import load_config
-from reddit.errors import UserError
-from reddit.train import train_teacher
+from reddit.training.run import train_teacher
+from reddit.utils.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> None:

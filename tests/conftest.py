@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from reddit.build import build_denoiser
+from reddit.checkpoint.build import build_denoiser
+from reddit.checkpoint.format import save_weights
 from reddit.config import resolve_config
-from reddit.engine.checkpoint import save_weights
 
 sys.path.insert(0, str(Path(__file__).parent))  # `repository` and `tiny_set`
 

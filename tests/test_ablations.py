@@ -7,7 +7,7 @@ import yaml
 
 from reddit.ablations import ABLATIONS, ablation_settings, describe_ablations
 from reddit.config import load_config, resolve_config
-from reddit.errors import UserError
+from reddit.utils.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from reddit.config import Config, TrainConfig, load_config, resolve_config
-from reddit.errors import UserError
+from reddit.utils.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 FILES = sorted(CONFIGS.glob("*.yaml"))

@@ -12,7 +12,7 @@ import torch
 from repository import load
 
 from reddit.config import Config
-from reddit.errors import UserError
+from reddit.utils.errors import UserError
 
 TINY = """
 name: tiny

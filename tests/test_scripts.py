@@ -16,13 +16,14 @@ import yaml
 from repository import ROOT, script
 from tiny_set import TINY, write
 
-from reddit import zoo
+from reddit.checkpoint import registry
+from reddit.checkpoint.format import read_info
+from reddit.checkpoint.registry import find_model
 from reddit.config import load_config
-from reddit.engine.checkpoint import read_info
-from reddit.engine.runs import find_model
-from reddit.errors import UserError
 from reddit.evaluation.family import family_models
-from reddit.images import encode, read_uint8
+from reddit.image.read import read_uint8
+from reddit.image.write import encode
+from reddit.utils.errors import UserError
 
 SIXTEEN = TINY | {
     "device": "auto",
@@ -282,7 +283,7 @@ def test_enhance_needs_no_model_and_no_flag(
     inside: Path, light_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    monkeypatch.setattr(registry, "FOLDER", tmp_path)
     for steps in (2, 4):
         (tmp_path / f"light-{steps}.safetensors").write_bytes(light_weights.read_bytes())
     photo = "data/LOLv1/eval15/low/eval15-0.png"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from reddit.data.degrade import Camera, darken
-from reddit.images import encode
+from reddit.data.darken import Camera, darken
+from reddit.image.write import encode
 
 CAMERA = Camera(exposure=0.05, full_well=8000, read_noise=2.0, white_balance=(1, 1, 1))
 

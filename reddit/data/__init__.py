@@ -5,14 +5,7 @@ from reddit.data.check import overlap
 from reddit.data.crops import Batch, TrainingCrops, training_loader, working
 from reddit.data.layouts import LAYOUTS
 from reddit.data.pairing import Pair, TestPicture, find_pairs, find_pictures, pair_folders
-from reddit.data.pairs import (
-    fingerprint,
-    load_pairs,
-    load_picture,
-    load_test_set,
-    readable,
-    split_validation,
-)
+from reddit.data.pairs import fingerprint, load_pairs, load_picture, load_test_set, readable, split_validation
 
 __all__ = [
     "LAYOUTS",

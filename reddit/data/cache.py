@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from reddit.data.pairing import Picture
-from reddit.images import read_uint8
+from reddit.image.read import read_uint8
 
 
 class PictureCache:

@@ -15,8 +15,8 @@ from typing import Literal
 from reddit.data.layouts import LAYOUTS, Layout, Split, get_layout, locate, scene_of
 from reddit.data.pairing import Pair, Picture, TestPicture, find_pictures, survey
 from reddit.data.pairs import fingerprint, load_picture
-from reddit.errors import UserError
-from reddit.progress import progress
+from reddit.utils.errors import UserError
+from reddit.utils.progress import progress
 
 THREADS = 2
 SHOWN = 5  # faults of one kind that are spelled out

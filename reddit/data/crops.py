@@ -18,9 +18,10 @@ from reddit.config import DataConfig
 from reddit.data.cache import PictureCache
 from reddit.data.pairing import Pair, Picture
 from reddit.data.pairs import fingerprint
-from reddit.errors import UserError
-from reddit.images import thumbnail, to_float
-from reddit.progress import progress
+from reddit.image.geometry import thumbnail
+from reddit.image.pixels import to_float
+from reddit.utils.errors import UserError
+from reddit.utils.progress import progress
 
 T = TypeVar("T")
 Denoise = Callable[[np.ndarray], np.ndarray]

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import skimage.data
 
-from reddit.data.degrade import darken, random_camera
+from reddit.data.darken import darken, random_camera
 from reddit.data.layouts import Split
 from reddit.data.pairing import Pair
-from reddit.images import read_uint8
+from reddit.image.read import read_uint8
 
 # Split by picture: no scene is in both. Grey pictures teach texture and exposure, not colour.
 PICTURES: dict[Split, tuple[str, ...]] = {

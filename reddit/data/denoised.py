@@ -6,13 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from reddit.data.crops import Denoise
 from reddit.data.pairs import fingerprint
-from reddit.errors import UserError
-from reddit.images import encode, read_uint8, write_bytes
-from reddit.retinex import denoise_gaussian, denoise_nlm
+from reddit.image.read import read_uint8
+from reddit.image.write import encode
+from reddit.utils.errors import UserError
+from reddit.utils.files import write_bytes
 
 
 def make_denoiser(kind: Literal["nlm", "gaussian"], nlm_strength: float, cache: Path) -> Denoise:
@@ -32,3 +34,16 @@ def _cached_nlm(picture: np.ndarray, strength: float, cache: Path) -> np.ndarray
     denoised = denoise_nlm(picture, strength)
     write_bytes(path, encode(denoised))
     return denoised
+
+
+def denoise_nlm(picture: np.ndarray, strength: float = 3.0) -> np.ndarray:
+    """Non-local means (Buades et al. 2005) of an RGB uint8 (H, W, 3), channels compared together.
+
+    `strength` is the filter's h in 8-bit levels; patches 7×7, search window 21×21.
+    """
+    return cv2.fastNlMeansDenoising(np.ascontiguousarray(picture), None, strength, 7, 21)
+
+
+def denoise_gaussian(picture: np.ndarray) -> np.ndarray:
+    """Gaussian blur 15×15, sigma 3: the filter of the authors' code, here on RGB uint8 (H, W, 3)."""
+    return cv2.GaussianBlur(picture, (15, 15), 3.0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from reddit.errors import UserError
+from reddit.utils.errors import UserError
 
 Split = Literal["train", "test"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from reddit.data.layouts import Layout, Split, folder_fits, get_layout, locate, sides_of
-from reddit.errors import UserError
-from reddit.images import list_images
+from reddit.image.read import list_images
+from reddit.utils.errors import UserError
 
 DEPTH = 4
 

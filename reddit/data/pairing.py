@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from reddit.data.layouts import LAYOUTS, Layout, Split, get_layout, located, scene_of
-from reddit.errors import UserError
-from reddit.images import EXTENSIONS, list_images
+from reddit.image.read import EXTENSIONS, list_images
+from reddit.utils.errors import UserError
 
 Frames = Literal["all", "first30"]
 """Which frames of a video: published scores use either."""

@@ -15,8 +15,8 @@ from reddit.data.cache import PictureCache
 from reddit.data.demo import demo_pairs
 from reddit.data.layouts import LAYOUTS, Split, get_layout
 from reddit.data.pairing import Frames, Pair, Picture, TestPicture, find_pairs, find_pictures, pair_folders
-from reddit.errors import UserError
-from reddit.progress import progress
+from reddit.utils.errors import UserError
+from reddit.utils.progress import progress
 
 
 def load_pairs(config: DataConfig, root: Path, split: Split) -> list[Pair]:

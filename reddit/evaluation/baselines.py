@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from reddit.data import Pair, load_picture
-from reddit.progress import progress
+from reddit.utils.progress import progress
 
 LEVELS = np.arange(256) / 255.0
 

@@ -13,14 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reddit.checkpoint.format import CheckpointInfo
 from reddit.data import Pair, TestPicture, fingerprint, load_picture
 from reddit.diffusion import Denoiser
-from reddit.engine.checkpoint import CheckpointInfo
-from reddit.errors import UserError
-from reddit.images import to_float, write_image
+from reddit.image.pixels import to_float
+from reddit.image.write import write_image
+from reddit.inference.sampling import picture_seed, restore
 from reddit.metrics import Scorer, Scores, json_safe, summarise
-from reddit.progress import progress
-from reddit.restore import picture_seed, restore
+from reddit.utils.errors import UserError
+from reddit.utils.progress import progress
 
 Predict = Callable[[str, np.ndarray, int], Tensor]
 """(name, low as uint8 (H, W, 3), seed) → the restored picture, (3, H, W) in [0, 1]."""

@@ -9,20 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reddit.build import choose_device
+from reddit.checkpoint.format import CheckpointInfo, load_denoiser
+from reddit.checkpoint.registry import all_models, find_model, student_name
 from reddit.config import Config
 from reddit.data import Pair, load_pairs, load_picture, overlap
-from reddit.engine.checkpoint import CheckpointInfo, load_denoiser
-from reddit.engine.runs import all_models, find_model, student_name
-from reddit.errors import UserError
 from reddit.evaluation.baselines import fit_gain_gamma
 from reddit.evaluation.evaluate import Evaluation, Predict, evaluate, model_settings, predict_with
 from reddit.evaluation.timing import seconds_a_call
-from reddit.images import to_float
+from reddit.image.pixels import to_float
 from reddit.metrics import Scorer
 from reddit.models import count_parameters
-from reddit.tables import Cell
-from reddit.words import counted
+from reddit.report.tables import Cell
+from reddit.utils.device import choose_device
+from reddit.utils.errors import UserError
+from reddit.utils.text import counted
 
 Say = Callable[[str], None]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reddit.checkpoint.format import CheckpointInfo
 from reddit.data import Pair, fingerprint, load_pairs, load_picture, split_validation
-from reddit.engine.checkpoint import CheckpointInfo
-from reddit.errors import UserError
-from reddit.progress import progress
+from reddit.utils.errors import UserError
+from reddit.utils.progress import progress
 
 
 def validation_pairs(model: CheckpointInfo, root: Path, quiet: bool = False) -> list[Pair]:

@@ -20,12 +20,13 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from reddit import html
-from reddit.errors import UserError
 from reddit.evaluation.evaluate import Evaluation, flat_scores
-from reddit.images import encode, to_uint8
+from reddit.image.pixels import to_uint8
+from reddit.image.write import encode
 from reddit.metrics import Scores
-from reddit.tables import DIGITS, show
+from reddit.report import page as html
+from reddit.report.tables import DIGITS, show
+from reddit.utils.errors import UserError
 
 SHOWN_SIDE = 600
 ERROR_SIDE = 400

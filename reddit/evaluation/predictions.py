@@ -12,9 +12,9 @@ from torch import Tensor
 
 from reddit.data import TestPicture
 from reddit.data.pairing import Picture, pair_key
-from reddit.errors import UserError
 from reddit.evaluation.evaluate import Predict
-from reddit.images import EXTENSIONS, list_images, read_image, read_uint8
+from reddit.image.read import EXTENSIONS, list_images, read_image, read_uint8
+from reddit.utils.errors import UserError
 
 SHOWN = 4
 

@@ -10,7 +10,7 @@ from typing import Literal, cast
 
 from reddit.evaluation.evaluate import Evaluation
 from reddit.metrics.protocol import PAPER
-from reddit.tables import Cell
+from reddit.report.tables import Cell
 
 GtMean = Literal["yes", "no", "unknown"]
 

@@ -9,14 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from reddit import html
 from reddit.config import Config
 from reddit.data import Pair, load_picture
-from reddit.engine.runs import run_folder
-from reddit.engine.tracking import read_log
 from reddit.evaluation.family import Row
-from reddit.images import to_uint8, write_bytes
-from reddit.tables import render, show
+from reddit.image.pixels import to_uint8
+from reddit.report import page as html
+from reddit.report.tables import render, show
+from reddit.training.logging import read_log
+from reddit.training.run_folder import run_folder
+from reddit.utils.files import write_bytes
 
 SHOWN_PICTURES = 4
 SHOWN_WIDTH = 320

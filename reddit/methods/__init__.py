@@ -2,7 +2,6 @@
 
 import difflib
 
-from reddit.errors import UserError
 from reddit.methods.consistency import ConsistencyDistillation
 from reddit.methods.distillation import Distillation
 from reddit.methods.method import Draws, Method
@@ -10,6 +9,7 @@ from reddit.methods.progressive import ProgressiveDistillation
 from reddit.methods.reddit import ReDDiT
 from reddit.methods.reflow import Reflow
 from reddit.methods.teacher import Teacher
+from reddit.utils.errors import UserError
 
 # A distillation is known by its name as soon as it is imported above: one line.
 DISTILLATIONS: dict[str, type[Distillation]] = {

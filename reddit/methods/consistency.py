@@ -12,7 +12,7 @@ from reddit.data import Batch
 from reddit.diffusion import Denoiser, DenoiserFunction, decode
 from reddit.methods.distillation import Distillation, PerceptualDistance
 from reddit.methods.method import Draws, signed
-from reddit.phases import phase
+from reddit.utils.profiling import phase
 
 
 class ConsistencyDistillation(Distillation):

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from reddit.data import Batch
 from reddit.diffusion import clean_image_target, decode_second_order
-from reddit.losses import lambda_weight, weighted_mse
 from reddit.methods.distillation import Distillation
+from reddit.methods.losses import lambda_weight, weighted_mse
 from reddit.methods.method import Draws, signed
-from reddit.phases import phase
+from reddit.utils.profiling import phase
 
 
 class ProgressiveDistillation(Distillation):

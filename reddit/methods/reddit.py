@@ -17,11 +17,10 @@ from reddit.diffusion import (
     decode,
     decode_second_order,
 )
-from reddit.losses import illumination_loss, lambda_weight, total_loss, weighted_mse
 from reddit.methods.distillation import Distillation
+from reddit.methods.losses import illumination_loss, lambda_weight, total_loss, weighted_mse
 from reddit.methods.method import Draws, signed
-from reddit.phases import phase
-from reddit.retinex import (
+from reddit.methods.retinex import (
     illumination,
     noise_map,
     refine,
@@ -30,6 +29,7 @@ from reddit.retinex import (
     reflectance_authors,
     remap,
 )
+from reddit.utils.profiling import phase
 
 WRAPPED_FLOOR = 0.1
 """How near 0 the denominator of eq. 5 may come where s is drawn on either side of t."""

@@ -9,7 +9,7 @@ from reddit.data import Batch
 from reddit.diffusion import Prediction, sample_ddim
 from reddit.methods.distillation import Distillation
 from reddit.methods.method import Draws, signed
-from reddit.phases import phase
+from reddit.utils.profiling import phase
 
 
 class Reflow(Distillation):

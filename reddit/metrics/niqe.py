@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reddit.errors import UserError
-from reddit.images import to_uint8
+from reddit.image.pixels import to_uint8
 from reddit.metrics.filters import correlate, gaussian_taps, smooth_valid
 from reddit.metrics.pairs import check_batch, size_of, to_eight_bits
+from reddit.utils.errors import UserError
 
 NiqeVariant = Literal["matlab", "paper"]
 

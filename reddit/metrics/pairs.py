@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from reddit.errors import UserError
+from reddit.utils.errors import UserError
 
 
 def check_pair(output: Tensor, truth: Tensor) -> None:
@@ -47,6 +47,6 @@ def size_of(image: Tensor) -> str:
 def to_eight_bits(image: Tensor) -> Tensor:
     """[0, 1] → the 256 levels of a PNG, still in [0, 1], as float64; clipped, rounded to nearest.
 
-    Agrees with `reddit.images.to_uint8`, so that a picture in memory scores as its PNG does.
+    Agrees with `reddit.image.pixels.to_uint8`, so that a picture in memory scores as its PNG does.
     """
     return image.detach().float().clamp(0, 1).mul(255).round().double() / 255

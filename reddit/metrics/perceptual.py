@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from reddit.errors import UserError
 from reddit.metrics.pairs import check_pair, size_of
+from reddit.utils.errors import UserError
 
 LpipsBackbone = Literal["alex", "vgg"]
 LpipsFeeding = Literal["rgb", "paper"]

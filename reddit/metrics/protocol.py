@@ -11,12 +11,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from reddit.errors import UserError
 from reddit.metrics.niqe import NiqeVariant, niqe
 from reddit.metrics.pairs import check_batch, check_pair, to_eight_bits
 from reddit.metrics.perceptual import LPIPS, LpipsBackbone, LpipsFeeding
 from reddit.metrics.psnr import psnr
 from reddit.metrics.ssim import SsimWindow, ssim
+from reddit.utils.errors import UserError
 
 _LUMA = (0.299, 0.587, 0.114)  # OpenCV's grey
 

@@ -7,9 +7,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from reddit.errors import UserError
 from reddit.metrics.filters import gaussian_taps, smooth_valid
 from reddit.metrics.pairs import check_pair, size_of
+from reddit.utils.errors import UserError
 
 SsimWindow = Literal["gaussian", "uniform"]
 

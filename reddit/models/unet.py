@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reddit.images import crop_to, pad_to_multiple, thumbnail
+from reddit.image.geometry import crop_to, pad_to_multiple, thumbnail
 from reddit.models.blocks import (
     ContextEncoder,
     Downsample,

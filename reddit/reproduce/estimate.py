@@ -9,19 +9,20 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from reddit.build import build_denoiser, choose_device
+from reddit.checkpoint.build import build_denoiser
 from reddit.config import Config
 from reddit.data import Pair, TrainingCrops, load_pairs, load_picture, training_loader
 from reddit.data.layouts import Split
-from reddit.engine.state import TrainingState
-from reddit.engine.train import FIRST_LOOK, step, to_device
-from reddit.errors import UserError
 from reddit.evaluation.evaluate import predict_with
 from reddit.methods import Method, Teacher, distillation_named
 from reddit.metrics import LPIPS
-from reddit.progress import progress
 from reddit.reproduce.plan import Plan
 from reddit.reproduce.runs import Run
+from reddit.training.loop import FIRST_LOOK, step, to_device
+from reddit.training.state import TrainingState
+from reddit.utils.device import choose_device
+from reddit.utils.errors import UserError
+from reddit.utils.progress import progress
 
 TIMED_STEPS = 3
 _SPLITS: tuple[Split, ...] = ("train", "test")

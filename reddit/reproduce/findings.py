@@ -10,12 +10,12 @@ from statistics import stdev
 
 import numpy as np
 
-from reddit.errors import UserError
+from reddit.report.tables import Cell as Shown
 from reddit.reproduce import statistics
 from reddit.reproduce.plan import Cell, Claim, Comparison, Plan
 from reddit.reproduce.scoring import Scored
 from reddit.reproduce.statistics import Finding, Verdict
-from reddit.tables import Cell as Shown
+from reddit.utils.errors import UserError
 
 LESS_IS_BETTER = ("lpips", "niqe")
 """Metrics whose differences are turned round, so that above 0 is always better."""

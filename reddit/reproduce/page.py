@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from reddit import html
 from reddit.evaluation.published import published, published_times
+from reddit.report import page as html
+from reddit.report.tables import Cell, show
 from reddit.reproduce.findings import Judged, summary_rows, verdicts
 from reddit.reproduce.plan import Plan
 from reddit.reproduce.scoring import Scored
-from reddit.tables import Cell, show
 
 RULE = (
     "The rule, fixed before the runs (docs/evidence.md): a comparison is supported where the difference is "

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from reddit.words import counted
+from reddit.utils.text import counted
 
 
 class Cell(NamedTuple):

@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reddit.errors import UserError
 from reddit.reproduce.findings import Judged
 from reddit.reproduce.plan import Plan
 from reddit.reproduce.scoring import Scored
+from reddit.utils.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

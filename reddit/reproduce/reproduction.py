@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reddit.build import choose_device
 from reddit.config import Config
-from reddit.engine.runs import run_folder
-from reddit.errors import UserError
 from reddit.evaluation.evaluate import device_name
-from reddit.images import write_bytes
 from reddit.metrics import Scorer
+from reddit.report.tables import render
 from reddit.reproduce.estimate import estimate
 from reddit.reproduce.findings import (
     Judged,
@@ -29,9 +26,12 @@ from reddit.reproduce.plot import draw
 from reddit.reproduce.runs import Choice, Runs, check, collect, same_as
 from reddit.reproduce.scoring import Scored, Scoring
 from reddit.reproduce.targets import TARGETS
-from reddit.tables import render
-from reddit.train import Say
-from reddit.words import counted
+from reddit.training.run import Say
+from reddit.training.run_folder import run_folder
+from reddit.utils.device import choose_device
+from reddit.utils.errors import UserError
+from reddit.utils.files import write_bytes
+from reddit.utils.text import counted
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reddit.checkpoint.format import CHOSEN, NEWEST, STATE, CheckpointInfo, read_info
+from reddit.checkpoint.registry import chosen_checkpoint
 from reddit.config import Config, load_config
-from reddit.distill import chain_steps
-from reddit.engine.checkpoint import CheckpointInfo, read_info
-from reddit.engine.runs import CHOSEN, NEWEST, STATE, changed_settings, chosen_checkpoint, run_folder
-from reddit.engine.state import read_progress
-from reddit.errors import UserError
 from reddit.methods import distillation_named
 from reddit.reproduce.plan import Arm, Plan
-from reddit.train import Say, distill_stage, train_teacher
+from reddit.training.chain import chain_steps
+from reddit.training.run import Say, distill_stage, train_teacher
+from reddit.training.run_folder import changed_settings, run_folder
+from reddit.training.state import read_progress
+from reddit.utils.errors import UserError
 
 OWN_TEACHER = ("model", "diffusion", "teacher")
 """Sections that a student shares with its teacher: an arm that changes one is taught by its own."""

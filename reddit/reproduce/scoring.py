@@ -11,21 +11,22 @@ from statistics import fmean
 
 import torch
 
-from reddit.build import build_denoiser, choose_device
+from reddit.checkpoint.build import build_denoiser
+from reddit.checkpoint.format import load_denoiser
 from reddit.config import Config
 from reddit.data import Pair, fingerprint, load_pairs, load_picture
 from reddit.diffusion import Denoiser
-from reddit.engine.checkpoint import load_denoiser
-from reddit.engine.runs import run_folder
 from reddit.evaluation.evaluate import Predict, device_name, evaluate, flat_scores, predict_with
 from reddit.evaluation.timing import seconds_a_call
-from reddit.images import write_bytes
 from reddit.metrics import Scorer
-from reddit.progress import progress
 from reddit.reproduce.plan import Cell, Plan
 from reddit.reproduce.runs import Runs
-from reddit.train import Say
-from reddit.words import counted
+from reddit.training.run import Say
+from reddit.training.run_folder import run_folder
+from reddit.utils.device import choose_device
+from reddit.utils.files import write_bytes
+from reddit.utils.progress import progress
+from reddit.utils.text import counted
 
 TIMED_PICTURES = 8
 """At most so many pictures are timed."""

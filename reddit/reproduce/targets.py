@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from reddit.ablations import ABLATIONS
 from reddit.reproduce.plan import Arm, Cell, Claim, Comparison, Plan, Target, better, growth
-from reddit.words import counted
+from reddit.utils.text import counted
 
 
 def _ablation(name: str, label: str) -> Arm:

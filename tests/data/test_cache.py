@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from reddit.data import PictureCache
-from reddit.errors import UserError
-from reddit.images import encode
+from reddit.image.write import encode
+from reddit.utils.errors import UserError
 
 
 def picture(size: int, value: int = 0) -> np.ndarray:

@@ -12,8 +12,8 @@ import pytest
 
 from reddit.data import find_pairs, fingerprint, load_picture, load_test_set, overlap
 from reddit.data.check import Report, check
-from reddit.errors import UserError
-from reddit.images import encode
+from reddit.image.write import encode
+from reddit.utils.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

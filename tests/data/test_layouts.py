@@ -20,8 +20,8 @@ from reddit.data import (
     split_validation,
 )
 from reddit.data.layouts import get_layout, locate
-from reddit.errors import UserError
-from reddit.images import encode
+from reddit.image.write import encode
+from reddit.utils.errors import UserError
 
 INDOOR_TEST = ("pair1", "pair4", "pair9", "pair11", "pair19", "pair21")
 OUTDOOR_TEST = (

@@ -11,8 +11,8 @@ import pytest
 
 from reddit.data import LAYOUTS, find_pairs, find_pictures
 from reddit.data.link import link
-from reddit.errors import UserError
-from reddit.images import encode
+from reddit.image.write import encode
+from reddit.utils.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

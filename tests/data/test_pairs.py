@@ -21,8 +21,9 @@ from reddit.data import (
 )
 from reddit.data.crops import EndlessOrder
 from reddit.data.demo import LONGEST_SIDE, PICTURES, demo_pairs
-from reddit.errors import UserError
-from reddit.images import to_float, write_image
+from reddit.image.pixels import to_float
+from reddit.image.write import write_image
+from reddit.utils.errors import UserError
 
 
 def picture(seed: int, height: int = 20, width: int = 24) -> np.ndarray:

@@ -6,7 +6,7 @@ import torch
 
 from reddit.data import Pair
 from reddit.evaluation.baselines import GainGamma, fit_gain_gamma
-from reddit.images import to_float
+from reddit.image.pixels import to_float
 from reddit.metrics import psnr
 
 

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from reddit.data import TestPicture
 from reddit.diffusion import Denoiser, NoiseSchedule
-from reddit.errors import UserError
 from reddit.evaluation.evaluate import Evaluation, evaluate, flat_scores, mean_over, predict_with
-from reddit.images import to_float
+from reddit.image.pixels import to_float
 from reddit.metrics import Scorer
 from reddit.models import ConditionalUNet
+from reddit.utils.errors import UserError
 
 
 def pictures(count: int = 3, size: tuple[int, int] = (24, 32)) -> list[TestPicture]:

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from reddit.data import TestPicture
-from reddit.errors import UserError
 from reddit.evaluation.evaluate import Evaluation, PictureResult, evaluate
 from reddit.evaluation.page import ERROR_TOP, EvaluationPage, error_map
-from reddit.images import to_float
+from reddit.image.pixels import to_float
 from reddit.metrics import Scorer, Scores
 from reddit.metrics.protocol import STANDARD
+from reddit.utils.errors import UserError
 
 NASTY = '</article><script>alert(1)</script>"&'
 

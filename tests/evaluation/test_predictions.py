@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from reddit.data import TestPicture
-from reddit.errors import UserError
 from reddit.evaluation.predictions import check_sizes, match_predictions, predict_from, size_of, sizes_of
-from reddit.images import encode
+from reddit.image.write import encode
+from reddit.utils.errors import UserError
 
 
 def put(folder: Path, *names: str, size: tuple[int, int] = (4, 6), value: int = 0) -> None:

@@ -21,7 +21,7 @@ from reddit.evaluation.published import (
 )
 from reddit.metrics import Scores
 from reddit.metrics.protocol import PAPER, STANDARD, Protocol
-from reddit.tables import render
+from reddit.report.tables import render
 
 SHARED = Path(os.environ.get("REDDIT_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
 PAPER_TEXT = SHARED / "paper" / "reddit-paper.txt"

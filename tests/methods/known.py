@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from reddit.data import Batch
 from reddit.diffusion import Denoiser, NoiseSchedule, Prediction
-from reddit.images import thumbnail
+from reddit.image.geometry import thumbnail
 from reddit.models import ConditionalUNet
 
 MEAN, DEVIATION = 0.3, 0.5

@@ -23,17 +23,11 @@ from known import (
 from torch import Tensor
 
 from reddit.config import DistillConfig, TrainConfig
-from reddit.diffusion import (
-    NoiseSchedule,
-    Prediction,
-    gaussian_flow,
-    sample_consistency,
-    sample_ddim,
-)
-from reddit.engine.state import TrainingState
-from reddit.engine.train import step
+from reddit.diffusion import NoiseSchedule, Prediction, gaussian_flow, sample_consistency, sample_ddim
 from reddit.methods import ConsistencyDistillation, Draws
 from reddit.methods.consistency import consistency_function
+from reddit.training.loop import step
+from reddit.training.state import TrainingState
 
 SCHEDULES = pytest.mark.parametrize("schedule", [PAPER, ZERO_SNR], ids=["paper", "zero terminal SNR"])
 

@@ -13,16 +13,16 @@ from repository import script
 from safetensors.torch import load_file
 from tiny_set import TINY, write
 
-from reddit import train
+from reddit.checkpoint.format import load_denoiser, read_info
 from reddit.config import DataConfig, DistillConfig, TrainConfig
 from reddit.data import Pair, TrainingCrops
-from reddit.engine.checkpoint import load_denoiser, read_info
-from reddit.engine.state import TrainingState
-from reddit.engine.train import step
-from reddit.errors import UserError
-from reddit.images import read_uint8
+from reddit.image.read import read_uint8
+from reddit.inference.sampling import restore
 from reddit.methods import DISTILLATIONS, Distillation, Draws, distillation_named
-from reddit.restore import restore
+from reddit.training import run as training_run
+from reddit.training.loop import step
+from reddit.training.state import TrainingState
+from reddit.utils.errors import UserError
 
 METHODS = pytest.mark.parametrize("name", DISTILLATIONS)
 RIVALS = {"progressive": 2, "consistency": 1, "reflow": 3}
@@ -56,14 +56,14 @@ def test_stages_draw_anew_and_seeds_share_the_split(
     inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     splits, seeds = set(), set()
-    real = train.TrainingCrops
+    real = training_run.TrainingCrops
 
     def crops(pairs: list[Pair], config: DataConfig, seed: int, *rest: Any) -> TrainingCrops:
         splits.add(tuple(sorted(pair.name for pair in pairs)))
         seeds.add(seed)
         return real(pairs, config, seed, *rest)
 
-    monkeypatch.setattr(train, "TrainingCrops", crops)
+    monkeypatch.setattr(training_run, "TrainingCrops", crops)
     for seed in (0, 1, 2):
         words = ["-c", "tiny.yaml", "--chain", "--teacher", "runs/tiny", "--quiet"]
         script("distill", *words, "--set", f"runs={tmp_path}/{seed}", f"seed={seed}")

@@ -13,10 +13,10 @@ from known import part, pictures, tiny_denoiser
 from repository import ROOT, script
 
 import reddit.methods
+from reddit.checkpoint.format import read_info
 from reddit.config import DistillConfig
-from reddit.engine.checkpoint import read_info
-from reddit.errors import UserError
 from reddit.methods import Distillation, Draws
+from reddit.utils.errors import UserError
 
 TEXT = (ROOT / "docs" / "extending.md").read_text()
 

@@ -12,12 +12,12 @@ from repository import script
 from scipy.stats import kstest
 from torch import nn
 
+from reddit.checkpoint.format import read_info
 from reddit.config import DistillConfig
 from reddit.diffusion import Denoiser
-from reddit.engine.checkpoint import read_info
-from reddit.engine.ema import WeightAverage
-from reddit.errors import UserError
 from reddit.methods import Draws, ReDDiT
+from reddit.training.ema import WeightAverage
+from reddit.utils.errors import UserError
 
 STUDENTS = pytest.mark.parametrize("steps", [8, 4, 2, 1])
 

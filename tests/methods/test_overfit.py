@@ -7,14 +7,14 @@ import torch
 
 from reddit.config import DataConfig, TrainConfig
 from reddit.data import Pair, TrainingCrops, training_loader
-from reddit.data.degrade import Camera, darken
+from reddit.data.darken import Camera, darken
 from reddit.diffusion import Denoiser, NoiseSchedule
-from reddit.engine.train import fit
-from reddit.images import to_float
+from reddit.image.pixels import to_float
+from reddit.inference.sampling import restore
 from reddit.methods import Teacher
 from reddit.metrics import psnr
 from reddit.models import ConditionalUNet
-from reddit.restore import restore
+from reddit.training.loop import fit
 
 SIDE = 32
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from reddit.config import DistillConfig
 from reddit.diffusion import NoiseSchedule
-from reddit.losses import LambdaRule
 from reddit.methods import Draws, ProgressiveDistillation, ReDDiT
+from reddit.methods.losses import LambdaRule
 
 STUDENTS = pytest.mark.parametrize("steps", [8, 4, 2, 1])
 SCHEDULES = pytest.mark.parametrize("schedule", [PAPER, ZERO_SNR], ids=["paper", "zero terminal SNR"])

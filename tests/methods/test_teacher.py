@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from reddit.config import TrainConfig
 from reddit.data import Batch
 from reddit.diffusion import Denoiser, NoiseSchedule
-from reddit.engine.state import TrainingState
-from reddit.engine.train import step
-from reddit.images import thumbnail
+from reddit.image.geometry import thumbnail
 from reddit.methods import Draws, Teacher
 from reddit.models import ConditionalUNet
+from reddit.training.loop import step
+from reddit.training.state import TrainingState
 
 PREDICTIONS = pytest.mark.parametrize("prediction", ["eps", "v", "x0"])
 

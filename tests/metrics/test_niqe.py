@@ -8,9 +8,9 @@ import pytest
 import torch
 from skimage import data
 
-from reddit.errors import UserError
-from reddit.images import to_float
+from reddit.image.pixels import to_float
 from reddit.metrics import niqe
+from reddit.utils.errors import UserError
 
 # BasicSR 1.4.2, basicsr.metrics.niqe.calculate_niqe(bgr, crop_border=0), on the pictures of scikit-image.
 # It works in float32, and a saturated sky or a black ground makes its fourth decimal rounding noise.

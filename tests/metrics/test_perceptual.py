@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from reddit.errors import UserError
-from reddit.images import read_image
+from reddit.image.read import read_image
 from reddit.metrics import LPIPS
 from reddit.metrics.perceptual import _alexnet, _vgg16
+from reddit.utils.errors import UserError
 
 SHARED = Path(os.environ.get("REDDIT_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
 ALEXNET = Path(os.environ.get("REDDIT_ALEXNET", SHARED / "weights" / "alexnet_features.safetensors"))

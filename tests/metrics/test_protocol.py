@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 from skimage import data
 
-from reddit.errors import UserError
-from reddit.images import read_image, to_float, write_image
+from reddit.image.pixels import to_float
+from reddit.image.read import read_image
+from reddit.image.write import write_image
 from reddit.metrics import (
     PAPER,
     PROTOCOLS,
@@ -25,6 +26,7 @@ from reddit.metrics import (
     summarise,
 )
 from reddit.metrics.perceptual import _alexnet
+from reddit.utils.errors import UserError
 
 
 @pytest.fixture

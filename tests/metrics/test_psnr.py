@@ -6,9 +6,9 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from reddit.errors import UserError
-from reddit.images import to_uint8
+from reddit.image.pixels import to_uint8
 from reddit.metrics import psnr
+from reddit.utils.errors import UserError
 
 
 def pair(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

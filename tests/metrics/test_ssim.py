@@ -6,9 +6,9 @@ import torch
 from skimage import data
 from skimage.metrics import structural_similarity
 
-from reddit.errors import UserError
-from reddit.images import to_float
+from reddit.image.pixels import to_float
 from reddit.metrics import ssim
+from reddit.utils.errors import UserError
 
 
 def noisy_pairs() -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from reddit.build import build_network
+from reddit.checkpoint.build import build_network
 from reddit.config import ModelConfig, load_config
 from reddit.models import ConditionalUNet, count_parameters
 from reddit.models.blocks import NoiseLevelEmbedding, SelfAttention

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from reddit.config import load_config
-from reddit.errors import UserError
 from reddit.reproduce.findings import (
     beside,
     differences,
@@ -20,7 +19,8 @@ from reddit.reproduce.findings import (
 from reddit.reproduce.plan import Arm, Cell, Claim, Plan, better, growth
 from reddit.reproduce.scoring import Scored
 from reddit.reproduce.targets import TARGETS, TEACHER, TRUTH_ALONE
-from reddit.words import counted
+from reddit.utils.errors import UserError
+from reddit.utils.text import counted
 
 PLANS = {name: target.build(sorted(target.steps, reverse=True), 16) for name, target in TARGETS.items()}
 A, B = Arm("a", "A"), Arm("b", "B")

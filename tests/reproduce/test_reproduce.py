@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from reddit.engine.checkpoint import read_info
-from reddit.errors import UserError
+from reddit.checkpoint.format import read_info
 from reddit.reproduce import estimate as estimates
 from reddit.reproduce import runs as training
 from reddit.reproduce import scoring
 from reddit.reproduce.reproduction import Reproduction, prepare
 from reddit.reproduce.runs import Choice
+from reddit.utils.errors import UserError
 
 from .conftest import reproduce, script
 

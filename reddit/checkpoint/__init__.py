@@ -1,0 +1,1 @@
+"""Checkpoints: the file format, finding models by name, building networks."""

@@ -1,0 +1,36 @@
+"""From settings to objects: the only place that reads a configuration to make a network or schedule."""
+
+from __future__ import annotations
+
+import torch
+
+from reddit.config import Config, DiffusionConfig, ModelConfig
+from reddit.diffusion import Denoiser, NoiseSchedule
+from reddit.models import ConditionalUNet
+
+
+def build_schedule(config: DiffusionConfig) -> NoiseSchedule:
+    return NoiseSchedule(
+        config.schedule, config.steps, config.beta_start, config.beta_end, config.zero_terminal_snr
+    )
+
+
+def build_network(config: ModelConfig) -> ConditionalUNet:
+    return ConditionalUNet(
+        width=config.width,
+        multipliers=config.multipliers,
+        blocks=config.blocks,
+        attention_levels=config.attention_levels,
+        groups=config.groups,
+        unshuffle=config.unshuffle,
+        log_condition=config.log_condition,
+        block=config.block,
+        context=config.context,
+    )
+
+
+def build_denoiser(config: Config) -> Denoiser:
+    """A denoiser with fresh weights, in channels-last memory order."""
+    network = build_network(config.model).to(memory_format=torch.channels_last)
+    schedule = build_schedule(config.diffusion)
+    return Denoiser(network, schedule, config.model.prediction, config.diffusion.blind_start)

@@ -1,0 +1,139 @@
+"""Models by name: the weights that come with the package, runs, and files."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from reddit.checkpoint.format import CHOSEN, NEWEST, CheckpointInfo, read_info
+from reddit.utils.errors import UserError
+
+FOLDER = Path(__file__).resolve().parent / "weights"
+"""`NAME-STEPS.safetensors`: the students of one name differ in their sampling steps alone."""
+DEFAULT, DEFAULT_STEPS = "light", 1
+
+
+def shipped() -> dict[str, Path]:
+    """The weights that come with the package, by file name without its ending."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
+
+
+def find_shipped(name: str, steps: int | None = None) -> Path | None:
+    """The shipped weights of a name, None if there are none.
+
+    `light-4` is that file; of `light` it is the file for `steps` (default 1), else the one whose steps
+    are nearest to that in ratio, the one of more steps if two are.
+    """
+    files = shipped()
+    if name in files:
+        return files[name]
+    matches = ((re.fullmatch(re.escape(name) + r"-([1-9]\d*)", stem), path) for stem, path in files.items())
+    by_steps = {int(match[1]): path for match, path in matches if match}
+    if not by_steps:
+        return None
+    wanted = steps or DEFAULT_STEPS
+    return by_steps[min(by_steps, key=lambda n: (abs(math.log2(n / wanted)), -n))]
+
+
+def shipped_models() -> list[CheckpointInfo]:
+    """What the shipped weights say of themselves, the default first."""
+    first = find_shipped(DEFAULT)
+    return [read_info(path) for path in sorted(shipped().values(), key=lambda path: path != first)]
+
+
+def find_checkpoint(named: str, runs: Path, steps: int | None = None) -> CheckpointInfo:
+    """A checkpoint by path, by run folder, by run name, or by the name of shipped weights.
+
+    Args:
+        steps: chooses among the shipped weights of one name; see `find_shipped`.
+
+    Raises:
+        UserError: there is none, or a run and shipped weights share the name.
+    """
+    path = Path(named)
+    if path.is_file():
+        return read_info(path)
+    folders = [folder for folder in (path, runs / named) if folder.is_dir()]
+    trained = next(filter(None, map(chosen_checkpoint, folders)), None)
+    ours = find_shipped(named, steps)
+    if trained and ours:
+        raise UserError(f"{named!r} is a run and shipped weights: write {trained} or {ours}")
+    if found := trained or ours:
+        return read_info(found)
+    if folders:
+        raise UserError(f"the run {folders[0]} has no checkpoint yet: train it further, or name another")
+    known = ", ".join(m.path.parent.parent.name for m in all_models(runs)[:8]) or "none"
+    raise UserError(
+        f"no checkpoint file, run or shipped weights named {named!r}; "
+        f"shipped: {', '.join(shipped()) or 'none'}; runs in {runs}: {known}"
+    )
+
+
+def sampling_steps(model: CheckpointInfo, asked: int | None) -> int:
+    """The steps that a user asked for, else those that the model was trained for.
+
+    Raises:
+        UserError: below 1, or more than the noise schedule has.
+    """
+    most = model.config.diffusion.steps
+    if asked is not None and not 1 <= asked <= most:
+        raise UserError(f"--steps {asked}: sampling takes 1 to {most} steps, which the noise schedule has")
+    return asked or model.steps
+
+
+def name_of(model: CheckpointInfo) -> str:
+    """The name of a model's run, or of its file if it lies in none."""
+    folder = model.path.resolve().parent
+    return folder.parent.name if folder.name == "checkpoints" else model.path.stem
+
+
+def student_name(family: str, steps: int, method: str = "reddit") -> str:
+    """The run of a family's N-step student: `NAME-8`, or `NAME-progressive-8` by another method."""
+    return f"{family}-{steps}" if method == "reddit" else f"{family}-{method}-{steps}"
+
+
+def chosen_checkpoint(folder: Path) -> Path | None:
+    """The best weights of a run, else the newest, else None."""
+    for name in (CHOSEN, NEWEST):
+        path = folder / "checkpoints" / name
+        if path.is_file():
+            return path
+    return None
+
+
+def all_models(runs: Path) -> list[CheckpointInfo]:
+    """The chosen model of every run, newest first; damaged ones are left out."""
+    paths = [p for folder in runs.glob("*/") if (p := chosen_checkpoint(folder))]
+    models = []
+    for path in sorted(paths, key=lambda p: p.stat().st_mtime, reverse=True):
+        try:
+            models.append(read_info(path))
+        except UserError:
+            continue
+    return models
+
+
+def find_model(
+    runs: Path, steps: int, family: str | None = None, methods: Collection[str] | None = None
+) -> CheckpointInfo | None:
+    """A model of a step count, of one family and of certain methods if named.
+
+    A run that bears its family's name (`NAME`, `NAME-8`, then `NAME-progressive-8`) goes before variants of
+    other names; among equals the newest.
+    """
+    fitting = [
+        m
+        for m in all_models(runs)
+        if m.steps == steps and family in (None, m.family) and (methods is None or m.method in methods)
+    ]
+    return min(fitting, key=_strangeness, default=None)
+
+
+def _strangeness(model: CheckpointInfo) -> int:
+    """How far a run's name is from its family's."""
+    names = [model.family, student_name(model.family, model.steps)]
+    names += [student_name(model.family, model.steps, model.method)]
+    run = model.path.parent.parent.name
+    return names.index(run) if run in names else len(names)

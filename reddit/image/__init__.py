@@ -1,0 +1,1 @@
+"""Pictures: read, write, convert, pad and crop, and how bright they are."""

@@ -1,0 +1,97 @@
+"""Writing pictures and photographs."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from reddit.image.formats import FORMATS, png, tiff
+from reddit.image.pixels import to_uint8
+from reddit.image.read import Photo
+from reddit.utils.errors import UserError
+from reddit.utils.files import write_bytes
+
+QUALITY = 95
+
+
+def write_photo(path: str | Path, photo: Photo, quality: int = QUALITY) -> None:
+    """Write a photograph with what it says of itself; the extension chooses the format.
+
+    JPEG, WebP and BMP hold 8 bits: deeper pictures are rounded.
+
+    Args:
+        quality: of JPEG and WebP, 1 to 100.
+
+    Raises:
+        UserError: an unknown extension, alpha in a JPEG, a picture too big for its format, or the file
+            cannot be written.
+    """
+    path = Path(path)
+    form = FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise UserError(f"cannot write {path}: unknown extension; use one of {', '.join(FORMATS)}")
+    if form == "JPEG" and photo.pixels.ndim == 3 and photo.pixels.shape[2] in (2, 4):
+        raise UserError(f"cannot write {path}: JPEG holds no transparency; use --format png")
+    try:
+        data = _encoded(photo, form, quality)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot write {path} as {form}: {error}; use --format png") from error
+    write_bytes(path, data)
+
+
+def _encoded(photo: Photo, form: str, quality: int) -> bytes:
+    exif = photo.exif.tobytes() if len(photo.exif) else None
+    if form == "TIFF":
+        return tiff(photo.pixels, photo.exif, photo.icc_profile, photo.dpi)
+    if form == "PNG" and photo.pixels.dtype == np.uint16:
+        return png(photo.pixels, exif, photo.icc_profile, photo.dpi)
+    options: dict[str, object] = {"quality": quality} if form in ("JPEG", "WEBP") else {}
+    if form == "JPEG":
+        options["subsampling"] = 0  # colour as sharp as light
+    if exif and form != "BMP":
+        options["exif"] = exif
+    if photo.icc_profile and form != "BMP":
+        options["icc_profile"] = photo.icc_profile
+    if photo.dpi and form != "WEBP":
+        options["dpi"] = photo.dpi
+    image = Image.fromarray(_eight_bits(photo.pixels))
+    if image.mode == "LA" and form in ("BMP", "WEBP"):
+        image = image.convert("RGBA")
+    stream = io.BytesIO()
+    image.save(stream, form, **options)
+    return stream.getvalue()
+
+
+def _eight_bits(pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype == np.uint8:
+        return pixels
+    return np.rint(pixels.astype(np.float32) / 257).astype(np.uint8)
+
+
+def encode(picture: np.ndarray, extension: str = ".png", quality: int = 92) -> bytes:
+    """Encode uint8 RGB (H, W, 3) in memory."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if extension in (".jpg", ".jpeg") else []
+    try:
+        done, data = cv2.imencode(extension, np.ascontiguousarray(picture[..., ::-1]), options)
+    except cv2.error:  # an extension that it does not know
+        done = False
+    if not done:
+        raise UserError(
+            f"cannot encode a picture as {extension or 'a file without extension'}; use .png or .jpg"
+        )
+    return data.tobytes()
+
+
+def write_image(path: str | Path, image: Tensor) -> None:
+    """Write float RGB (3, H, W) in [0, 1]; the extension chooses the format.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    write_bytes(path, encode(to_uint8(image), path.suffix.lower()))

@@ -1,0 +1,1 @@
+"""Enhancing pictures with a trained model, in memory and on disk, and exporting it."""

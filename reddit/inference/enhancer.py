@@ -1,0 +1,266 @@
+"""Enhancing pictures in memory: `load` a model, show it arrays or tensors of any kind and size."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reddit.checkpoint.format import CheckpointInfo, load_denoiser, read_info
+from reddit.checkpoint.registry import DEFAULT, find_checkpoint, find_shipped, sampling_steps
+from reddit.data import fingerprint
+from reddit.diffusion import Denoiser
+from reddit.image.luminance import DARK, fade, mean_luminance
+from reddit.image.pixels import check_array, eight_bits, rgb_of, store, unit, white
+from reddit.inference.sampling import picture_seed, restore, restore_rows
+from reddit.inference.tiling import Span, Tiling
+from reddit.utils.device import autocast, choose_device
+from reddit.utils.errors import UserError
+from reddit.utils.progress import progress
+
+Kind = TypeVar("Kind", np.ndarray, Tensor)
+
+WHOLE_PIXELS = 1_500_000
+"""A picture of more pixels is worked on in tiles."""
+TILE, OVERLAP, SMALLEST_TILE = 512, 64, 64
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+class EnhanceWarning(UserWarning):
+    """A picture's result is not all that it could be; one line that names the picture and says why."""
+
+
+@dataclass(frozen=True)
+class Enhancer:
+    """A model ready to enhance.
+
+    Attributes:
+        steps: sampling steps.
+        precision: of the network; None: that of its training for 8-bit pictures, and fp32 for deeper ones,
+            whose shades bf16 would merge.
+    """
+
+    denoiser: Denoiser
+    info: CheckpointInfo
+    steps: int
+    precision: str | None = None
+
+    def enhance(
+        self,
+        picture: Kind,
+        *,
+        seed: int = 0,
+        strength: float = 1.0,
+        guard: bool = True,
+        tile: int | None = None,
+        tile_overlap: int | None = None,
+        name: str = "the picture",
+        quiet: bool = True,
+    ) -> Kind:
+        """Enhance a dark picture; the same kind of picture comes back.
+
+        Args:
+            picture: an array (H, W) or (H, W, 3), or (H, W, 2) or (H, W, 4) with alpha, which is kept:
+                uint8, uint16, or float in [0, 1]. Or a float tensor (3, H, W) or (B, 3, H, W) in [0, 1].
+            seed: of the noise, which depends on it and on the picture's pixels alone.
+            strength: from 0, the picture itself, to 1, the restored one.
+            guard: enhance a picture that is not dark less, or not at all; see `reddit.image.luminance`.
+            tile: side of the tiles; 0: never any; None: 512, in pictures above 1.5 megapixels.
+            tile_overlap: pixels that neighbouring tiles share; None: 64, or a quarter of a smaller tile.
+            name: what warnings call the picture.
+            quiet: no progress bar.
+
+        Warns:
+            EnhanceWarning: the guard changed the strength; a network works in tiles that sees more than
+                its surroundings of each pixel.
+
+        Raises:
+            UserError: a picture of another kind or with values outside [0, 1], a setting out of its range,
+                or too little memory.
+        """
+        self.check_settings(strength, tile, tile_overlap)
+        pictures = _arrays(picture) if isinstance(picture, Tensor) else [picture]
+        results = []
+        for array in pictures:
+            check_array(array)
+            tiling = self._tiling(array.shape[0], array.shape[1], tile, tile_overlap)
+            share = _guarded(array, name) if guard else 1.0
+            if tiling and share * strength and self.info.config.model.block != "light":
+                why = "its network normalises over all that it sees: tiles may differ in brightness"
+                warnings.warn(f"{name} is worked on in tiles, but {why}", EnhanceWarning, stacklevel=2)
+            results.append(self._enhanced(array, seed, strength * share, tiling, quiet))
+        return _tensor_like(picture, results) if isinstance(picture, Tensor) else results[0]
+
+    def check_settings(
+        self, strength: float = 1.0, tile: int | None = None, tile_overlap: int | None = None
+    ) -> None:
+        """See that `enhance` can work with these settings.
+
+        Raises:
+            UserError: it cannot.
+        """
+        if not 0 <= strength <= 1:
+            raise UserError(f"strength {strength:g}: it lies between 0, the picture, and 1, the restored one")
+        if tile and tile < SMALLEST_TILE:
+            raise UserError(f"tile {tile}: at least {SMALLEST_TILE} pixels, or 0 for none")
+        self._tiling_of(tile or TILE, tile_overlap)
+
+    def _enhanced(
+        self, picture: np.ndarray, seed: int, strength: float, tiling: Tiling | None, quiet: bool
+    ) -> np.ndarray:
+        result = picture.copy()
+        if strength == 0:
+            return result
+        rgb = rgb_of(picture)
+        noise_seed = picture_seed(seed, fingerprint(eight_bits(rgb)))
+        with _memory_remedy(picture):
+            for top, restored in self._restored(rgb, noise_seed, tiling, quiet):
+                rows = slice(top, top + restored.shape[1])
+                if strength < 1:
+                    restored = torch.lerp(unit(rgb[rows]), restored, strength)
+                store(restored, result[rows])
+        return result
+
+    def _restored(
+        self, rgb: np.ndarray, noise_seed: int, tiling: Tiling | None, quiet: bool
+    ) -> Iterable[tuple[int, Tensor]]:
+        """(first row, rows (3, h, W) in [0, 1]) of the restored picture, from top to bottom."""
+        diffusion = self.info.config.diffusion
+        deep = rgb.dtype != np.uint8
+        precision = self.precision or ("fp32" if deep else self.info.config.precision)
+        if tiling is None:
+            low = unit(rgb)[None].to(next(self.denoiser.parameters()).device)
+            whole = restore(
+                self.denoiser,
+                low,
+                self.steps,
+                [noise_seed],
+                sampler=diffusion.sampler,
+                clip=diffusion.clip,
+                precision=precision,
+            )
+            return [(0, whole[0].cpu())]
+
+        def read(rows: Span, columns: Span) -> Tensor:
+            return unit(rgb[slice(*rows), slice(*columns)])
+
+        height, width = rgb.shape[:2]
+        rows = restore_rows(
+            self.denoiser,
+            read,
+            height,
+            width,
+            self.steps,
+            noise_seed,
+            tiling,
+            sampler=diffusion.sampler,
+            clip=diffusion.clip,
+            precision=precision,
+        )
+        return progress(rows, "tiles", "row", total=len(tiling.spans(height)), quiet=quiet)
+
+    def _tiling(self, height: int, width: int, tile: int | None, overlap: int | None) -> Tiling | None:
+        """The tiles of a picture of this size; None: it is worked on whole."""
+        if tile is None:
+            tile = TILE if height * width > WHOLE_PIXELS else 0
+        return None if tile == 0 or max(height, width) <= tile else self._tiling_of(tile, overlap)
+
+    def _tiling_of(self, tile: int, overlap: int | None) -> Tiling:
+        if overlap is None:
+            overlap = min(OVERLAP, tile // 4)
+        return Tiling(tile, overlap, multiple=int(getattr(self.denoiser.network, "multiple", 1)))
+
+
+def load(
+    name: str = DEFAULT, steps: int | None = None, device: str = "auto", precision: str | None = None
+) -> Enhancer:
+    """A model by the name of shipped weights, by path, by run folder or by run name.
+
+    Args:
+        steps: sampling steps, which choose among the shipped weights of one name; None: the model's.
+        device: auto, cpu or cuda.
+        precision: fp32, bf16 or fp16; None: see `Enhancer`.
+
+    Raises:
+        UserError: no such model, device or precision; steps below 1 or above the schedule's.
+    """
+    info = find_checkpoint(name, Path("runs"), steps)
+    return enhancer_of(info, sampling_steps(info, steps), device, precision)
+
+
+def enhancer_of(info: CheckpointInfo, steps: int, device: str, precision: str | None) -> Enhancer:
+    """Load the weights of a checkpoint; errors as in `load`."""
+    if precision not in (None, *PRECISIONS):
+        raise UserError(f"precision {precision!r}: one of {', '.join(PRECISIONS)}")
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"device {device!r}: one of auto, cpu, cuda")
+    where = choose_device(device)
+    autocast(where, precision or info.config.precision)  # a precision that the device lacks is refused here
+    denoiser, info = load_denoiser(info.path)
+    return Enhancer(denoiser.to(where), info, steps, precision)
+
+
+@cache
+def _shipped() -> Enhancer:
+    path = find_shipped(DEFAULT)
+    if path is None:
+        raise UserError(
+            f"no weights {DEFAULT!r} come with this installation: install it again, or load others"
+        )
+    info = read_info(path)
+    return enhancer_of(info, info.steps, "auto", None)
+
+
+def enhance(picture: Kind, *, seed: int = 0, strength: float = 1.0, guard: bool = True) -> Kind:
+    """Enhance a dark picture with the weights that come with the package; see `Enhancer.enhance`."""
+    return _shipped().enhance(picture, seed=seed, strength=strength, guard=guard)
+
+
+def _guarded(picture: np.ndarray, name: str) -> float:
+    """The share of the strength that a picture gets; warns where it is less than all."""
+    alpha = picture[..., -1] if picture.ndim == 3 and picture.shape[2] in (2, 4) else None
+    mean = mean_luminance(rgb_of(picture), None if alpha is None else alpha > 0) / white(picture)
+    share = fade(mean)
+    if share < 1:
+        dark = f"mean luminance {mean:.2f}, dark is up to {DARK:.2f}"
+        done = f"enhanced at {share:.0%} of the strength" if share else "left as it is"
+        force = "--force (guard=False) enhances it fully"
+        warnings.warn(f"{name} is not dark ({dark}): {done}; {force}", EnhanceWarning, stacklevel=3)
+    return share
+
+
+def _arrays(pictures: Tensor) -> list[np.ndarray]:
+    """Float tensor (3, H, W) or (B, 3, H, W) → B arrays (H, W, 3), float32."""
+    if pictures.ndim not in (3, 4) or pictures.shape[-3] != 3 or not pictures.is_floating_point():
+        raise UserError(
+            f"a tensor {pictures.dtype} {tuple(pictures.shape)} is no picture: "
+            "expected float (3, H, W) or (B, 3, H, W) in [0, 1]"
+        )
+    batch = pictures.detach().float().cpu().reshape(-1, *pictures.shape[-3:])
+    return [image.permute(1, 2, 0).numpy() for image in batch]
+
+
+def _tensor_like(pictures: Tensor, results: list[np.ndarray]) -> Tensor:
+    images = [torch.from_numpy(result).permute(2, 0, 1) for result in results]
+    return torch.stack(images).reshape(pictures.shape).to(pictures.device, pictures.dtype)
+
+
+@contextmanager
+def _memory_remedy(picture: np.ndarray) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            raise
+        size = f"{picture.shape[1]}×{picture.shape[0]}"
+        raise UserError(
+            f"too little memory for a picture of {size}: set a smaller tile (--tile 256)"
+        ) from error

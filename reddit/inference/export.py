@@ -1,0 +1,315 @@
+"""A student as one file for other runtimes: its whole sampler, from a dark image and noise to the restored.
+
+An `onnx` file runs in ONNX Runtime, a `pt2` file in PyTorch alone; neither needs this package. Both take
+`low`, (1, 3, H, W) in [0, 1], and `noise`, standard normal and of the same shape, and give `restored`, of
+that shape too and in [0, 1]: RGB, float32, any H and W.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from reddit.checkpoint.format import CheckpointInfo, load_denoiser
+from reddit.diffusion import Denoiser, NoiseSchedule, Prediction, clipped, sample_ddim, without_pure_noise
+from reddit.image.geometry import THUMBNAIL
+from reddit.inference.sampling import restore
+from reddit.models import ConditionalUNet
+from reddit.utils.errors import UserError
+from reddit.utils.files import write_bytes
+
+Graph = Literal["onnx", "pt2"]
+Format = Literal["safetensors", "onnx", "pt2"]
+Run = Callable[[Tensor, Tensor], Tensor]
+"""(low, noise) → restored."""
+
+OPSET = 20
+"""The version of ONNX's operators; ONNX Runtime knows it since 1.17."""
+TRACED = (48, 80)
+"""Height and width of the picture that the sampler is traced with."""
+CHECKED = ((75, 131), (129, 67), (9, 5))
+"""Sizes of the pictures that an exported file is checked with."""
+TOLERATED: dict[Format, tuple[float, float]] = {
+    "safetensors": (2e-2, 2e-3),
+    "onnx": (1e-3, 1e-4),
+    "pt2": (1e-3, 1e-4),
+}
+"""Differences from PyTorch in single precision, shares of the range [0, 1]: the largest, and the mean."""
+METADATA_FILE = "reddit.json"
+"""Where a pt2 archive holds what an ONNX model has as metadata."""
+
+
+class Visited(NoiseSchedule):
+    """A schedule cut down to the times that a sampler visits; time k is the k-th of them.
+
+    Their levels are numbers by then, and the graph holds no arithmetic to find them.
+    """
+
+    def __init__(self, schedule: NoiseSchedule, times: Tensor) -> None:
+        self._levels = schedule.alpha(times), schedule.sigma(times)
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return self._levels[0][t]
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return self._levels[1][t]
+
+
+class Sampler(nn.Module):
+    """`reddit.inference.sampling.restore` with DDIM for any size, its steps unrolled and its noise an input.
+
+    Padding, cropping and the thumbnail are look-ups and products here: a tracer cannot follow the loop of
+    `reddit.image.geometry.pad_to_multiple`, and ONNX has no adaptive pooling. The numbers are the same.
+    """
+
+    def __init__(self, denoiser: Denoiser, steps: int, clip: bool) -> None:
+        super().__init__()
+        network = copy.deepcopy(denoiser.network).to(memory_format=torch.contiguous_format)
+        assert isinstance(network, ConditionalUNet)
+        self.network = network.requires_grad_(False)  # or running a pt2 file would keep every activation
+        self.schedule = Visited(denoiser.schedule, denoiser.schedule.grid(steps))
+        self.prediction = denoiser.prediction
+        self.blind_start = denoiser.blind_start
+        self.clip = clip
+        self.register_buffer("times", torch.arange(steps + 1))
+
+    def forward(self, low: Tensor, noise: Tensor) -> Tensor:
+        """From `low` (1, 3, H, W) in [0, 1] and `noise`, standard normal, the restored image in [0, 1]."""
+        schedule, whole = self.schedule, 2 * low - 1
+        padding = padding_indices(low.shape[2], low.shape[3], self.network.multiple)
+        inside = torch.arange(low.shape[2]), torch.arange(low.shape[3])
+        padded, context = _at(whole, *padding), thumbnail(whole)
+
+        def denoise(x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
+            alpha = schedule.alpha(t).to(x_t.dtype)
+            seen = without_pure_noise(x_t, alpha) if self.blind_start else x_t
+            output = _at(self.network(_at(seen, *padding), padded, alpha, context), *inside)
+            return schedule.interpret(self.prediction, output, x_t, t)
+
+        bounded = clipped(denoise, schedule) if self.clip else denoise
+        x_0 = sample_ddim(bounded, schedule, noise, whole, self.get_buffer("times"))
+        return ((x_0 + 1) / 2).clamp(0, 1)
+
+
+def padding_indices(height: int, width: int, multiple: int) -> tuple[Tensor, Tensor]:
+    """The rows and the columns that `reddit.image.geometry.pad_to_multiple` repeats: two int64 vectors.
+
+    Reflection walks to the last pixel and back, over and over. Pictures one pixel wide or high are
+    continued by their last pixels instead.
+    """
+    ends = [torch.full((1,), size - 1) for size in (height, width)]
+    thin = torch.minimum(ends[0], ends[1]) == 0
+    rows, columns = (
+        _walk(size, end, thin, multiple) for size, end in zip((height, width), ends, strict=True)
+    )
+    return rows, columns
+
+
+def _walk(size: int, end: Tensor, thin: Tensor, multiple: int) -> Tensor:
+    # Of a number read out of a tensor a tracer assumes nothing. Of the plain quotient it would assume that
+    # it is not 1, and the graph would refuse pictures smaller than `multiple`.
+    count: int = torch.full((1,), (size + multiple - 1) // multiple).sum().item()  # type: ignore[assignment]
+    torch._check(count >= 1)
+    place = torch.arange(count * multiple)
+    there_and_back = place % (2 * end).clamp_min(1)
+    reflected = torch.minimum(there_and_back, 2 * end - there_and_back)
+    return torch.where(thin, torch.minimum(place, end), reflected)
+
+
+def thumbnail(image: Tensor) -> Tensor:
+    """`reddit.image.geometry.thumbnail`, as products with a matrix from either side."""
+    return averaging_matrix(image.shape[2]) @ image @ averaging_matrix(image.shape[3]).T
+
+
+def averaging_matrix(size: int) -> Tensor:
+    """(64, size): row i averages what adaptive pooling does, places floor(i s/64) to ceil((i + 1) s/64)."""
+    cell, place = torch.arange(THUMBNAIL), torch.arange(size)
+    first, end = cell * size // THUMBNAIL, ((cell + 1) * size + THUMBNAIL - 1) // THUMBNAIL
+    inside = (place >= first[:, None]) & (place < end[:, None])
+    return inside.float() / (end - first)[:, None]
+
+
+def _at(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    return image.index_select(2, rows).index_select(3, columns)
+
+
+def export_sampler(
+    path: Path, form: Graph, denoiser: Denoiser, info: CheckpointInfo, steps: int
+) -> dict[str, str]:
+    """Write a denoiser's sampler of `steps` steps, in single precision; returns the file's metadata.
+
+    Raises:
+        UserError: a sampler other than DDIM; packages are missing; the file cannot be written.
+    """
+    diffusion = info.config.diffusion
+    if diffusion.sampler != "ddim":
+        raise UserError(
+            f"{info.path} samples with {diffusion.sampler}: only ddim can be exported as a graph; "
+            "write a .safetensors file"
+        )
+    if torch.__version__ < (2, 9):  # type: ignore[operator]
+        raise UserError(
+            f"exporting a graph needs torch 2.9, not {torch.__version__}: pip install --upgrade torch"
+        )
+    if form == "onnx":
+        require("onnx", "onnxscript")
+    metadata = _metadata(info, steps)
+    program = _trace(Sampler(denoiser, steps, diffusion.clip).eval())
+    write_bytes(path, (_onnx_bytes if form == "onnx" else _pt2_bytes)(program, metadata))
+    return metadata
+
+
+def _metadata(info: CheckpointInfo, steps: int) -> dict[str, str]:
+    return {
+        "steps": str(steps),
+        "trained_for_steps": str(info.steps),
+        "family": info.family,
+        "sampler": "ddim, clipped" if info.config.diffusion.clip else "ddim",
+        "normalisation": "RGB float32; low and restored in [0, 1], noise standard normal",
+        "source_digest": info.digest,
+    }
+
+
+def _trace(sampler: Sampler) -> ExportedProgram:
+    low, noise = torch.zeros(1, 3, *TRACED), torch.zeros(1, 3, *TRACED)
+    sides = {2: Dim("height", min=2), 3: Dim("width", min=2)}
+    with torch.no_grad():
+        program = torch.export.export(
+            sampler,
+            (low, noise),
+            dynamic_shapes={"low": sides, "noise": sides},
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine
+    return program
+
+
+def _onnx_bytes(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
+    exported = torch.onnx.export(
+        program,
+        dynamo=True,
+        verbose=False,
+        opset_version=OPSET,
+        input_names=["low", "noise"],
+        output_names=["restored"],
+        dynamic_shapes={"low": {2: "height", 3: "width"}, "noise": {}},  # names; those of `noise` follow
+    )
+    assert exported is not None
+    for node in exported.model.graph:
+        node.metadata_props.clear()
+    model = exported.model_proto
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    return model.SerializeToString()
+
+
+def _pt2_bytes(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
+    file = io.BytesIO()
+    torch.export.save(program, file, extra_files={METADATA_FILE: json.dumps(metadata)})
+    return file.getvalue()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far an exported file's picture is from PyTorch's, in shares of the range [0, 1]."""
+
+    size: tuple[int, int]
+    largest: float
+    mean: float
+
+    def __str__(self) -> str:
+        height, width = self.size
+        return f"{width}×{height}: largest difference {self.largest:.1e}, mean {self.mean:.1e}"
+
+
+def check_sampler(
+    run: Run,
+    denoiser: Denoiser,
+    steps: int,
+    *,
+    clip: bool,
+    tolerated: tuple[float, float],
+    sizes: Sequence[tuple[int, int]] = CHECKED,
+) -> list[Difference]:
+    """Compare `run` with `restore` in single precision on pictures of these (H, W), from the same noise.
+
+    Raises:
+        UserError: they differ by more than is `tolerated`, at the worst or on average.
+    """
+    found = []
+    for seed, (height, width) in enumerate(sizes):
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(3, height, width, generator=generator)[None]
+        low = 0.3 * torch.rand(1, 3, height, width, generator=generator)
+        expected = restore(denoiser, low, steps, [seed], clip=clip)
+        gap = (run(low, noise) - expected).abs()
+        found.append(Difference((height, width), gap.max().item(), gap.mean().item()))
+    largest, mean = tolerated
+    for difference in found:
+        if not (difference.largest <= largest and difference.mean <= mean):  # also where it is not a number
+            raise UserError(
+                f"the exported file does not do what the model does: {difference}; tolerated are {largest:g} "
+                f"and {mean:g}: do not use it, write another --format"
+            )
+    return found
+
+
+def load_sampler(path: Path, form: Format, steps: int, clip: bool) -> Run:
+    """An exported file as a function of `low` and `noise`, on the processor.
+
+    `steps` and `clip` are for a safetensors file; the others hold theirs.
+
+    Raises:
+        UserError: ONNX Runtime is missing.
+    """
+    if form == "onnx":
+        return _onnx_session(path)
+    if form == "pt2":
+        module: nn.Module = torch.export.load(path).module()
+    else:
+        module = Sampler(load_denoiser(path)[0], steps, clip)
+
+    @torch.no_grad()
+    def run(low: Tensor, noise: Tensor) -> Tensor:
+        return module(low, noise)
+
+    return run
+
+
+def _onnx_session(path: Path) -> Run:
+    (runtime,) = require("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(low: Tensor, noise: Tensor) -> Tensor:
+        (restored,) = session.run(["restored"], {"low": low.numpy(), "noise": noise.numpy()})
+        return torch.from_numpy(restored)
+
+    return run
+
+
+def require(*names: str) -> list[ModuleType]:
+    """Import packages of the extra `onnx`.
+
+    Raises:
+        UserError: one is missing.
+    """
+    try:
+        return [importlib.import_module(name) for name in names]
+    except ImportError as error:
+        raise UserError(
+            f"{error.name or names[0]} is not installed: pip install 'reddit-llie[onnx]'"
+        ) from error

@@ -1,0 +1,131 @@
+"""Restoring dark images with a denoiser: the bridge from [0, 1] images to the diffusion code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reddit.diffusion import (
+    SAMPLERS,
+    STOCHASTIC,
+    Denoiser,
+    DenoiserFunction,
+    NoiseSchedule,
+    clipped,
+    noise_like,
+)
+from reddit.image.geometry import THUMBNAIL
+from reddit.inference.tiling import NoiseField, Span, Tiling, blended_rows
+from reddit.utils.device import autocast
+from reddit.utils.errors import UserError
+
+ReadPart = Callable[[Span, Span], Tensor]
+"""(rows, columns) → that part of a picture, (3, h, w), float32 in [0, 1]."""
+
+
+@torch.inference_mode()
+def restore(
+    denoiser: Denoiser,
+    low: Tensor,
+    steps: int,
+    seeds: Sequence[int],
+    *,
+    sampler: str = "ddim",
+    clip: bool = True,
+    precision: str = "fp32",
+) -> Tensor:
+    """Sample the restored images of `low`.
+
+    Args:
+        low: (B, 3, H, W) in [0, 1], any size, on the denoiser's device.
+        steps: sampling steps N.
+        seeds: one a picture; the noise depends on it and on nothing else.
+        clip: hold each predicted clean image in [-1, 1].
+
+    Returns:
+        (B, 3, H, W) in [0, 1], float32.
+    """
+    # Noise is drawn on the processor, so that a seed means the same picture on every device.
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    y = (2 * low.float() - 1).contiguous(memory_format=torch.channels_last)
+    x_T = noise_like(y, generators)  # noqa: N806
+    with autocast(low.device, precision):
+        x_0 = _sample(denoiser, denoiser.schedule, x_T, y, steps, sampler, clip, generators)
+    return ((x_0 + 1) / 2).clamp(0, 1)
+
+
+def restore_rows(
+    denoiser: Denoiser,
+    read: ReadPart,
+    height: int,
+    width: int,
+    steps: int,
+    seed: int,
+    tiling: Tiling,
+    *,
+    sampler: str = "ddim",
+    clip: bool = True,
+    precision: str = "fp32",
+    on_tile: Callable[[], object] = lambda: None,
+) -> Iterator[tuple[int, Tensor]]:
+    """`restore` for a picture of any size, tile by tile, in memory that grows with its width alone.
+
+    Each tile is sampled to the end before the next: nothing but the blended row of tiles is kept. What
+    neighbours share makes them agree: the whole picture's noise, the same that `restore` draws for
+    `seed`; its thumbnail, for networks that look at one; and the network's grid.
+
+    Args:
+        on_tile: called after each tile.
+
+    Yields:
+        (first row, rows (3, h, width) in [0, 1]), float32, on the processor, from top to bottom.
+
+    Raises:
+        UserError: a sampler that draws noise at every step, which tiles would not share.
+    """
+    if sampler in STOCHASTIC and steps > 1:
+        raise UserError(f"a model sampled by {sampler} cannot work in tiles: use --tile 0 (tile=0)")
+    device = next(denoiser.parameters()).device
+    noise = NoiseField(seed, height, width)
+    context = 2 * _thumbnail(read, height, width).to(device) - 1
+    denoise = denoiser.given(context)
+
+    @torch.inference_mode()
+    def tile(rows: Span, columns: Span) -> Tensor:
+        x_T = noise.rows(rows)[None, :, :, slice(*columns)].to(device)  # noqa: N806
+        y = (2 * read(rows, columns)[None].to(device) - 1).contiguous(memory_format=torch.channels_last)
+        with autocast(device, precision):
+            x_0 = _sample(denoise, denoiser.schedule, x_T, y, steps, sampler, clip)
+        on_tile()
+        return ((x_0[0] + 1) / 2).clamp(0, 1).cpu()
+
+    yield from blended_rows(height, width, tiling, tile)
+
+
+def _thumbnail(read: ReadPart, height: int, width: int) -> Tensor:
+    """`reddit.image.geometry.thumbnail` of a picture, (1, 3, 64, 64) in [0, 1], without holding all of it."""
+    spans = [(k * height // THUMBNAIL, -(-(k + 1) * height // THUMBNAIL)) for k in range(THUMBNAIL)]
+    rows = [F.adaptive_avg_pool2d(read(span, (0, width))[None], (1, THUMBNAIL)) for span in spans]
+    return torch.cat(rows, dim=2)
+
+
+def _sample(
+    denoise: DenoiserFunction,
+    schedule: NoiseSchedule,
+    x_T: Tensor,  # noqa: N803
+    y: Tensor,
+    steps: int,
+    sampler: str,
+    clip: bool,
+    generators: Sequence[torch.Generator] | None = None,
+) -> Tensor:
+    denoise = clipped(denoise, schedule) if clip else denoise
+    return SAMPLERS[sampler](denoise, schedule, x_T, y, schedule.grid(steps), generators)
+
+
+def picture_seed(seed: int, fingerprint: str) -> int:
+    """The noise seed of one picture in a run with `seed`: its pixels decide, not its place in a batch."""
+    return (int(fingerprint, 16) ^ (seed * 0x9E3779B97F4A7C15)) % 2**63

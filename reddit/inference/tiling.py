@@ -1,0 +1,146 @@
+"""Tiles of a picture: where they lie, how their overlaps blend, and the one noise field beneath them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from reddit.utils.errors import UserError
+
+Span = tuple[int, int]
+"""First row or column, and the one after the last."""
+RestorePart = Callable[[Span, Span], Tensor]
+"""(rows, columns) → that part of the result, (3, h, w)."""
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Tiles of `size` pixels a side, or a little more at the far edges, that overlap by at least `overlap`.
+
+    Both are rounded up to a `multiple`, and every tile starts at one: a network that halves its input
+    sees the same grid in a tile as in the whole picture.
+
+    Raises:
+        UserError: an overlap below 0, or more than half a tile.
+    """
+
+    size: int
+    overlap: int
+    multiple: int = 1
+
+    def __post_init__(self) -> None:
+        asked = f"tiles of {self.size} pixels that overlap by {self.overlap}"
+        negative = self.overlap < 0
+        for name in ("size", "overlap"):
+            rounded = -(-getattr(self, name) // self.multiple) * self.multiple
+            object.__setattr__(self, name, rounded)
+        if self.size < 1 or negative or self.overlap > self.size // 2:
+            raise UserError(
+                f"{asked}: the overlap must lie between 0 and half a tile; set --tile and --tile-overlap"
+            )
+
+    def spans(self, length: int) -> list[Span]:
+        """Where tiles lie along an axis: evenly spread, first at 0, last up to `length`."""
+        if length <= self.size:
+            return [(0, length)]
+        count = math.ceil((length - self.overlap) / (self.size - self.overlap))
+        slack = length - self.size
+        starts = [slack * k // (count - 1) // self.multiple * self.multiple for k in range(count)]
+        return [*((start, start + self.size) for start in starts[:-1]), (starts[-1], length)]
+
+    def weights(self, length: int) -> list[Tensor]:
+        """How much each tile along an axis counts, (end - start,) in [0, 1] each; their sum is 1 everywhere.
+
+        Neighbours change over within half an `overlap` around the middle of what they share. The quarters
+        outside, where a tile feels its own edge most, do not count.
+        """
+        spans = self.spans(length)
+        middles = [(start + end) / 2 for (_, end), (start, _) in pairwise(spans)]
+        rises = [None, *middles]
+        falls = [*middles, None]
+        weights = []
+        for (start, end), rise, fall in zip(spans, rises, falls, strict=True):
+            place = torch.arange(start, end) + 0.5
+            into = self._ramp(place, rise) if rise is not None else torch.ones(end - start)
+            weights.append(into - self._ramp(place, fall) if fall is not None else into)
+        return weights
+
+    def _ramp(self, place: Tensor, middle: float) -> Tensor:
+        width = max(self.overlap / 2, 1e-3)  # without an overlap a step, between two pixels
+        return ((place - middle) / width + 0.5).clamp(0, 1)
+
+
+def blended_rows(
+    height: int, width: int, tiling: Tiling, restore: RestorePart
+) -> Iterator[tuple[int, Tensor]]:
+    """The blended result from top to bottom: (first row, rows (3, h, width)) as soon as they are finished.
+
+    `restore` is called once a tile, row by row of tiles; no more than one such row is held.
+    """
+    rows, columns = tiling.spans(height), tiling.spans(width)
+    across = tiling.weights(width)
+    down = tiling.weights(height)
+    begins = [top + int(weight.nonzero()[0]) for (top, _), weight in zip(rows, down, strict=True)]
+    ends = [*begins[1:], height]
+    pending = torch.empty(3, 0, width)
+    for (top, bottom), weight, begin, end in zip(rows, down, begins, ends, strict=True):
+        band = torch.zeros(3, bottom - top, width)
+        for (left, right), weight_across in zip(columns, across, strict=True):
+            band[:, :, left:right].addcmul_(restore((top, bottom), (left, right)), weight_across)
+        band.mul_(weight[:, None])
+        band = band[:, begin - top :]
+        band[:, : pending.shape[1]] += pending
+        pending = band[:, end - begin :].clone()
+        yield begin, band[:, : end - begin]
+
+
+class NoiseField:
+    """The standard normal noise of a whole picture, of which any rows can be had without the others.
+
+    They are the numbers of `torch.randn(3, height, width)` with this seed, which draws in pieces what it
+    draws at once: kept are the generator's states between the pieces.
+    """
+
+    PIECE = 2**18
+
+    def __init__(self, seed: int, height: int, width: int) -> None:
+        self.height, self.width = height, width
+        self._total = 3 * height * width
+        generator = torch.Generator().manual_seed(seed)
+        self._states: list[Tensor] = []
+        for piece in range(max(1, self._total // self.PIECE)):
+            self._states.append(generator.get_state())
+            torch.randn(self._length(piece), generator=generator)
+        self._rows: tuple[Span, Tensor] | None = None
+
+    def rows(self, rows: Span) -> Tensor:
+        """(3, bottom - top, width), float32, on the processor; the last answer is kept."""
+        if self._rows is None or self._rows[0] != rows:
+            top, bottom = rows
+            planes = [self._range(*((c * self.height + y) * self.width for y in rows)) for c in range(3)]
+            self._rows = rows, torch.stack(planes).view(3, bottom - top, self.width)
+        return self._rows[1]
+
+    def _range(self, first: int, last: int) -> Tensor:
+        """Numbers `first` to `last` of the field, in the order in which they are drawn."""
+        pieces = range(self._piece_of(first), self._piece_of(last - 1) + 1)
+        drawn = torch.cat([self._draw(piece) for piece in pieces])
+        return drawn[first - pieces[0] * self.PIECE : last - pieces[0] * self.PIECE]
+
+    def _draw(self, piece: int) -> Tensor:
+        generator = torch.Generator()
+        generator.set_state(self._states[piece])
+        return torch.randn(self._length(piece), generator=generator)
+
+    def _piece_of(self, number: int) -> int:
+        return min(number // self.PIECE, len(self._states) - 1)
+
+    def _length(self, piece: int) -> int:
+        """The last piece takes what is left: torch draws the end of a tensor in another order."""
+        last = max(1, self._total // self.PIECE) - 1
+        return self.PIECE if piece < last else self._total - last * self.PIECE

@@ -1,0 +1,1 @@
+"""Training: the loop, runs and their folders, chains of distillation, several processes."""

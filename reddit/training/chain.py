@@ -1,0 +1,118 @@
+"""Walking down the steps: which model teaches which, and the whole chain 16 → 8 → 4 → 2 → 1."""
+
+from __future__ import annotations
+
+from reddit.checkpoint.format import CheckpointInfo, read_info
+from reddit.checkpoint.registry import all_models, find_model, student_name
+from reddit.config import Config
+from reddit.methods import distillation_named
+from reddit.training.run import Outcome, Say, distill_stage
+from reddit.utils.errors import UserError
+from reddit.utils.text import counted
+
+
+def chain_steps(start: int, end: int) -> list[int]:
+    """The stages from a teacher of `start` steps to a student of `end`: 16, 1 → 8, 4, 2, 1.
+
+    Raises:
+        UserError: halving `start` does not reach `end`.
+    """
+    stages = []
+    steps = start
+    while steps % 2 == 0 and steps > end:
+        steps //= 2
+        stages.append(steps)
+    if not stages or stages[-1] != end:
+        raise UserError(
+            f"halving {start} steps does not reach {end}; choose one of {_listed(_halves(start))}"
+        )
+    return stages
+
+
+def _halves(steps: int) -> list[int]:
+    found = []
+    while steps % 2 == 0:
+        steps //= 2
+        found.append(steps)
+    return found
+
+
+def _listed(halves: list[int]) -> str:
+    return ", ".join(map(str, halves)) or "none: the number is odd"
+
+
+def find_teacher(config: Config, steps: int, family: str | None = None, say: Say = print) -> CheckpointInfo:
+    """The newest model of a step count, of one family if named, and say which was found.
+
+    It is a teacher, or a student of the method that is to teach on: rivals do not learn from each other.
+
+    Raises:
+        UserError: there is none; the message says what there is and how to get one.
+    """
+    runs = config.runs_folder()
+    model = find_model(runs, steps, family, ("teacher", config.distill.method))
+    if model is None:
+        of_family = f" of the family {family}" if family else ""
+        there = ", ".join(
+            f"{m.path.parent.parent.name} ({counted(m.steps, 'step')})" for m in all_models(runs)[:6]
+        )
+        if steps == config.diffusion.teacher_steps:
+            remedy = "train it with scripts/train_teacher.py -c FILE"
+        elif steps not in (halves := _halves(config.diffusion.teacher_steps)):
+            whole = config.diffusion.teacher_steps
+            remedy = f"halving {whole} steps reaches {_listed(halves)}: choose one of these"
+        else:
+            remedy = f"distil it with scripts/distill.py --steps {steps}, or walk the whole way with --chain"
+        raise UserError(
+            f"no {steps}-step model{of_family} in {runs} (there: {there or 'none'}): {remedy}, "
+            "or name one with --teacher"
+        )
+    say(f"teacher: {model.path} ({model.method}, {counted(model.steps, 'step')}, family {model.family})")
+    return model
+
+
+def check_steps(config: Config, teacher: CheckpointInfo, steps: int) -> None:
+    """See that this teacher can teach a student of so many steps by the configured method.
+
+    Raises:
+        UserError: it cannot; the message says what it can.
+    """
+    students = distillation_named(config.distill.method).students(teacher.steps)
+    if steps in students:
+        return
+    method = "" if config.distill.method == "reddit" else f" by {config.distill.method}"
+    able = f"it can teach {_some(students)}{method}, not {steps}" if students else "it can teach none"
+    choose = f"choose --steps {min(students, key=lambda n: abs(n - steps))} or " if students else "name "
+    raise UserError(
+        f"{teacher.path} is a model of {counted(teacher.steps, 'step')}: {able}; {choose}another --teacher"
+    )
+
+
+def _some(numbers: list[int]) -> str:
+    """`8`, `8, 4, 2 or 1`, `16 to 1`."""
+    if len(numbers) > 6:
+        return f"{numbers[0]} to {numbers[-1]}"
+    return " or ".join(filter(None, [", ".join(map(str, numbers[:-1])), str(numbers[-1])]))
+
+
+def distill_chain(
+    config: Config,
+    teacher: CheckpointInfo,
+    stages: list[int],
+    *,
+    name: str | None = None,
+    resume: str = "auto",
+    quiet: bool = False,
+    say: Say = print,
+) -> list[Outcome]:
+    """Distil stage after stage, each student the next one's teacher; stages already done are kept.
+
+    `name` replaces the family in the folders' names: `runs/NAME-8`, `runs/NAME-4`, …
+    """
+    outcomes = []
+    for steps in stages:
+        folder = student_name(name or teacher.family, steps, "reddit" if name else config.distill.method)
+        outcome = distill_stage(config, teacher, steps, name=folder, resume=resume, quiet=quiet, say=say)
+        teacher = read_info(outcome.checkpoint)
+        outcomes.append(outcome)
+    return outcomes

@@ -1,0 +1,157 @@
+"""Several processes that train one model: started by `torchrun`, found by themselves."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from reddit.utils.errors import UserError
+
+T = TypeVar("T")
+TIMEOUT = datetime.timedelta(minutes=30)
+"""The longest that one process waits for the others, while they read a data set, say."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a run: `size` of them, this one being `rank`. Alone, every method is trivial."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes the files and speaks."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """This process's part of work that is split between all."""
+        return items[self.rank :: self.size]
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.size > 1:
+            with _lost_process():
+                dist.barrier()
+
+    def from_main(self, value: T) -> T:
+        """The main process's value, in every process."""
+        if self.size == 1:
+            return value
+        box = [value]
+        with _lost_process():
+            dist.broadcast_object_list(box, device=_device())
+        return box[0]
+
+    def gather(self, value: T) -> list[T]:
+        """Every process's value, by rank, in every process."""
+        if self.size == 1:
+            return [value]
+        values: list[T | None] = [None] * self.size
+        with _lost_process():
+            dist.all_gather_object(values, value)
+        return values  # type: ignore[return-value]
+
+    def any(self, flag: bool) -> bool:
+        """Whether any process says so; asked on the processor, so that a GPU's work goes on meanwhile."""
+        if self.size == 1:
+            return flag
+        box = torch.tensor(int(flag))
+        with _lost_process():
+            dist.all_reduce(box, dist.ReduceOp.MAX)
+        return bool(box)
+
+    def mean(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor by its mean over the processes, in one exchange."""
+        tensors = list(tensors)
+        if self.size == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.detach().flatten().float() for tensor in tensors])
+        with _lost_process():
+            dist.all_reduce(flat)
+        flat /= self.size
+        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.detach().copy_(part.view_as(tensor))
+
+    def mean_gradients(self, module: nn.Module, scalars: Sequence[Tensor] = ()) -> None:
+        """Replace a module's gradients, and these scalars, by their means over the processes.
+
+        One exchange of one flat tensor a step: accumulation then costs nothing, and the network needs
+        no wrapper.
+        """
+        self.mean([*(p.grad for p in module.parameters() if p.grad is not None), *scalars])
+
+
+def join() -> World:
+    """This process's place among those that `torchrun` started; a world of one where it did not.
+
+    Gloo connects processors, NCCL GPUs; each process takes the GPU of its local rank.
+
+    Raises:
+        UserError: the processes do not find each other; fewer GPUs than processes.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return World()
+    if "RANK" not in os.environ:
+        raise UserError(f"WORLD_SIZE is {size} but RANK is not set: start with torchrun, or unset WORLD_SIZE")
+    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    cuda = torch.cuda.is_available()
+    if cuda and local >= torch.cuda.device_count():
+        raise UserError(
+            f"process {local} of {socket.gethostname()} finds {torch.cuda.device_count()} GPUs: "
+            "lower --nproc_per_node, or hide the GPUs with CUDA_VISIBLE_DEVICES= to train on processors"
+        )
+    if not dist.is_initialized():
+        if cuda:
+            torch.cuda.set_device(local)
+        try:
+            dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
+        except (RuntimeError, ValueError) as error:
+            where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+            raise UserError(
+                f"the {size} processes do not find each other at {where}: {_first_line(error)}"
+            ) from error
+    return World(rank, size)
+
+
+def leave() -> None:
+    """Close the connections to the other processes, if there are any."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _device() -> torch.device:
+    return (
+        torch.device("cuda", torch.cuda.current_device())
+        if torch.cuda.is_available()
+        else torch.device("cpu")
+    )
+
+
+@contextmanager
+def _lost_process() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise UserError(
+            f"process {os.environ.get('RANK')}: another process of this run is gone "
+            f"({_first_line(error)}); run the same command again to go on from the last checkpoint"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """Why, in a few words: without the place in the library's source that gloo and NCCL begin with."""
+    lines = str(error).splitlines()
+    return re.sub(r"^\[[^]]*\] ", "", lines[0])[:120] if lines else type(error).__name__

@@ -1,0 +1,170 @@
+"""What a run says of itself: how it goes, log.jsonl, TensorBoard scalars and panels."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from reddit.utils.errors import UserError
+from reddit.utils.files import write_bytes
+
+
+class Meter:
+    """Sums up the steps between two reports, without waiting for the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._bad: dict[str, Tensor] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, as after a report."""
+        self.steps = 0
+        self._sums: dict[str, Tensor] = {}
+        self._waited = 0.0
+        self._since = time.perf_counter()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around what fetches the data."""
+        start = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - start
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Around what is no training: validation and checkpoints."""
+        start = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - start
+
+    def add(self, iteration: int, values: dict[str, Tensor]) -> None:
+        """Take in a step's scalars; remembers the first iteration at which each was no number."""
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value
+            first = self._bad.get(name, torch.full((), -1, device=self.device))
+            self._bad[name] = torch.where((first < 0) & ~value.isfinite(), iteration, first)
+        self.steps += 1
+
+    def first_bad(self, name: str) -> int | None:
+        """The first iteration, of all so far, at which a scalar was not finite."""
+        first = int(self._bad.get(name, torch.tensor(-1)))
+        return first if first >= 0 else None
+
+    def seconds(self) -> float:
+        """Since the last report."""
+        return time.perf_counter() - self._since
+
+    def report(self, batch_size: int, left: int) -> dict[str, float]:
+        """Means since the last report, and how fast it goes.
+
+        Args:
+            batch_size: samples a step, over all processes.
+            left: iterations still to do.
+        """
+        values = {name: float(value) / self.steps for name, value in self._sums.items()}
+        seconds = self.seconds()
+        return values | {
+            "seconds_an_iteration": seconds / self.steps,
+            "samples_a_second": batch_size * self.steps / seconds,
+            "data_wait": self._waited / seconds,
+            "memory_gb": peak_memory(self.device) / 1e9,
+            "remaining_seconds": left * seconds / self.steps,
+        }
+
+
+def peak_memory(device: torch.device) -> float:
+    """The most bytes ever held: on a GPU by PyTorch, on a processor by this process."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+class Tracker:
+    """Writes one line of JSON and one TensorBoard point for every report.
+
+    A resumed run drops what an interrupted one logged beyond its last checkpoint; one from the start, all.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, done: int = 0) -> None:
+        self.path = folder / "log.jsonl"
+        if self.path.exists():
+            kept = [line for line in read_log(folder) if float(line["iteration"]) <= done] if done else []
+            write_bytes(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        self._thread_hook = threading.excepthook
+        with self._writing():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._board = SummaryWriter(str(folder / "tb"), purge_step=done + 1)
+        threading.excepthook = self._thread_failed
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        with contextlib.nullcontext() if kind is None else contextlib.suppress(UserError):
+            self.close()
+
+    def scalars(self, iteration: int, kind: str, values: dict[str, float]) -> None:
+        """Report numbers of one kind (`train`, `validation`) at an iteration."""
+        line = {"iteration": iteration, "kind": kind, "time": round(time.time(), 3)} | values
+        with self._writing():
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            for name, value in values.items():
+                self._board.add_scalar(f"{kind}/{name}", value, iteration)
+
+    def panel(self, iteration: int, low: Tensor, ours: Tensor, truth: Tensor) -> None:
+        """Show low, ours and truth side by side; each (3, H, W) in [0, 1]."""
+        picture = torch.cat([low, ours, truth], dim=2).clamp(0, 1)
+        with self._writing():
+            self._board.add_image("low | ours | truth", picture.float().cpu(), iteration)
+
+    def close(self) -> None:
+        """Write what TensorBoard still holds back."""
+        try:
+            with self._writing():
+                self._board.close()
+        finally:
+            threading.excepthook = self._thread_hook
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"cannot write the log in {self.path.parent}: {error.strerror or error}; free some space, or "
+                "check the folder, and run again: the last checkpoint is whole"
+            ) from error
+
+    def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
+        """TensorBoard's thread raises what it could not write once more where it is called."""
+        if not isinstance(failure.exc_value, OSError):
+            self._thread_hook(failure)
+
+
+def read_log(folder: Path) -> list[dict[str, float | str]]:
+    """The reports of a run, oldest first; a line cut short by a crash is left out."""
+    lines = []
+    path = folder / "log.jsonl"
+    for text in path.read_text().splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            continue
+    return lines

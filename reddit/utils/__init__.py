@@ -1,0 +1,1 @@
+"""What every room uses: errors, progress bars, texts, timing, files, devices."""

@@ -1,0 +1,36 @@
+"""Where to compute, and in which precision."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from reddit.utils.errors import UserError
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes a GPU if there is one: of several processes, each its own.
+
+    Raises:
+        UserError: cuda was asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device: cuda was asked for, but this machine has no usable GPU; set device=auto")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return torch.device(name)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Mixed precision for networks; `fp32` switches it off.
+
+    Raises:
+        UserError: fp16 on a processor, whose half-precision convolutions are slower than fp32.
+    """
+    if precision == "fp16" and device.type == "cpu":
+        raise UserError("precision: fp16 needs a GPU; on this processor use bf16 or fp32")
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype, enabled=precision != "fp32")

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import importlib.resources
+import shutil
+from pathlib import Path
+
+import pytest
+
+from reddit.checkpoint import registry
+from reddit.checkpoint.format import read_info
+from reddit.utils.errors import UserError
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, light_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package with light-1, light-4 and night-8, in a folder without runs."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for name in ("light-1", "light-4", "night-8"):
+        shutil.copy(light_weights, folder / f"{name}.safetensors")
+    monkeypatch.setattr(registry, "FOLDER", folder)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_weights_lie_inside_the_package() -> None:
+    folder = importlib.resources.files("reddit.checkpoint") / "weights"
+    assert Path(str(folder)) == registry.FOLDER
+    assert registry.find_shipped(registry.DEFAULT) is not None
+    for name, path in registry.shipped().items():
+        info = read_info(path)
+        assert name.endswith(f"-{info.steps}") and info.training_pictures, name
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "file"),
+    [
+        ("light", 1, "light-1"),
+        ("light", 4, "light-4"),
+        ("light", 16, "light-4"),
+        ("light", None, "light-1"),
+        ("light", 2, "light-4"),  # as far from 1 as from 4: the one of more steps
+        ("light-1", 4, "light-1"),
+        ("night", None, "night-8"),
+    ],
+)
+def test_names_choose_the_nearest_steps(shelf: Path, name: str, steps: int | None, file: str) -> None:
+    assert registry.find_shipped(name, steps) == shelf / f"{file}.safetensors"
+    assert registry.find_checkpoint(name, Path("runs"), steps).path == shelf / f"{file}.safetensors"
+
+
+@pytest.mark.parametrize("name", ["ligh", "light-", "light-2", "-1", "", "l.ght"])
+def test_other_names_are_not_known(shelf: Path, name: str) -> None:
+    assert registry.find_shipped(name) is None
+
+
+def test_the_default_is_the_one_step_model(shelf: Path, light_weights: Path) -> None:
+    shutil.copy(light_weights, shelf / "light-2.safetensors")
+    assert registry.find_shipped("light") == shelf / "light-1.safetensors"
+    names = [model.path.stem for model in registry.shipped_models()]
+    assert names == [
+        "light-1",
+        "light-2",
+        "light-4",
+        "night-8",
+    ]
+
+
+def test_files_and_runs_are_found_too(shelf: Path, light_weights: Path) -> None:
+    run = Path("runs/mine/checkpoints")
+    run.mkdir(parents=True)
+    with pytest.raises(UserError, match="run runs/mine has no checkpoint yet"):
+        registry.find_checkpoint("mine", Path("runs"))
+    shutil.copy(light_weights, run / "best.safetensors")
+    for name in ("mine", "runs/mine", "runs/mine/checkpoints/best.safetensors"):
+        model = registry.find_checkpoint(name, Path("runs"))
+        assert model.path == run / "best.safetensors" and registry.name_of(model) == "mine"
+    assert registry.name_of(registry.find_checkpoint("light-1", Path("runs"))) == "light-1"
+
+
+def test_a_folder_that_is_no_run_hides_no_shipped_weights(shelf: Path) -> None:
+    Path("light").mkdir()
+    assert registry.find_checkpoint("light", Path("runs")).path == shelf / "light-1.safetensors"
+
+
+def test_a_run_that_shares_a_shipped_name_must_be_told_apart(shelf: Path, light_weights: Path) -> None:
+    run = Path("runs/light/checkpoints")
+    run.mkdir(parents=True)
+    shutil.copy(light_weights, run / "best.safetensors")
+    with pytest.raises(UserError, match=r"'light' is a run and shipped weights: write runs/light/"):
+        registry.find_checkpoint("light", Path("runs"))
+    assert registry.find_checkpoint("runs/light", Path("runs")).path == run / "best.safetensors"
+
+
+def test_an_unknown_name_lists_the_known_ones(shelf: Path) -> None:
+    with pytest.raises(UserError, match="'lihgt'; shipped: light-1, light-4, night-8; runs in runs: none"):
+        registry.find_checkpoint("lihgt", Path("runs"))

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import reddit
+from reddit.checkpoint import registry
+from reddit.evaluation.evaluate import predict_with
+from reddit.image.pixels import to_float, to_uint8
+from reddit.inference.enhancer import Enhancer, EnhanceWarning, _shipped, load
+from reddit.inference.tiling import Tiling
+from reddit.utils.errors import UserError
+
+SHADES = {np.uint8: 255, np.uint16: 65535, np.float16: 1, np.float32: 1, np.float64: 1}
+
+
+@pytest.fixture(scope="module")
+def model(light_weights: Path) -> Enhancer:
+    return load(str(light_weights), device="cpu")
+
+
+def dark(*shape: int, dtype: type = np.uint8, top: float = 0.15) -> np.ndarray:
+    values = np.random.default_rng(0).random(shape) * top * SHADES[dtype]
+    return (values if np.dtype(dtype).kind == "f" else np.rint(values)).astype(dtype)
+
+
+# The same kind comes back
+
+
+@pytest.mark.parametrize("dtype", SHADES)
+@pytest.mark.parametrize("channels", [(), (2,), (3,), (4,)])
+def test_an_array_comes_back_as_it_was(model: Enhancer, channels: tuple[int, ...], dtype: type) -> None:
+    picture = dark(20, 31, *channels, dtype=dtype)
+    before = picture.copy()
+    bright = model.enhance(picture)
+    assert bright.dtype == dtype and bright.shape == picture.shape
+    assert np.array_equal(picture, before)
+    assert bright.min() >= 0 and bright.max() <= SHADES[dtype]
+    if channels in ((2,), (4,)):
+        assert np.array_equal(bright[..., -1], picture[..., -1])
+        assert not np.array_equal(bright[..., 0], picture[..., 0])
+
+
+@pytest.mark.parametrize("shape", [(3, 20, 31), (1, 3, 20, 31), (2, 3, 20, 31)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_tensor_comes_back_as_it_was(model: Enhancer, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    pictures = 0.15 * torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    bright = model.enhance(pictures)
+    assert bright.shape == pictures.shape and bright.dtype == dtype
+    assert bright.min() >= 0 and bright.max() <= 1
+    if len(shape) == 4:  # each picture draws for itself
+        assert all(torch.equal(bright[k], model.enhance(pictures[k])) for k in range(len(pictures)))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 3), (65, 7)])
+def test_any_size_is_enhanced(model: Enhancer, size: tuple[int, int]) -> None:
+    assert model.enhance(dark(*size, 3)).shape == (*size, 3)
+
+
+def test_eight_bits_are_enhanced_as_scoring_does(model: Enhancer) -> None:
+    low = dark(30, 41, 3)
+    scored = predict_with(model.denoiser, 2)("name", low, 7)
+    assert np.array_equal(model.enhance(low, seed=7), to_uint8(scored))
+
+
+def test_depths_of_one_picture_agree(model: Enhancer) -> None:
+    low = dark(30, 41, 3)
+    bright = model.enhance(low) / 255
+    assert np.allclose(model.enhance(low.astype(np.uint16) * 257) / 65535, bright, atol=0.51 / 255)
+    assert np.allclose(model.enhance(low / 255), bright, atol=0.51 / 255)
+    assert np.allclose(model.enhance(to_float(low)).permute(1, 2, 0), bright, atol=0.51 / 255)
+
+
+def test_sixteen_bits_keep_finer_shades(model: Enhancer) -> None:
+    bright = model.enhance(dark(64, 64, 3, dtype=np.uint16))
+    assert len(np.unique(bright)) > 5000
+
+
+def test_grey_is_enhanced_as_its_colour_copy_and_stays_grey(model: Enhancer) -> None:
+    grey = dark(30, 41, dtype=np.float32)
+    colour = model.enhance(np.repeat(grey[..., None], 3, axis=2))
+    assert np.allclose(model.enhance(grey), colour @ [0.299, 0.587, 0.114], atol=1e-5)
+
+
+# Strength, seeds, tiles
+
+
+def test_strength_blends(model: Enhancer) -> None:
+    low = dark(20, 31, 3, dtype=np.float32)
+    full = model.enhance(low)
+    assert np.array_equal(model.enhance(low, strength=0), low)
+    assert np.allclose(model.enhance(low, strength=0.25), 0.75 * low + 0.25 * full, atol=1e-6)
+
+
+def test_a_seed_means_one_result(model: Enhancer) -> None:
+    low = dark(20, 31, 3)
+    assert np.array_equal(model.enhance(low, seed=1), model.enhance(low, seed=1))
+    assert not np.array_equal(model.enhance(low, seed=1), model.enhance(low, seed=2))
+
+
+@pytest.mark.parametrize("channels", [(), (3,), (4,)])
+def test_tiles_give_the_same_picture(model: Enhancer, channels: tuple[int, ...]) -> None:
+    low = dark(100, 170, *channels)
+    whole = model.enhance(low, tile=0).astype(int)
+    tiled = model.enhance(low, tile=64, tile_overlap=32)
+    assert abs(tiled - whole).max() <= 3 and abs(tiled - whole).mean() < 0.1
+
+
+def test_big_pictures_are_tiled_unasked(model: Enhancer) -> None:
+    assert model._tiling(1000, 1500, None, None) is None
+    assert model._tiling(1000, 1501, None, None) == Tiling(512, 64, 4)
+    assert model._tiling(5000, 5000, 0, None) is None
+    assert model._tiling(200, 100, 128, None) == Tiling(128, 32, 4)
+    assert model._tiling(100, 100, 128, None) is None
+
+
+def test_networks_that_see_the_whole_picture_warn_of_tiles(sr3_weights: Path) -> None:
+    paper = load(str(sr3_weights), device="cpu")
+    with pytest.warns(EnhanceWarning, match="a is worked on in tiles, but .* differ in brightness"):
+        paper.enhance(dark(20, 100, 3), tile=64, name="a")
+
+
+# The guard
+
+
+def test_a_lit_picture_is_left_as_it_is(model: Enhancer) -> None:
+    lit = dark(20, 31, 3, top=1.0)
+    with pytest.warns(EnhanceWarning, match=r"day\.jpg is not dark \(mean luminance 0\.\d\d.*left as it is"):
+        assert np.array_equal(model.enhance(lit, name="day.jpg"), lit)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not np.array_equal(model.enhance(lit, guard=False), lit)
+
+
+def test_a_picture_between_is_enhanced_less(model: Enhancer) -> None:
+    between = np.full((20, 31, 3), 0.29, np.float32)
+    full = model.enhance(between, guard=False)
+    with pytest.warns(EnhanceWarning, match="enhanced at 50% of the strength"):
+        assert np.allclose(model.enhance(between), (between + full) / 2, atol=1e-5)
+
+
+def test_what_is_transparent_does_not_make_a_picture_dark(model: Enhancer) -> None:
+    cut_out = np.zeros((20, 31, 4), np.uint8)
+    cut_out[:4] = 200
+    with pytest.warns(EnhanceWarning):
+        assert np.array_equal(model.enhance(cut_out), cut_out)
+
+
+@pytest.mark.parametrize("shade", [0, 1, 30, 255])
+def test_flat_pictures_come_back_finite(model: Enhancer, shade: int) -> None:
+    flat = np.full((20, 31, 3), shade / 255, np.float32)
+    for bright in (model.enhance(flat, guard=False), model.enhance(flat, guard=False, tile=64)):
+        assert np.isfinite(bright).all() and bright.min() >= 0 and bright.max() <= 1
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (np.zeros((3, 20, 30), np.uint8), r"uint8 \(3, 20, 30\) is no picture: expected \(H, W\)"),
+        (np.zeros((2, 20, 30, 3), np.uint8), "is no picture"),
+        (np.zeros((0, 30, 3), np.uint8), "no pixels"),
+        (np.zeros((20, 30), np.int64), "expected uint8, uint16, or float"),
+        (np.full((20, 30), 255.0), r"values from 255 to 255: scale or clip them to \[0, 1\]"),
+        (np.full((20, 30), np.nan), "values from nan to nan"),
+        (torch.zeros(20, 30, 3), r"\(20, 30, 3\) is no picture: expected float \(3, H, W\)"),
+        (torch.zeros(3, 20, 30, dtype=torch.uint8), "is no picture"),
+    ],
+)
+def test_what_is_no_picture_is_refused(
+    model: Enhancer, picture: np.ndarray | torch.Tensor, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        model.enhance(picture)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"strength": 1.1}, "strength 1.1: it lies between 0"),
+        ({"tile": 63}, "tile 63: at least 64"),
+        ({"tile": -1}, "tile -1: at least 64"),
+        ({"tile": 128, "tile_overlap": 65}, "between 0 and half a tile"),
+        ({"tile_overlap": -1}, "between 0 and half a tile"),
+    ],
+)
+def test_settings_out_of_range_are_refused(model: Enhancer, settings: dict[str, float], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        model.enhance(dark(8, 8, 3), **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "steps 0"),
+        ({"device": "gpu"}, "device 'gpu': one of auto, cpu, cuda"),
+        ({"precision": "half"}, "precision 'half': one of fp32"),
+        ({"precision": "fp16", "device": "cpu"}, "fp16 needs a GPU"),
+    ],
+)
+def test_load_refuses_what_it_does_not_know(
+    light_weights: Path, settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        load(str(light_weights), **settings)  # type: ignore[arg-type]
+
+
+def test_memory_that_runs_out_names_the_remedy(model: Enhancer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr("reddit.inference.enhancer.restore", full)
+    with pytest.raises(UserError, match="too little memory for a picture of 31×20: set a smaller tile"):
+        model.enhance(dark(20, 31, 3))
+
+
+def test_the_shortcut_takes_the_shipped_weights(
+    light_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Enhancer
+) -> None:
+    (tmp_path / "light-2.safetensors").write_bytes(light_weights.read_bytes())
+    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("reddit.inference.enhancer._shipped", _shipped.__wrapped__)  # without its memory
+    low = dark(20, 31, 3)
+    assert np.array_equal(reddit.enhance(low, seed=3), model.enhance(low, seed=3))
+    with pytest.raises(UserError, match="no weights 'light' come with this installation"):
+        monkeypatch.setattr(registry, "FOLDER", tmp_path / "none")
+        reddit.enhance(low)
+    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    assert reddit.load("light", steps=5).steps == 5 and reddit.load().steps == 2

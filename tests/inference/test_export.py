@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from repository import load
+from torch import Tensor
+from torch.export import ExportedProgram
+
+import reddit
+from reddit.checkpoint.build import build_denoiser
+from reddit.checkpoint.format import CheckpointInfo, load_denoiser, read_info, save_weights
+from reddit.config import resolve_config
+from reddit.diffusion import Denoiser
+from reddit.image import geometry
+from reddit.inference import export
+from reddit.inference.sampling import restore
+from reddit.utils.errors import UserError
+from reddit.utils.text import counted
+
+LIGHT = {
+    "model": {
+        "width": 4,
+        "multipliers": [1],
+        "blocks": 1,
+        "attention_levels": [],
+        "groups": 1,
+        "unshuffle": 2,
+        "block": "light",
+        "context": True,
+        "log_condition": True,
+        "prediction": "v",
+    },
+    "diffusion": {"zero_terminal_snr": True, "blind_start": True},
+}
+SR3 = {"model": {"width": 4, "multipliers": [1, 2], "blocks": 1, "attention_levels": [], "groups": 2}}
+STEPS = {"light": 2, "sr3": 1}
+OTHER_SIZES = [(37, 70), (64, 49), (3, 2), (1, 1), (1, 6)]  # odd ones, and smaller than a cell of the network
+
+
+def script(*arguments: str) -> str:
+    """Call the script's main in this process; returns what it printed."""
+    module = load("scripts/export.py")
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        module.main(list(arguments))
+    return said.getvalue()
+
+
+def tiny(settings: dict[str, Any], path: Path, steps: int) -> tuple[Denoiser, CheckpointInfo]:
+    """A denoiser with arbitrary weights, none of them zero, and the checkpoint that holds it."""
+    config = resolve_config(settings, source="test")
+    denoiser = build_denoiser(config)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in denoiser.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    save_weights(path, denoiser, config, steps=steps, family="tiny", method="teacher", iteration=0)
+    return load_denoiser(path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("export")
+    for name, settings in (("light", LIGHT), ("sr3", SR3)):
+        tiny(settings, where / f"{name}.safetensors", STEPS[name])
+    return where
+
+
+@pytest.fixture(scope="module")
+def graphs(folder: Path) -> dict[str, ExportedProgram]:
+    """What the script traced, and wrote as pt2."""
+    found, trace = {}, export._trace
+    for name, steps in STEPS.items():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(export, "_trace", lambda s, name=name: found.setdefault(name, trace(s)))
+            files = str(folder / f"{name}.safetensors"), str(folder / f"{name}.pt2")
+            said = script("--weights", files[0], "-o", files[1], "--quiet")
+        assert f"pt2, {counted(steps, 'step')} of tiny" in said
+    return found
+
+
+@pytest.fixture(scope="module")
+def onnx(folder: Path, graphs: dict[str, ExportedProgram]) -> dict[str, Path]:
+    """The same graphs, which take longest to trace, written and checked by the script."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install 'reddit-llie[onnx]'")
+    files = {name: folder / f"{name}.onnx" for name in STEPS}
+    for name, path in files.items():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(export, "_trace", lambda _, name=name: graphs[name])
+            weights = str(folder / f"{name}.safetensors")
+            said = script("--weights", weights, "-o", str(path), "--check", "--quiet")
+        assert f"onnx, opset {export.OPSET}, {counted(STEPS[name], 'step')} of tiny" in said
+        assert "131×75: largest difference" in said
+    return files
+
+
+# The formulas that a tracer can follow, against those that it cannot
+
+
+@pytest.mark.parametrize("multiple", [1, 2, 16])
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (2, 3), (5, 17), (16, 32), (33, 21)])
+def test_padding_repeats_what_pad_to_multiple_repeats(size: tuple[int, int], multiple: int) -> None:
+    image = torch.arange(size[0] * size[1]).view(1, 1, *size)
+    rows, columns = export.padding_indices(*size, multiple)
+    expected, _ = geometry.pad_to_multiple(image.float(), multiple)
+    assert torch.equal(image[:, :, rows][..., columns].float(), expected)
+
+
+def test_averages_of_known_sizes() -> None:
+    pairs = export.averaging_matrix(128)
+    assert torch.equal(pairs[3].nonzero().flatten(), torch.tensor([6, 7]))
+    assert torch.equal(pairs[3, 6:8], torch.tensor([0.5, 0.5]))
+    repeated = export.averaging_matrix(32)
+    assert torch.equal(repeated, torch.eye(32).repeat_interleave(2, dim=0))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 64), (65, 63), (100, 333)])
+def test_the_thumbnail_is_the_same(size: tuple[int, int]) -> None:
+    image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(export.thumbnail(image), geometry.thumbnail(image), atol=1e-6, rtol=0)
+
+
+# The sampler, before it is exported
+
+
+@pytest.mark.parametrize("clip", [True, False])
+@pytest.mark.parametrize("steps", [1, 2, 4])
+@pytest.mark.parametrize("prediction", ["eps", "v", "x0"])
+def test_the_sampler_restores(tmp_path: Path, prediction: str, steps: int, clip: bool) -> None:
+    settings = {"model": LIGHT["model"] | {"prediction": prediction}}
+    denoiser, _ = tiny(settings, tmp_path / "tiny.safetensors", steps)
+    noise = torch.randn(3, 11, 9, generator=torch.Generator().manual_seed(4))[None]
+    low = torch.rand(1, 3, 11, 9, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        sampled = export.Sampler(denoiser, steps, clip)(low, noise)
+    torch.testing.assert_close(sampled, restore(denoiser, low, steps, [4], clip=clip), atol=2e-5, rtol=0)
+
+
+# The files
+
+
+def test_pt2_restores_pictures_of_other_sizes(folder: Path, graphs: dict[str, ExportedProgram]) -> None:
+    for name, steps in STEPS.items():
+        denoiser, info = load_denoiser(folder / f"{name}.safetensors")
+        extra = {export.METADATA_FILE: ""}
+        run = torch.export.load(folder / f"{name}.pt2", extra_files=extra).module()
+        export.check_sampler(run, denoiser, steps, clip=True, tolerated=(1e-4, 1e-5), sizes=OTHER_SIZES)
+        assert not run(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8)).requires_grad
+        said = json.loads(extra[export.METADATA_FILE])
+        assert (said["steps"], said["source_digest"]) == (str(steps), info.digest)
+
+
+def test_onnx_restores_pictures_of_other_sizes(folder: Path, onnx: dict[str, Path]) -> None:
+    for name, path in onnx.items():
+        denoiser, _ = load_denoiser(folder / f"{name}.safetensors")
+        run = export.load_sampler(path, "onnx", STEPS[name], clip=True)
+        export.check_sampler(run, denoiser, STEPS[name], clip=True, tolerated=(1e-4, 1e-5), sizes=OTHER_SIZES)
+
+
+def test_an_onnx_file_says_what_it_is(folder: Path, onnx: dict[str, Path]) -> None:
+    model = pytest.importorskip("onnx").load(onnx["light"])
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    info = read_info(folder / "light.safetensors")
+    assert said["steps"] == "2" and said["family"] == "tiny" and said["source_digest"] == info.digest
+    assert "[0, 1]" in said["normalisation"] and said["sampler"] == "ddim, clipped"
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", export.OPSET)]
+    shapes = {
+        value.name: [side.dim_param or side.dim_value for side in value.type.tensor_type.shape.dim]
+        for value in itertools.chain(model.graph.input, model.graph.output)
+    }
+    sides = [1, 3, "height", "width"]
+    assert shapes == {"low": sides, "noise": sides, "restored": sides}
+
+
+def test_files_tell_nothing_of_this_machine(folder: Path, onnx: dict[str, Path]) -> None:
+    here = [str(Path(module.__file__ or "").parents[1]).encode() for module in (reddit, torch)]
+    for path in onnx.values():
+        assert not any(folder in path.read_bytes() for folder in here)
+    for name in STEPS:
+        with zipfile.ZipFile(folder / f"{name}.pt2") as archive:
+            parts = [archive.read(name) for name in archive.namelist()]
+        assert not any(folder in part for part in parts for folder in here)
+
+
+def test_half_precision_is_checked_too(folder: Path) -> None:
+    output = folder / "half.safetensors"
+    said = script("--weights", str(folder / "light.safetensors"), "-o", str(output), "--check")
+    differences = [float(line.split("difference ")[1].split(",")[0]) for line in said.splitlines()[1:]]
+    assert len(differences) == len(export.CHECKED)
+    assert 0 < max(differences) < export.TOLERATED["safetensors"][0]
+
+
+# What is refused
+
+
+def wrong_by(amount: float, denoiser: Denoiser) -> export.Run:
+    def run(low: Tensor, noise: Tensor) -> Tensor:
+        with torch.no_grad():
+            restored = export.Sampler(denoiser, 1, True)(low, noise)
+        restored[..., 0, 0] += amount
+        return restored
+
+    return run
+
+
+@pytest.mark.parametrize("amount", [0.01, -0.01, float("nan")])
+def test_a_difference_is_found(folder: Path, amount: float) -> None:
+    denoiser, _ = load_denoiser(folder / "sr3.safetensors")
+    with pytest.raises(UserError, match=r"7×5: largest difference .*tolerated are 0.001"):
+        export.check_sampler(
+            wrong_by(amount, denoiser), denoiser, 1, clip=True, tolerated=(1e-3, 1.0), sizes=[(5, 7)]
+        )
+
+
+def test_a_difference_on_average_is_found(folder: Path) -> None:
+    denoiser, _ = load_denoiser(folder / "sr3.safetensors")
+    check = {"clip": True, "sizes": [(5, 7)]}
+    found = export.check_sampler(wrong_by(0.35, denoiser), denoiser, 1, tolerated=(1.0, 0.011), **check)
+    assert found[0].mean == pytest.approx(0.01, rel=0.01)  # one pixel of 35
+    with pytest.raises(UserError, match="do not use it"):
+        export.check_sampler(wrong_by(0.35, denoiser), denoiser, 1, tolerated=(1.0, 0.009), **check)
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxscript", "onnxruntime"])
+def test_a_missing_package_names_the_extra(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(UserError, match=r"pip install 'reddit-llie\[onnx\]'") as caught:
+        script("--weights", str(folder / "sr3.safetensors"), "-o", str(folder / "no.onnx"), "--check")
+    assert missing in str(caught.value) and "\n" not in str(caught.value)
+    assert not (folder / "no.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "model.onnx", "--format", "pt2"], r"model.onnx: a file of --format pt2 must end in .pt2"),
+        (["-o", "model.pt"], r"model.pt: end it in .safetensors, .onnx or .pt2"),
+        (["-o", "model.pt2", "--steps", "0"], "sampling takes 1 to 512 steps"),
+        (["-o", "half.safetensors", "--steps", "4"], "trained for 1 step, .*leave --steps out"),
+    ],
+)
+def test_mistakes(folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str) -> None:
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserError, match=message):
+        script("--weights", "sr3.safetensors", "--quiet", *arguments)
+
+
+def test_a_sampler_that_draws_noise_is_no_graph(folder: Path) -> None:
+    denoiser, info = load_denoiser(folder / "sr3.safetensors")
+    diffusion = info.config.diffusion.model_copy(update={"sampler": "ddpm"})
+    other = replace(info, config=info.config.model_copy(update={"diffusion": diffusion}))
+    with pytest.raises(UserError, match="samples with ddpm: only ddim"):
+        export.export_sampler(folder / "no.pt2", "pt2", denoiser, other, 1)

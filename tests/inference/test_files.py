@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reddit.image.read import Photo, read_photo
+from reddit.image.write import write_photo
+from reddit.inference.enhancer import Enhancer, EnhanceWarning, load
+from reddit.inference.files import Plan, enhance_files, plan_outputs
+from reddit.utils.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def model(light_weights: Path) -> Enhancer:
+    return load(str(light_weights), device="cpu")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder `in` with pictures in it and below it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.JPG", "c/a.png", "c/d/e.tif", ".hidden/f.png"):
+        write_photo(Path("in") / name, Photo(dark()))
+    Path("in/notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def dark(dtype: type = np.uint8) -> np.ndarray:
+    top = np.iinfo(dtype).max // 8
+    return np.random.default_rng(0).integers(0, top, (12, 17, 3)).astype(dtype)
+
+
+def planned(plan: Plan) -> dict[str, str]:
+    return {str(source): str(target) for source, target in plan.outputs.items()}
+
+
+# Plans
+
+
+def test_a_folder_keeps_names_and_kinds(here: Path) -> None:
+    plan = plan_outputs([Path("in")], Path("out"))
+    assert planned(plan) == {"in/a.png": "out/a.png", "in/b.JPG": "out/b.JPG"}
+    assert not plan.present and not plan.single
+
+
+def test_recursion_keeps_the_subfolders(here: Path) -> None:
+    plan = plan_outputs([Path("in")], Path("out"), recursive=True, suffix="lit", form="png")
+    assert planned(plan) == {
+        "in/a.png": "out/a_lit.png",
+        "in/b.JPG": "out/b_lit.png",
+        "in/c/a.png": "out/c/a_lit.png",
+        "in/c/d/e.tif": "out/c/d/e_lit.png",
+    }
+
+
+def test_results_that_are_there_are_kept_unless_asked(here: Path) -> None:
+    write_photo("out/a.png", Photo(dark()))
+    plan = plan_outputs([Path("in")], Path("out"))
+    assert planned(plan) == {"in/b.JPG": "out/b.JPG"} and plan.present == [Path("in/a.png")]
+    assert len(plan_outputs([Path("in")], Path("out"), overwrite=True).outputs) == 2
+
+
+def test_earlier_results_are_no_pictures_to_enhance(here: Path) -> None:
+    write_photo("in/out/a.png", Photo(dark()))
+    inside = plan_outputs([Path("in")], Path("in/out"), recursive=True)
+    assert Path("in/out/a.png") not in [*inside.outputs, *inside.present]
+    write_photo("in/a_lit.png", Photo(dark()))
+    beside = plan_outputs([Path("in")], Path("in"), suffix="lit")
+    assert planned(beside) == {"in/b.JPG": "in/b_lit.JPG"} and beside.present == [Path("in/a.png")]
+
+
+def test_files_and_folders_can_be_mixed(here: Path) -> None:
+    assert plan_outputs([Path("in/a.png")], Path("out")).single
+    plan = plan_outputs([Path("in/a.png"), Path("in/c/d")], Path("out"))
+    assert planned(plan) == {"in/a.png": "out/a.png", "in/c/d/e.tif": "out/e.tif"} and not plan.single
+
+
+def test_one_picture_can_go_to_a_file(here: Path) -> None:
+    assert planned(plan_outputs([Path("in/a.png")], Path("new/bright.jpg"))) == {"in/a.png": "new/bright.jpg"}
+    write_photo("bright.jpg", Photo(dark()))
+    assert plan_outputs([Path("in/a.png")], Path("bright.jpg")).present == [Path("in/a.png")]
+    Path("folder.png").mkdir()
+    assert planned(plan_outputs([Path("in/a.png")], Path("folder.png"))) == {"in/a.png": "folder.png/a.png"}
+
+
+def test_what_is_no_picture_is_told(here: Path) -> None:
+    for name in (".secret", ".hidden/notes.txt", "c/raw.CR2"):
+        (Path("in") / name).write_text("")
+    assert plan_outputs([Path("in")], Path("out")).others == [Path("in/notes.txt")]
+    deep = plan_outputs([Path("in")], Path("out"), recursive=True).others
+    assert set(deep) == {Path("in/notes.txt"), Path("in/c/raw.CR2")}
+
+
+@pytest.mark.parametrize(
+    ("sources", "folder", "settings", "message"),
+    [
+        (["in"], "bright.jpg", {}, "-o bright.jpg is one picture, and -i names several"),
+        (["in/a.png"], "in/a.png", {}, "would overwrite its original"),
+        (["in/a.png"], "bright.jpg", {"suffix": "lit"}, "leave --format and --suffix out"),
+        (["in/a.png"], "file", {}, "-o file is a file: name a folder"),
+        (["in/a.png"], "out", {"suffix": "x/y"}, "--suffix x/y: a part of a file's name"),
+        (["none"], "out", {}, "no such file or folder: none"),
+        (["in"], "in", {}, "would overwrite its original"),
+        (["in/a.png", "in/c/a.png"], "out", {}, r"in/a\.png and in/c/a\.png would both become out/a\.png"),
+        (["empty"], "out", {}, "no pictures .* in empty; --recursive looks into its subfolders"),
+        (["empty"], "out", {"recursive": True}, r"no pictures \(.*\) in empty$"),
+    ],
+)
+def test_plans_that_cannot_be(
+    here: Path, sources: list[str], folder: str, settings: dict[str, bool], message: str
+) -> None:
+    Path("empty").mkdir()
+    Path("file").touch()
+    with pytest.raises(UserError, match=message):
+        plan_outputs([Path(source) for source in sources], Path(folder), **settings)  # type: ignore[arg-type]
+
+
+# Files
+
+
+def test_files_keep_what_they_are(here: Path, model: Enhancer) -> None:
+    deep = Photo(dark(np.uint16), dpi=(300.0, 300.0))
+    write_photo("in/deep.tif", deep)
+    done = enhance_files(plan_outputs([Path("in/deep.tif")], Path("out")), model, seed=2, quiet=True)
+    assert done.written == [Path("out/deep.tif")] and not done.failed
+    again = read_photo("out/deep.tif")
+    assert again.dpi == (300, 300)
+    assert np.array_equal(again.pixels, model.enhance(deep.pixels, seed=2))
+
+
+def test_a_bad_file_does_not_stop_the_others(here: Path, model: Enhancer) -> None:
+    whole = Path("in/a.png").read_bytes()
+    Path("in/a.png").write_bytes(whole[:100])
+    done = enhance_files(plan_outputs([Path("in")], Path("out")), model, quiet=True)
+    assert done.written == [Path("out/b.JPG")] and Path("out/b.JPG").exists()
+    assert len(done.failed) == 1 and "in/a.png cannot be decoded" in done.failed[0]
+
+
+def test_a_result_that_cannot_be_written_names_its_picture(here: Path, model: Enhancer) -> None:
+    clear = np.dstack([dark(), np.full((12, 17), 99, np.uint8)])
+    write_photo("in/clear.png", Photo(clear))
+    done = enhance_files(plan_outputs([Path("in/clear.png")], Path("out"), form="jpg"), model, quiet=True)
+    assert "in/clear.png" in done.failed[0] and "--format png" in done.failed[0]
+
+
+def test_a_lit_picture_is_named(here: Path, model: Enhancer) -> None:
+    write_photo("in/day.png", Photo(np.full((9, 9, 3), 200, np.uint8)))
+    plan = plan_outputs([Path("in/day.png")], Path("out"))
+    with pytest.warns(EnhanceWarning, match=r"in/day\.png is not dark"):
+        enhance_files(plan, model, quiet=True)
+    assert read_photo("out/day.png").pixels.min() == 200
+
+
+def test_settings_that_fit_no_picture_are_refused_at_once(here: Path, model: Enhancer) -> None:
+    with pytest.raises(UserError, match="tile 5"):
+        enhance_files(plan_outputs([Path("in")], Path("out")), model, tile=5, quiet=True)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+from reddit.inference.tiling import NoiseField, Span, Tiling, blended_rows
+from reddit.utils.errors import UserError
+
+SIZES = [1, 15, 63, 64, 65, 100, 112, 113, 129, 200, 1000]
+TILINGS = [(64, 16, 1), (64, 16, 16), (64, 32, 16), (60, 10, 8), (64, 0, 1)]
+
+
+def whole(height: int, width: int, tiling: Tiling, restore: object) -> Tensor:
+    """Every row of the blend; they must come in order, without gaps."""
+    rows, next_top = [], 0
+    for top, band in blended_rows(height, width, tiling, restore):  # type: ignore[arg-type]
+        assert top == next_top
+        next_top += band.shape[1]
+        rows.append(band.clone())
+    return torch.cat(rows, dim=1)
+
+
+@pytest.mark.parametrize("length", SIZES)
+@pytest.mark.parametrize("tiling", TILINGS)
+def test_tiles_cover_overlap_and_keep_the_grid(length: int, tiling: tuple[int, int, int]) -> None:
+    tiles = Tiling(*tiling)
+    spans = tiles.spans(length)
+    assert spans[0][0] == 0 and spans[-1][1] == length
+    assert all(start % tiles.multiple == 0 for start, _ in spans)
+    assert all(end - start < tiles.size + tiles.multiple for start, end in spans)
+    for (_, end), (start, _) in pairwise(spans):
+        assert end - start >= tiles.overlap
+    fewest = 1 if length <= tiles.size else -(-(length - tiles.overlap) // (tiles.size - tiles.overlap))
+    assert len(spans) == fewest
+
+
+@pytest.mark.parametrize("length", SIZES)
+@pytest.mark.parametrize("tiling", TILINGS)
+def test_weights_sum_to_one_and_leave_cut_edges_out(length: int, tiling: tuple[int, int, int]) -> None:
+    tiles = Tiling(*tiling)
+    spans, weights = tiles.spans(length), tiles.weights(length)
+    total = torch.zeros(length)
+    for (start, end), weight in zip(spans, weights, strict=True):
+        total[start:end] += weight
+        assert weight.shape == (end - start,) and weight.min() >= 0 and weight.max() <= 1
+        margin = tiles.overlap // 4
+        assert start == 0 or weight[:margin].sum() == 0
+        assert end == length or weight[len(weight) - margin :].sum() == 0
+    assert torch.allclose(total, torch.ones(length), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 64), (65, 200), (200, 65), (150, 170)])
+def test_blending_the_parts_of_a_picture_gives_the_picture(size: tuple[int, int]) -> None:
+    picture = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
+    blend = whole(*size, Tiling(64, 16, 8), lambda rows, columns: picture[:, slice(*rows), slice(*columns)])
+    assert torch.allclose(blend, picture, atol=1e-6)
+
+
+def test_tiles_that_disagree_change_over_in_small_steps() -> None:
+    """Neighbours one apart meet on a ramp of half the overlap: a step of 1/16 a pixel, without one of 1."""
+
+    def disagreeing(rows: Span, columns: Span) -> Tensor:
+        shade = float((rows[0] > 0) != (columns[0] > 0))
+        return torch.full((3, rows[1] - rows[0], columns[1] - columns[0]), shade)
+
+    smooth = whole(96, 96, Tiling(64, 32), disagreeing)
+    assert smooth.diff(dim=1).abs().max() == pytest.approx(1 / 16, abs=1e-6)
+    assert smooth.diff(dim=2).abs().max() == pytest.approx(1 / 16, abs=1e-6)
+    assert whole(96, 96, Tiling(64, 0), disagreeing).diff(dim=2).abs().max() == 1
+
+
+def test_only_one_row_of_tiles_is_held() -> None:
+    seen: list[Span] = []
+
+    def recorded(rows: Span, columns: Span) -> Tensor:
+        seen.append(rows)
+        return torch.zeros(3, rows[1] - rows[0], columns[1] - columns[0])
+
+    for _, band in blended_rows(500, 90, Tiling(64, 16), recorded):
+        assert len(set(seen)) == 1  # each row of tiles is asked for when the rows above it are given out
+        assert band.shape[1] <= 64
+        seen.clear()
+
+
+@pytest.mark.parametrize(("size", "overlap"), [(64, -1), (64, 33), (0, 0)])
+def test_impossible_tiles_are_refused(size: int, overlap: int) -> None:
+    with pytest.raises(UserError, match="overlap must lie between 0 and half a tile"):
+        Tiling(size, overlap)
+
+
+def test_sizes_are_rounded_up_to_the_multiple() -> None:
+    assert (Tiling(100, 20, 16).size, Tiling(100, 20, 16).overlap) == (112, 32)
+
+
+# Noise
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (7, 9), (63, 65), (300, 401)])
+@pytest.mark.parametrize("piece", [2**10, 2**18])
+def test_the_field_is_what_torch_draws_at_once(
+    size: tuple[int, int], piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NoiseField, "PIECE", piece)
+    expected = torch.randn(3, *size, generator=torch.Generator().manual_seed(7))
+    assert torch.equal(NoiseField(7, *size).rows((0, size[0])), expected)
+
+
+def test_any_rows_of_the_field_are_the_same_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NoiseField, "PIECE", 2**10)
+    expected = torch.randn(3, 90, 70, generator=torch.Generator().manual_seed(3))
+    field = NoiseField(3, 90, 70)
+    for rows in ((40, 90), (0, 41), (13, 14), (0, 90)):
+        assert torch.equal(field.rows(rows), expected[:, slice(*rows)])
