@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from reddit.image.geometry import crop_to, pad_to_multiple
-from reddit.image.pixels import to_float, to_uint8
+from reddit.image.pixels import to_float
 from reddit.image.read import list_images, read_image, read_uint8
 from reddit.image.write import encode, write_image
 from reddit.utils.errors import UserError
@@ -35,44 +34,6 @@ def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
     text = str(error.value)
     assert "\n" not in text
     return text
-
-
-# Padding
-
-
-@pytest.mark.parametrize("multiple", [1, 8, 16, 32])
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 3), (7, 5), (16, 17), (33, 50), (32, 64)])
-def test_pad_and_crop_round_trip(size: tuple[int, int], multiple: int) -> None:
-    image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
-    padded, old = pad_to_multiple(image, multiple)
-    assert old == size
-    assert all(side % multiple == 0 for side in padded.shape[-2:])
-    assert all(p - s < multiple for p, s in zip(padded.shape[-2:], size, strict=True))
-    assert torch.equal(crop_to(padded, old), image)
-
-
-def test_padding_reflects_without_repeating_the_edge() -> None:
-    row = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 1, 3).expand(1, 1, 8, 3)
-    padded, _ = pad_to_multiple(row, 8)
-    assert padded[0, 0, 0].tolist() == [1, 2, 3, 2, 1, 2, 3, 2]
-    assert pad_to_multiple(row, 1)[0] is row
-
-
-# Numbers
-
-
-def test_eight_bits_round_trip() -> None:
-    levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
-    image = to_float(levels)
-    assert image.shape == (3, 16, 16)
-    assert image.dtype == torch.float32
-    assert (image.min().item(), image.max().item()) == (0.0, 1.0)
-    assert np.array_equal(to_uint8(image), levels)
-
-
-def test_to_uint8_clips_and_rounds() -> None:
-    image = torch.tensor([-1.0, 0.49 / 255, 0.51 / 255, 2.0]).view(1, 1, 4).expand(3, 1, 4)
-    assert to_uint8(image)[0, :, 0].tolist() == [0, 0, 1, 255]
 
 
 # Reading and writing
