@@ -38,8 +38,11 @@ import reddit
 RECORDS = Path(__file__).with_name("unchanged.json")
 EVAL15 = Path(os.environ.get("REDDIT_SHARED", ROOT.parent / "shared")) / "data" / "LOLv1" / "eval15" / "low"
 
-LOSS_TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}
-"""Relative, over 30 steps; elsewhere sums run in another order, and a training amplifies the difference."""
+TOLERANCE = {
+    "fp32": {"loss": 1e-4, "gradient_norm": 1e-3, "validation": 1e-4},
+    "bf16": {"loss": 2e-2, "gradient_norm": 0.5, "validation": 1e-2},
+}
+"""Relative, by precision: elsewhere sums run in another order, and training amplifies the difference."""
 PICTURE_TOLERANCE = 2e-3
 """Of the means of a grid over the picture, in [0, 1]."""
 
@@ -255,10 +258,9 @@ def test_training_is_unchanged(tmp_path: Path, family: str) -> None:
     if exact:
         assert found == recorded
         return
-    tolerance = LOSS_TOLERANCE[FAMILIES[family]["precision"]]
     assert found.keys() == recorded.keys()
     for method, run in found.items():
-        for name in ("loss", "gradient_norm", "validation"):
+        for name, tolerance in TOLERANCE[FAMILIES[family]["precision"]].items():
             numbers, known = (list(map(float.fromhex, side[name])) for side in (run, recorded[method]))
             assert numbers == pytest.approx(known, rel=tolerance), f"{method}: {name}"
 
