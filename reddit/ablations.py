@@ -46,7 +46,7 @@ def _omegas() -> dict[str, Ablation]:
     }
 
 
-_SOME_SIGNAL = ("diffusion.zero_terminal_snr=false", "diffusion.blind_start=false")
+_SOME_SIGNAL = ("diffusion.zero_terminal_snr=false", "diffusion.mask_x_T=false")
 
 ABLATIONS: dict[str, Ablation] = {
     "no-ratr": _student("Without the reflectance-aware refinement, eq. 7 to 9.", "distill.omega=0"),
@@ -64,8 +64,8 @@ ABLATIONS: dict[str, Ablation] = {
     "no-jitter": _student("Noise levels on the grid.", "distill.jitter=none"),
     "own-start": _student(
         "A quarter of the samples from pure noise, a quarter of the batches from the student's own rollout.",
-        "distill.terminal_share=0.25",
-        "distill.rollout_share=0.25",
+        "distill.p_terminal=0.25",
+        "distill.p_rollout=0.25",
     ),
     "eps": _teacher(
         "Predict eps, which zero terminal SNR does not allow.",
@@ -97,9 +97,9 @@ ABLATIONS: dict[str, Ablation] = {
         "Fault D4: eps-prediction, and sampling from pure noise where training ended at 0.075 of signal.",
         "model.prediction=eps",
         *_SOME_SIGNAL,
-        "teacher.terminal_share=0",
-        "distill.terminal_share=0",
-        "distill.rollout_share=0",
+        "teacher.p_terminal=0",
+        "distill.p_terminal=0",
+        "distill.p_rollout=0",
     ),
     "d5": _student(
         "Fault D5: the weights' average forgets its start too slowly.",

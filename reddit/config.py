@@ -18,6 +18,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reddit.utils.errors import UserError
 
+RENAMED = {
+    "diffusion.blind_start": "diffusion.mask_x_T",
+    "train.accumulate": "train.grad_accum_steps",
+    "distill.train.accumulate": "distill.train.grad_accum_steps",
+    "teacher.terminal_share": "teacher.p_terminal",
+    "distill.terminal_share": "distill.p_terminal",
+    "distill.rollout_share": "distill.p_rollout",
+    "distill.w_light": "distill.w_illumination",
+}
+"""Keys of earlier versions → their names today. Checkpoints and run folders still hold the former."""
+
 SamplerName = Literal["ddim", "ddpm", "dpmpp", "unipc", "consistency", "ddim_authors"]
 
 
@@ -83,7 +94,7 @@ class DiffusionConfig(_Section):
     beta_start: float = Field(1e-4, gt=0, lt=1)
     beta_end: float = Field(2e-2, gt=0, lt=1)
     zero_terminal_snr: bool = False
-    blind_start: bool = False
+    mask_x_T: bool = False  # noqa: N815 -- the paper's symbol
     """Show the network zeros in place of x_T, which is pure noise with zero terminal SNR; a student may
     differ from its teacher in this."""
     teacher_steps: int = Field(16, gt=0)
@@ -99,10 +110,10 @@ class TrainConfig(_Section):
 
     iterations: int = Field(1_000_000, gt=0)
     batch_size: int = Field(8, gt=0)
-    """Samples a step, over all processes and accumulated parts."""
+    """Samples a step, over all processes and micro-batches."""
     lr: float = Field(1e-4, gt=0)
-    accumulate: int = Field(1, gt=0)
-    """Parts that a batch is computed in, one after the other, where the memory does not hold it whole."""
+    grad_accum_steps: int = Field(1, gt=0)
+    """Micro-batches that a batch is computed in, one after the other, where it does not fit into memory."""
     compile: bool = False
     """Compile the trained network (`torch.compile`): a minute or two at the start, faster steps."""
     warmup: int = Field(0, ge=0)
@@ -136,7 +147,7 @@ class TeacherConfig(_Section):
 
     loss: Literal["l1", "l2"] = "l2"
     """Distance between the network's answer and its target (eps, v or x0)."""
-    terminal_share: float = Field(0.0, ge=0, le=1)
+    p_terminal: float = Field(0.0, ge=0, le=1)
     """Share of the samples trained at T itself, from pure noise, where sampling starts."""
 
 
@@ -153,7 +164,7 @@ class DistillConfig(_Section):
     """0: the truth alone teaches, as a control; the teacher is not asked."""
     w_pix: float = Field(1.0, ge=0)
     w_per: float = Field(0.6, ge=0)
-    w_light: float = Field(0.0, ge=0)
+    w_illumination: float = Field(0.0, ge=0)
     """Weight of the illumination loss, which the paper does not have."""
     lambda_rule: Literal["max_snr_1", "snr_plus_1", "constant"] = "max_snr_1"
     jitter: Literal["none", "shared", "independent"] = "independent"
@@ -163,9 +174,9 @@ class DistillConfig(_Section):
     last_interval: Literal["clean", "wrapped"] = "clean"
     """Where the last interval ends; `wrapped` draws it anywhere between clean and T (fault D2), for
     ablation."""
-    terminal_share: float = Field(0.0, ge=0, le=1)
+    p_terminal: float = Field(0.0, ge=0, le=1)
     """Share of the samples that start at T from pure noise, as the student will."""
-    rollout_share: float = Field(0.0, ge=0, le=1)
+    p_rollout: float = Field(0.0, ge=0, le=1)
     """Share of the batches whose `x_t` the student reached itself, from pure noise."""
     illumination: Literal["max", "mean", "smooth_max"] = "max"
     reflectance: Literal["retinex", "authors"] = "retinex"
@@ -300,7 +311,9 @@ def resolve_config(
         seen = "\n".join(mistakes)
         for e in error.errors():
             if f"train.{e['loc'][0]}:" not in seen:
-                mistakes.append(_explain(e, TrainConfig, source, prefix="distill.train."))
+                laid_over = _is_among(f"distill.train.{e['loc'][0]}", overrides)
+                named = laid_by if laid_over else source
+                mistakes.append(_explain(e, TrainConfig, named, prefix="distill.train."))
     if mistakes:
         raise UserError("\n".join(mistakes))
     return config
@@ -317,8 +330,8 @@ def _contradictions(config: Config, source: str) -> list[str]:
     model, diffusion = config.model, config.diffusion
     if model.prediction == "eps" and diffusion.zero_terminal_snr:
         found.append("model.prediction: eps cannot start from zero terminal SNR; set it to v or x0")
-    if diffusion.blind_start and not diffusion.zero_terminal_snr:
-        found.append("diffusion.blind_start: x_T is pure noise only with diffusion.zero_terminal_snr=true")
+    if diffusion.mask_x_T and not diffusion.zero_terminal_snr:
+        found.append("diffusion.mask_x_T: x_T is pure noise only with diffusion.zero_terminal_snr=true")
     if config.distill.last_interval == "wrapped" and config.distill.jitter == "none":
         found.append("distill.last_interval: wrapped draws a level, which distill.jitter=none forbids")
     for level, m in enumerate(model.multipliers):
@@ -382,6 +395,8 @@ def _explain(error: Any, model: type[BaseModel], source: str, prefix: str = "") 
     if error["type"] != "extra_forbidden":
         message = error["msg"].replace("Input should be", "should be")
         return f"{source}: {key}: {message}, not {error['input']!r}"
+    if key in RENAMED:
+        return f"{source}: {key}: this setting is now called {RENAMED[key]}"
     known = [prefix + name for name in _known_keys(model)]
     near = [name for name in known if name.split(".")[-1] == location[-1]]  # only the section is wrong
     near = near or difflib.get_close_matches(key, known, 1, cutoff=0.5)

@@ -29,8 +29,8 @@ def test_every_ablation_resolves(name: str, config: str) -> None:
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_every_ablation_goes_with_a_blind_start(name: str) -> None:
-    settings = ["diffusion.blind_start=true", *ABLATIONS[name].settings]
+def test_every_ablation_goes_with_a_masked_x_t(name: str) -> None:
+    settings = ["diffusion.mask_x_T=true", *ABLATIONS[name].settings]
     load_config(CONFIGS / "lolv1_light.yaml", settings, stage=ABLATIONS[name].stage == "student")
 
 

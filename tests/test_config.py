@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reddit.config import Config, TrainConfig, load_config, resolve_config
+from reddit.config import RENAMED, Config, TrainConfig, load_config, resolve_config
 from reddit.utils.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -155,7 +155,7 @@ def test_files_and_overrides_are_complained_about_together(tmp_path: Path) -> No
     ("overrides", "key"),
     [
         (["diffusion.zero_terminal_snr=true"], "model.prediction"),
-        (["diffusion.blind_start=true"], "diffusion.blind_start"),
+        (["diffusion.mask_x_T=true"], "diffusion.mask_x_T"),
         (["model.width=30", "model.groups=8"], "model.groups"),
         (["diffusion.beta_start=0.5"], "diffusion.beta_start"),
         (["diffusion.teacher_steps=600"], "diffusion.teacher_steps"),
@@ -304,3 +304,14 @@ def test_data_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_stage_defaults_are_settings_of_train() -> None:
     assert set(Config().distill.train) <= set(TrainConfig.model_fields)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_key_is_refused_by_its_new_name(tmp_path: Path, old: str, new: str) -> None:
+    *sections, key = old.split(".")
+    raw: object = {key: 1}
+    for section in reversed(sections):
+        raw = {section: raw}
+    path = write(tmp_path, yaml.safe_dump(raw))
+    assert mistakes(path) == [f"{path}: {old}: this setting is now called {new}"]
+    assert mistakes(None, f"{old}=1") == [f"--set: {old}: this setting is now called {new}"]

@@ -64,7 +64,7 @@ CONFIG: dict[str, Any] = {
     },
     "model": {"width": 8, "multipliers": [1, 2], "blocks": 1, "groups": 4, "log_condition": True},
     "diffusion": {"zero_terminal_snr": True, "teacher_steps": 4},
-    "teacher": {"terminal_share": 0.2},
+    "teacher": {"p_terminal": 0.2},
     "train": LOOP | {"lr": 2e-3, "warmup": 5, "decay_from": 0.5, "lr_end": 1e-4, "ema": 0.9},
     "distill": {
         "omega": 0.2,
@@ -72,10 +72,10 @@ CONFIG: dict[str, Any] = {
         "w_per": 0.1,
         "perceptual_backbone": "alex",
         "perceptual_weights": "alexnet.safetensors",
-        "w_light": 0.1,
+        "w_illumination": 0.1,
         "jitter": "independent",
-        "terminal_share": 0.2,
-        "rollout_share": 0.3,
+        "p_terminal": 0.2,
+        "p_rollout": 0.3,
         "train": LOOP | {"lr": 1e-3, "decay_from": 0.5},
     },
 }
@@ -83,7 +83,7 @@ LIGHT = {"block": "light", "context": True, "unshuffle": 2, "attention_levels": 
 SR3 = {"block": "sr3", "attention_levels": [1], "prediction": "x0"}
 FAMILIES: dict[str, dict[str, Any]] = {
     "light-fp32": {"precision": "fp32", "model": LIGHT},
-    "light-bf16": {"precision": "bf16", "model": LIGHT, "train": {"accumulate": 2}},
+    "light-bf16": {"precision": "bf16", "model": LIGHT, "train": {"grad_accum_steps": 2}},
     "sr3-fp32": {"precision": "fp32", "model": SR3},
 }
 METHODS = {"light-fp32": ("reddit", "progressive", "consistency", "reflow")}

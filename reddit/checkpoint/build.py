@@ -33,4 +33,4 @@ def build_denoiser(config: Config) -> Denoiser:
     """A denoiser with fresh weights, in channels-last memory order."""
     network = build_network(config.model).to(memory_format=torch.channels_last)
     schedule = build_schedule(config.diffusion)
-    return Denoiser(network, schedule, config.model.prediction, config.diffusion.blind_start)
+    return Denoiser(network, schedule, config.model.prediction, config.diffusion.mask_x_T)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from reddit.checkpoint.build import build_denoiser
+from reddit.checkpoint.upgrade import upgrade
 from reddit.config import Config, resolve_config
 from reddit.diffusion import Denoiser
 from reddit.utils.errors import UserError
@@ -139,11 +140,8 @@ def read_info(path: str | Path) -> CheckpointInfo:
         raise UserError(f"{path} is not a safetensors file or is truncated: {error}") from error
     if metadata.get("format") != FORMAT:
         raise UserError(f"{path} holds no {FORMAT} checkpoint: was it written by another program?")
-    settings = json.loads(metadata["config"])
-    settings["data"].pop("in_memory", None)  # a setting of the first version
-    settings["data"].setdefault("split_seed", settings["seed"])  # which once drew the split, too
     return CheckpointInfo(
-        config=resolve_config(settings, source=str(path)),
+        config=resolve_config(upgrade(json.loads(metadata["config"])), source=str(path)),
         steps=int(metadata["steps"]),
         family=metadata["family"],
         method=metadata["method"],

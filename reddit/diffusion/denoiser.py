@@ -25,7 +25,7 @@ class Denoiser(nn.Module):
         network: `(x_t, y, alpha, context) → output`, images (B, 3, H, W), alpha (B,), context or None.
         schedule: the schedule it was (or will be) trained on.
         prediction: what its output means.
-        blind_start: hide `x_t` from the network where it is noise and nothing else (`without_pure_noise`).
+        mask_x_T: hide `x_t` from the network where it is noise and nothing else (`without_pure_noise`).
 
     Raises:
         ValueError: eps-prediction with zero terminal SNR, which leaves x_0 undefined at T.
@@ -36,7 +36,7 @@ class Denoiser(nn.Module):
         network: nn.Module,
         schedule: NoiseSchedule,
         prediction: PredictionType,
-        blind_start: bool = False,
+        mask_x_T: bool = False,  # noqa: N803
     ) -> None:
         super().__init__()
         if prediction == "eps" and schedule.zero_terminal_snr:
@@ -44,12 +44,12 @@ class Denoiser(nn.Module):
         self.network = network
         self.schedule = schedule
         self.prediction: PredictionType = prediction
-        self.blind_start = blind_start
+        self.mask_x_T = mask_x_T
 
     def output(self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None = None) -> Tensor:
         """The network's own answer, in the dtype of `x_t`."""
         alpha = self.schedule.alpha(t).to(x_t.dtype)
-        seen = without_pure_noise(x_t, alpha) if self.blind_start else x_t
+        seen = without_pure_noise(x_t, alpha) if self.mask_x_T else x_t
         return self.network(seen, y, alpha, context).to(x_t.dtype)
 
     def forward(self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None = None) -> Prediction:

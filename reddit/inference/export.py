@@ -80,7 +80,7 @@ class Sampler(nn.Module):
         self.network = network.requires_grad_(False)  # or running a pt2 file would keep every activation
         self.schedule = Visited(denoiser.schedule, denoiser.schedule.grid(steps))
         self.prediction = denoiser.prediction
-        self.blind_start = denoiser.blind_start
+        self.mask_x_T = denoiser.mask_x_T
         self.clip = clip
         self.register_buffer("times", torch.arange(steps + 1))
 
@@ -93,7 +93,7 @@ class Sampler(nn.Module):
 
         def denoise(x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
             alpha = schedule.alpha(t).to(x_t.dtype)
-            seen = without_pure_noise(x_t, alpha) if self.blind_start else x_t
+            seen = without_pure_noise(x_t, alpha) if self.mask_x_T else x_t
             output = _at(self.network(_at(seen, *padding), padded, alpha, context), *inside)
             return schedule.interpret(self.prediction, output, x_t, t)
 

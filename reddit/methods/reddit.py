@@ -65,18 +65,24 @@ class ReDDiT(Distillation):
 
         weight = lambda_weight(self.schedule, times.t, self.config.lambda_rule)
         l_pix = weighted_mse(x_0_student, x_0, weight)  # eq. 10
-        l_dis = l_per = l_light = torch.zeros_like(l_pix)
+        l_dis = l_per = l_illumination = torch.zeros_like(l_pix)
         if self.config.w_dis > 0:
             target = self.target(x_t, y, times, self._reflectance(batch), context)
             l_dis = weighted_mse(x_0_student, target.x_0, weight)  # eq. 6
         if self.perceptual is not None and self.config.w_per > 0:
             with phase("perceptual"):
                 l_per = self.perceptual((x_0_student + 1) / 2, batch["high"]).mean()  # eq. 11
-        if self.config.w_light > 0:
-            l_light = illumination_loss(x_0_student, x_0)
+        if self.config.w_illumination > 0:
+            l_illumination = illumination_loss(x_0_student, x_0)
         loss = total_loss(self.config.w_dis * l_dis, l_pix, l_per, self.config.w_pix, self.config.w_per)
-        loss = loss + self.config.w_light * l_light
-        return {"loss": loss, "l_dis": l_dis, "l_pix": l_pix, "l_per": l_per, "l_light": l_light}
+        loss = loss + self.config.w_illumination * l_illumination
+        return {
+            "loss": loss,
+            "l_dis": l_dis,
+            "l_pix": l_pix,
+            "l_per": l_per,
+            "l_illumination": l_illumination,
+        }
 
     def target(
         self, x_t: Tensor, y: Tensor, times: Times, r: Tensor, context: Tensor | None = None
@@ -127,12 +133,12 @@ class ReDDiT(Distillation):
     def _start(self, student: DenoiserFunction, x_0: Tensor, y: Tensor, draws: Draws) -> tuple[Times, Tensor]:
         """Times and noisy images: from the data, from pure noise, or from the student's own rollout."""
         eps = draws.noise(x_0)
-        if draws.shared() < self.config.rollout_share:
+        if draws.shared() < self.config.p_rollout:
             interval = 1 + int(draws.shared() * self.steps)
             with phase("rollout"):
                 return self._rollout(student, interval, eps, y)
         intervals = 1 + (draws.uniform() * self.steps).long()
-        terminal = draws.uniform() < self.config.terminal_share
+        terminal = draws.uniform() < self.config.p_terminal
         drawn = self.draw_times(intervals, draws)
         last = Times(*(torch.full_like(drawn.t, self._grid_time(self.steps, j)) for j in range(3)))
         times = Times(*(torch.where(terminal, a, b) for a, b in zip(last, drawn, strict=True)))

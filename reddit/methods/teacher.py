@@ -20,25 +20,25 @@ class Teacher:
         denoiser: the network to train.
         steps: its sampling steps.
         loss: `l2`, or `l1` as SR3.
-        terminal_share: share of the samples at T itself, from pure noise, where sampling starts.
+        p_terminal: share of the samples at T itself, from pure noise, where sampling starts.
     """
 
     name = "teacher"
 
     def __init__(
-        self, denoiser: Denoiser, steps: int, loss: Literal["l1", "l2"] = "l2", terminal_share: float = 0.0
+        self, denoiser: Denoiser, steps: int, loss: Literal["l1", "l2"] = "l2", p_terminal: float = 0.0
     ) -> None:
         self.denoiser = denoiser
         self.steps = steps
         self.distance = F.l1_loss if loss == "l1" else F.mse_loss
-        self.terminal_share = terminal_share
+        self.p_terminal = p_terminal
 
     def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         schedule = self.denoiser.schedule
         x_0, y = signed(batch["high"]), signed(batch["low"])
         eps = draws.noise(x_0)
         t = (1 - draws.uniform()) * schedule.steps
-        terminal = draws.uniform() < self.terminal_share
+        terminal = draws.uniform() < self.p_terminal
         t = torch.where(terminal, torch.full_like(t, schedule.steps), t)
         x_t = schedule.add_noise(x_0, eps, t)
         x_t = torch.where(terminal.view(-1, 1, 1, 1), eps, x_t)

@@ -65,7 +65,7 @@ def _an_iteration(run: Run, picture: np.ndarray, device: torch.device) -> float:
     config = run.config
     method = _method(run, device)
     state = TrainingState(method.denoiser, config.train, config.precision)
-    settings = config.train.model_copy(update={"compile": False, "accumulate": 1})
+    settings = config.train.model_copy(update={"compile": False, "grad_accum_steps": 1})
     crops = TrainingCrops([Pair("", picture, picture)], config.data, config.seed)
     batch = next(iter(training_loader(crops, settings.batch_size, config.seed)))
     if isinstance(batch, UserError):
@@ -79,7 +79,7 @@ def _method(run: Run, device: torch.device) -> Method:
     config = run.config
     guide = build_denoiser(config).to(device)
     if run.teacher is None:
-        return Teacher(guide, run.steps, config.teacher.loss, config.teacher.terminal_share)
+        return Teacher(guide, run.steps, config.teacher.loss, config.teacher.p_terminal)
     kind = distillation_named(config.distill.method)
     perceptual = None
     if kind.needs_perceptual(config.distill):

@@ -134,7 +134,7 @@ def fit(
     with (
         tracker or nullcontext(),
         StopRequest(aloud=world.main).listening() as stop,
-        working(loader(progress.iteration, places, settings.accumulate)) as batches,
+        working(loader(progress.iteration, places, settings.grad_accum_steps)) as batches,
         tqdm(
             total=settings.iterations,
             initial=progress.iteration,
@@ -155,7 +155,9 @@ def fit(
                 save()
                 raise stop.error(f"at iteration {progress.iteration} of {settings.iterations}")
             with meter.waiting(), phase("data"):
-                parts = [to_device(_whole(b), state.device) for b in islice(batches, settings.accumulate)]
+                parts = [
+                    to_device(_whole(b), state.device) for b in islice(batches, settings.grad_accum_steps)
+                ]
             losses = step(method, parts, state, settings, seed, precision, places, world)
             state.average.update(method.denoiser, progress.iteration)
             progress.iteration += 1
@@ -240,13 +242,14 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 def _places(settings: TrainConfig, world: World) -> range:
     """This process's places in the batch."""
-    share, rest = divmod(settings.batch_size, world.size * settings.accumulate)
+    parts = world.size * settings.grad_accum_steps
+    share, rest = divmod(settings.batch_size, parts)
     if rest:
         raise UserError(
-            f"train.batch_size: {settings.batch_size} does not part evenly into {world.size} processes × "
-            f"train.accumulate {settings.accumulate}; choose a multiple of {world.size * settings.accumulate}"
+            f"train.batch_size: {settings.batch_size} must be divisible by {world.size} processes × "
+            f"train.grad_accum_steps {settings.grad_accum_steps}; choose a multiple of {parts}"
         )
-    share *= settings.accumulate
+    share *= settings.grad_accum_steps
     return range(world.rank * share, (world.rank + 1) * share)
 
 

@@ -58,9 +58,7 @@ def train_teacher(config: Config, *, resume: str = "auto", quiet: bool = False, 
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
     denoiser = build_denoiser(config).to(device)
-    method = Teacher(
-        denoiser, config.diffusion.teacher_steps, config.teacher.loss, config.teacher.terminal_share
-    )
+    method = Teacher(denoiser, config.diffusion.teacher_steps, config.teacher.loss, config.teacher.p_terminal)
     return _run(config, config.name, config.name, method, None, resume, quiet, say)
 
 
@@ -114,7 +112,7 @@ def _sampled_by(config: Config, sampler: SamplerName) -> Config:
 
 def _as_students_may(teacher: Config, student: Config) -> Config:
     """The teacher's configuration with what a student may choose for itself."""
-    own = {key: getattr(student.diffusion, key) for key in ("sampler", "blind_start")}
+    own = {key: getattr(student.diffusion, key) for key in ("sampler", "mask_x_T")}
     return teacher.model_copy(update={"diffusion": teacher.diffusion.model_copy(update=own)})
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from reddit.checkpoint.format import STATE
+from reddit.checkpoint.upgrade import upgrade
 from reddit.config import Config
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
@@ -63,7 +64,8 @@ def changed_settings(folder: Path, config: Config) -> list[str]:
         before = yaml.safe_load(path.read_text())
     except yaml.YAMLError:
         return [str(path)]
-    return sorted(k for k, v in _flat(config.model_dump()).items() if _flat(before or {}).get(k, v) != v)
+    before = _flat(upgrade(before)) if isinstance(before, dict) else {}
+    return sorted(k for k, v in _flat(config.model_dump()).items() if before.get(k, v) != v)
 
 
 def _flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:

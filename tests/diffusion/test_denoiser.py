@@ -28,8 +28,8 @@ def test_pure_noise_says_nothing_of_the_image() -> None:
         torch.testing.assert_close(x_0, torch.full_like(x_0, 0.3), atol=1e-12, rtol=0)
 
 
-def test_a_blind_start_hides_pure_noise_and_nothing_else() -> None:
-    sees, blind = (Denoiser(Arbitrary(), SCHEDULE, "v", blind_start=blind) for blind in (False, True))
+def test_a_masked_x_t_hides_pure_noise_and_nothing_else() -> None:
+    sees, blind = (Denoiser(Arbitrary(), SCHEDULE, "v", mask_x_T=blind) for blind in (False, True))
     y, times = images(0, 2), torch.tensor([SCHEDULE.steps, SCHEDULE.steps / 2], dtype=torch.float64)
     one, other = images(1, 2), images(2, 2)
     first, second = blind(one, times, y), blind(other, times, y)
@@ -39,8 +39,8 @@ def test_a_blind_start_hides_pure_noise_and_nothing_else() -> None:
     assert not torch.equal(first.x_0[1], second.x_0[1])
 
 
-def test_after_a_blind_start_the_noise_is_still_that_of_the_seed() -> None:
-    blind = Denoiser(Arbitrary(), SCHEDULE, "v", blind_start=True)
+def test_after_a_masked_x_t_the_noise_is_still_that_of_the_seed() -> None:
+    blind = Denoiser(Arbitrary(), SCHEDULE, "v", mask_x_T=True)
     x, y = images(1), images(0)
     torch.testing.assert_close(blind(x, T, y).eps, x)
 

@@ -40,7 +40,7 @@ LIGHT = {
         "log_condition": True,
         "prediction": "v",
     },
-    "diffusion": {"zero_terminal_snr": True, "blind_start": True},
+    "diffusion": {"zero_terminal_snr": True, "mask_x_T": True},
 }
 SR3 = {"model": {"width": 4, "multipliers": [1, 2], "blocks": 1, "attention_levels": [], "groups": 2}}
 STEPS = {"light": 2, "sr3": 1}

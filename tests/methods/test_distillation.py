@@ -174,10 +174,10 @@ def test_a_student_may_be_sampled_otherwise(inside: Path, capsys: pytest.Capture
 def test_a_student_may_start_blind(inside: Path) -> None:
     script(
         "distill", "-c", "tiny.yaml", "--steps", "2", "--teacher", "runs/tiny", "--quiet",
-        "--set", "runs=apart", "diffusion.blind_start=true",
+        "--set", "runs=apart", "diffusion.mask_x_T=true",
     )  # fmt: skip
     student, info = load_denoiser(inside / "apart/tiny-2/checkpoints/last.safetensors")
-    assert student.blind_start and info.config.diffusion.blind_start
+    assert student.mask_x_T and info.config.diffusion.mask_x_T
     low = torch.rand(1, 3, 9, 7)
     assert torch.equal(restore(student, low, 1, [0]), restore(student, low, 1, [1]))
 

@@ -41,7 +41,7 @@ def test_three_hundred_steps_overfit_one_pair(tmp_path: Path) -> None:
     )
     kept: list[Denoiser] = []
     fit(
-        Teacher(denoiser, 4, terminal_share=0.1),
+        Teacher(denoiser, 4, p_terminal=0.1),
         lambda done, places, parts: training_loader(
             crops, settings.batch_size, 0, done, places=places, parts=parts
         ),

@@ -133,7 +133,7 @@ def expected_losses(
     l_pix = float((weighted * (student - x_0) ** 2).mean())  # eq. 10
     l_per = float(abs((student + 1) / 2 - high).mean()) if settings.w_per > 0 else 0.0  # eq. 11
     loss = l_dis + settings.w_pix * l_pix + settings.w_per * l_per  # eq. 12
-    return {"loss": loss, "l_dis": l_dis, "l_pix": l_pix, "l_per": l_per, "l_light": 0.0}
+    return {"loss": loss, "l_dis": l_dis, "l_pix": l_pix, "l_per": l_per, "l_illumination": 0.0}
 
 
 CASES: list[tuple[str, int, bool, dict[str, object]]] = [
@@ -238,21 +238,21 @@ def test_times(steps: int, jitter: str) -> None:
 
 @STUDENTS
 @pytest.mark.parametrize("zero_snr", [False, True])
-def test_terminal_share_starts_at_the_end_from_pure_noise(steps: int, zero_snr: bool) -> None:
+def test_p_terminal_starts_at_the_end_from_pure_noise(steps: int, zero_snr: bool) -> None:
     schedule = NoiseSchedule(zero_terminal_snr=zero_snr)
     student = Constant(0.25)
     denoisers = Denoiser(student, schedule, "v"), Denoiser(Blend(), schedule, "v")
-    losses = ReDDiT(*denoisers, steps, config(terminal_share=1.0)).losses(batch(), draws(3))
+    losses = ReDDiT(*denoisers, steps, config(p_terminal=1.0)).losses(batch(), draws(3))
     x_t, alpha = student.seen[-1]
     assert alpha.tolist() == pytest.approx([schedule.alpha(torch.tensor(512.0)).item()] * 3, abs=1e-12)
     assert torch.equal(x_t, noise_of(3, x_t))
     assert losses["loss"].isfinite()
 
 
-def test_terminal_share_is_a_share() -> None:
+def test_p_terminal_is_a_share() -> None:
     student = Constant(0.25)
     denoisers = Denoiser(student, PAPER, "v"), Denoiser(Blend(), PAPER, "v")
-    method = ReDDiT(*denoisers, 8, config(terminal_share=0.3))
+    method = ReDDiT(*denoisers, 8, config(p_terminal=0.3))
     method.losses(batch(600), draws(3, 600))
     at_end = student.seen[-1][1] == PAPER.alpha(torch.tensor(512.0))
     assert at_end.double().mean().item() == pytest.approx(0.3, abs=0.06)
@@ -263,7 +263,7 @@ def test_rollout_is_the_students_own_path(steps: int) -> None:
     schedule = NoiseSchedule(zero_terminal_snr=True)
     student = Blend()
     denoiser = Denoiser(student, schedule, "v")
-    method = ReDDiT(denoiser, Denoiser(Blend(), schedule, "v"), steps, config(rollout_share=1.0))
+    method = ReDDiT(denoiser, Denoiser(Blend(), schedule, "v"), steps, config(p_rollout=1.0))
     pictures = batch(2, dtype=torch.float32)
     lengths = set()
     for seed in range(80):
@@ -284,7 +284,7 @@ def test_rollout_is_the_students_own_path(steps: int) -> None:
 def test_one_step_student_learns_where_two_teacher_steps_end() -> None:
     teacher = Denoiser(Blend(), PAPER, "v")
     method = ReDDiT(
-        Denoiser(Constant(0.25), PAPER, "x0"), teacher, 1, config(omega=0.0, w_pix=0.0, terminal_share=1.0)
+        Denoiser(Constant(0.25), PAPER, "x0"), teacher, 1, config(omega=0.0, w_pix=0.0, p_terminal=1.0)
     )
     pictures = batch()
     losses = method.losses(pictures, draws(4))
@@ -294,7 +294,7 @@ def test_one_step_student_learns_where_two_teacher_steps_end() -> None:
     assert losses["loss"].item() == pytest.approx((0.25 - end).square().mean().item(), rel=1e-9)
 
 
-@pytest.mark.parametrize("options", [{}, {"rollout_share": 1.0}, {"terminal_share": 1.0}, {"w_per": 0.5}])
+@pytest.mark.parametrize("options", [{}, {"p_rollout": 1.0}, {"p_terminal": 1.0}, {"w_per": 0.5}])
 @pytest.mark.parametrize("steps", [4, 1])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_step_moves_the_student_and_leaves_the_teacher(
@@ -328,11 +328,11 @@ def test_a_perceptual_weight_needs_a_distance() -> None:
 
 def test_the_truth_alone_does_not_ask_the_teacher() -> None:
     teacher = Blend()
-    settings = config(w_dis=0.0, w_light=0.5)
+    settings = config(w_dis=0.0, w_illumination=0.5)
     method = ReDDiT(Denoiser(Constant(0.25), PAPER, "x0"), Denoiser(teacher, PAPER, "v"), 2, settings)
     losses = method.losses(batch(), draws(0))
     assert teacher.seen == []
     high = 2 * batch()["high"] - 1
     light = (0.25 - high.mean(dim=(2, 3))).abs().mean().item()  # 8×8 pixels are one block
-    assert losses["l_light"].item() == pytest.approx(light, rel=1e-9)
+    assert losses["l_illumination"].item() == pytest.approx(light, rel=1e-9)
     assert losses["loss"].item() == pytest.approx(losses["l_pix"].item() + 0.5 * light, rel=1e-9)

@@ -59,10 +59,10 @@ def test_loss_by_hand(prediction: str, loss: str) -> None:
     assert abs(eps.std() - 1) < 0.1
 
 
-def levels_seen(schedule: NoiseSchedule, terminal_share: float) -> tuple[Tensor, Tensor, Tensor]:
+def levels_seen(schedule: NoiseSchedule, p_terminal: float) -> tuple[Tensor, Tensor, Tensor]:
     network = Constant(0.0)
     high = torch.zeros(2000, 3, 1, 1)
-    method = Teacher(Denoiser(network, schedule, "v"), 16, terminal_share=terminal_share)
+    method = Teacher(Denoiser(network, schedule, "v"), 16, p_terminal=p_terminal)
     method.losses({"low": high, "high": high, "denoised": high, "context": high}, draws(0, 2000))
     return network.seen[2], network.seen[0], schedule.alpha(torch.tensor(512.0)).float()
 
@@ -78,7 +78,7 @@ def test_times_are_uniform() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_terminal_share(share: float) -> None:
+def test_p_terminal(share: float) -> None:
     alpha, x_t, last = levels_seen(NoiseSchedule(), share)
     terminal = alpha == last
     assert terminal.double().mean().item() == pytest.approx(share, abs=0.04)

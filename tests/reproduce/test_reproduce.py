@@ -308,7 +308,7 @@ def test_students_of_another_teacher_are_not_mixed_in(done: Path) -> None:
 
 
 def test_a_finished_teacher_is_used_as_it_is(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    reproduce(*FIGURE6, "--set", "teacher.terminal_share=0", "--commands")
+    reproduce(*FIGURE6, "--set", "teacher.p_terminal=0", "--commands")
     assert "train_teacher" not in capsys.readouterr().out
 
 

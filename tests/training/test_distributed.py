@@ -59,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes did, beside what one did."""
     folder = tmp_path_factory.mktemp("processes")
     write_lol(folder)
-    parts = "train.accumulate=2"
+    parts = "train.grad_accum_steps=2"
     together = [
         command(folder, "together", TWENTY, *COMMON),
         command(folder, "parts", TWENTY, parts, *COMMON),
@@ -85,7 +85,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     alone = [
         command(folder, "alone", TWENTY, *COMMON),
-        command(folder, "alone-parts", TWENTY, "train.accumulate=4", *COMMON),
+        command(folder, "alone-parts", TWENTY, "train.grad_accum_steps=4", *COMMON),
         student(folder, "student-alone", TWENTY, *COMMON),
         command(folder, "handed-over", TWENTY, *COMMON),
     ]
@@ -154,7 +154,7 @@ def test_a_batch_that_does_not_part_evenly(folder: Path) -> None:
         codes = json.loads((folder / f"done-{rank}.json").read_text())["codes"]
         assert [code for code in codes if code not in (0, 143)] == [codes[-1]]
         assert codes[-1] == (
-            "train.batch_size: 3 does not part evenly into 2 processes × train.accumulate 1; "
+            "train.batch_size: 3 must be divisible by 2 processes × train.grad_accum_steps 1; "
             "choose a multiple of 2"
         )
 

@@ -272,7 +272,7 @@ def test_a_number_that_is_none(
 
 
 def test_a_number_that_is_none_in_the_second_part_of_a_batch(tmp_path: Path) -> None:
-    run = Run(tmp_path, settings=settings(accumulate=2, checkpoint_every=1))
+    run = Run(tmp_path, settings=settings(grad_accum_steps=2, checkpoint_every=1))
     Broken(run, 6, no_number)  # the second part of the third batch
     with pytest.raises(UserError, match="the loss is not finite at iteration 3 "):
         run.go()

@@ -38,11 +38,11 @@ def tiny_denoiser(seed: int = 0) -> Denoiser:
 
 
 def teacher() -> Method:
-    return Teacher(tiny_denoiser(), 16, terminal_share=0.2)
+    return Teacher(tiny_denoiser(), 16, p_terminal=0.2)
 
 
 def student() -> Method:
-    settings = DistillConfig(w_per=0.0, rollout_share=0.5, terminal_share=0.2)
+    settings = DistillConfig(w_per=0.0, p_rollout=0.5, p_terminal=0.2)
     return ReDDiT(tiny_denoiser(), tiny_denoiser(), 2, settings)
 
 
@@ -190,7 +190,7 @@ def test_another_batch_size_is_another_run(tmp_path: Path) -> None:
 def test_a_batch_in_parts_trains_the_same(make: type, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"batch_size": 4})
     whole = Run(make(), tmp_path / "whole", settings)
-    parts = Run(make(), tmp_path / "parts", settings.model_copy(update={"accumulate": 2}))
+    parts = Run(make(), tmp_path / "parts", settings.model_copy(update={"grad_accum_steps": 2}))
     whole.go()
     parts.go()
     ours, theirs = (run.method.denoiser.network.state_dict() for run in (parts, whole))
@@ -203,8 +203,8 @@ def test_a_batch_in_parts_trains_the_same(make: type, tmp_path: Path) -> None:
 
 
 def test_a_batch_that_cannot_be_parted(tmp_path: Path) -> None:
-    run = Run(teacher(), tmp_path, SETTINGS.model_copy(update={"batch_size": 4, "accumulate": 3}))
-    with pytest.raises(UserError, match=r"train\.batch_size: 4 does not part evenly .*a multiple of 3"):
+    run = Run(teacher(), tmp_path, SETTINGS.model_copy(update={"batch_size": 4, "grad_accum_steps": 3}))
+    with pytest.raises(UserError, match=r"train\.batch_size: 4 must be divisible by .*a multiple of 3"):
         run.go()
 
 

@@ -39,11 +39,11 @@ def tiny_denoiser(seed: int = 0) -> Denoiser:
 
 
 def teacher() -> Method:
-    return Teacher(tiny_denoiser(), 16, terminal_share=0.2)
+    return Teacher(tiny_denoiser(), 16, p_terminal=0.2)
 
 
 def student() -> Method:
-    distill = DistillConfig(w_per=0.0, rollout_share=0.5, terminal_share=0.2)
+    distill = DistillConfig(w_per=0.0, p_rollout=0.5, p_terminal=0.2)
     return ReDDiT(tiny_denoiser(), tiny_denoiser(1), 2, distill)
 
 
