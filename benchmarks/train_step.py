@@ -112,14 +112,14 @@ class _Case:
         self.batches = iter(training_loader(crops, config.train.batch_size, 0))
 
     def step(self) -> dict[str, float]:
-        places = range(self.config.train.batch_size)
+        batch_indices = range(self.config.train.batch_size)
         with Stopwatch(self.device) as watch:
             with phase("data"):
                 batch = next(self.batches)
                 if isinstance(batch, UserError):
                     raise batch
                 batch = to_device(batch, self.device)
-            step(self.method, [batch], self.state, self.config.train, 0, self.case.precision, places)
+            step(self.method, [batch], self.state, self.config.train, 0, self.case.precision, batch_indices)
         self.state.progress.iteration += 1
         return watch.seconds
 
@@ -129,8 +129,8 @@ def _distillation(config: Config, device: torch.device) -> Method:
     distance = None
     if settings.w_per > 0:
         distance = LPIPS(settings.perceptual_backbone, settings.perceptual_weights).to(device)
-    guide = build_denoiser(config).to(device)
-    return ReDDiT(copy.deepcopy(guide), guide, 4, settings, config.diffusion.clip, distance)
+    frozen_teacher = build_denoiser(config).to(device)
+    return ReDDiT(copy.deepcopy(frozen_teacher), frozen_teacher, 4, settings, config.diffusion.clip, distance)
 
 
 def _rounds(

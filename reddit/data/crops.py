@@ -148,21 +148,21 @@ class EndlessOrder(Sampler[tuple[int, int]]):
         length: pairs in an epoch.
         seed: of the permutations.
         batch_size: positions an iteration, over all processes.
-        places: which of them to give; all by default.
+        batch_indices: which of them to give; all by default.
         done: iterations already done.
     """
 
     def __init__(
-        self, length: int, seed: int, batch_size: int = 1, places: range | None = None, done: int = 0
+        self, length: int, seed: int, batch_size: int = 1, batch_indices: range | None = None, done: int = 0
     ) -> None:
         self.length, self.seed, self.batch_size, self.done = length, seed, batch_size, done
-        self.places = places if places is not None else range(batch_size)
+        self.batch_indices = batch_indices if batch_indices is not None else range(batch_size)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         known, order = -1, np.empty(0, int)
         for iteration in itertools.count(self.done):
-            for place in self.places:
-                position = iteration * self.batch_size + place
+            for index in self.batch_indices:
+                position = iteration * self.batch_size + index
                 epoch, offset = divmod(position, self.length)
                 if epoch != known:
                     known, order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.length)
@@ -175,24 +175,24 @@ def training_loader(
     seed: int,
     done: int = 0,
     *,
-    places: range | None = None,
-    parts: int = 1,
+    batch_indices: range | None = None,
+    grad_accum_steps: int = 1,
     pin_memory: bool = False,
 ) -> DataLoader[Batch | UserError]:
     """Batches from iteration `done` on, the same as an uninterrupted run would have drawn.
 
     Args:
         batch_size: samples an iteration, over all processes.
-        places: this process's share of them; all by default.
-        parts: batches that an iteration's share is handed out in.
+        batch_indices: this process's share of them; all by default.
+        grad_accum_steps: micro-batches an iteration.
         pin_memory: for copies to a GPU that do not wait.
     """
-    places = places if places is not None else range(batch_size)
+    batch_indices = batch_indices if batch_indices is not None else range(batch_size)
     workers = _workers(crops)
     return DataLoader(
         crops,
-        batch_size=len(places) // parts,
-        sampler=EndlessOrder(len(crops), seed, batch_size, places, done),
+        batch_size=len(batch_indices) // grad_accum_steps,
+        sampler=EndlessOrder(len(crops), seed, batch_size, batch_indices, done),
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=pin_memory,

@@ -14,11 +14,11 @@ from reddit.diffusion.samplers import (
 )
 from reddit.diffusion.schedule import NoiseSchedule, Prediction
 from reddit.diffusion.trajectory import (
-    clean_image_target,
     ddim_step,
     decode,
     decode_second_order,
     target_gain,
+    x0_target,
 )
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "DenoiserFunction",
     "NoiseSchedule",
     "Prediction",
-    "clean_image_target",
     "clipped",
     "ddim_step",
     "decode",
@@ -44,4 +43,5 @@ __all__ = [
     "sample_unipc",
     "target_gain",
     "without_pure_noise",
+    "x0_target",
 ]

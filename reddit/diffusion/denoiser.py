@@ -55,7 +55,7 @@ class Denoiser(nn.Module):
     def forward(self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None = None) -> Prediction:
         return self.schedule.interpret(self.prediction, self.output(x_t, t, y, context), x_t, t)
 
-    def given(self, context: Tensor | None) -> DenoiserFunction:
+    def condition(self, context: Tensor | None) -> DenoiserFunction:
         """The same for parts `y` of pictures whose thumbnails are `context` (B, 3, 64, 64) in [-1, 1]."""
         return partial(self, context=context)
 

@@ -51,7 +51,7 @@ def decode_second_order(
     return decode(denoiser, schedule, x_u, y, u, s)
 
 
-def clean_image_target(
+def x0_target(
     schedule: NoiseSchedule, x_t: Tensor, x_s: Tensor, t: Tensor, s: Tensor, floor: float = 0.0
 ) -> Prediction:
     """Eq. 5: the x_0 whose single step from `x_t` lands on `x_s`, and the eps that goes with it.
@@ -73,7 +73,7 @@ def clean_image_target(
 def target_gain(schedule: NoiseSchedule, t: Tensor, s: Tensor) -> Tensor:
     """`g = alpha_s / (alpha_s - (sigma_s / sigma_t) alpha_t)`, (B,), float64; 1 at s = 0.
 
-    Moving the clean image behind `x_s` by d moves the target of `clean_image_target` by g d.
+    Moving the clean image behind `x_s` by d moves the target of `x0_target` by g d.
     """
     alpha_s, ratio = schedule.alpha(s), schedule.sigma(s) / schedule.sigma(t)
     return alpha_s / (alpha_s - ratio * schedule.alpha(t))

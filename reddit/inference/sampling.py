@@ -91,7 +91,7 @@ def restore_rows(
     device = next(denoiser.parameters()).device
     noise = NoiseField(seed, height, width)
     context = 2 * _thumbnail(read, height, width).to(device) - 1
-    denoise = denoiser.given(context)
+    denoise = denoiser.condition(context)
 
     @torch.inference_mode()
     def tile(rows: Span, columns: Span) -> Tensor:

@@ -4,7 +4,7 @@ import difflib
 
 from reddit.methods.consistency import ConsistencyDistillation
 from reddit.methods.distillation import Distillation
-from reddit.methods.method import Draws, Method
+from reddit.methods.method import Method, StepRNG
 from reddit.methods.progressive import ProgressiveDistillation
 from reddit.methods.reddit import ReDDiT
 from reddit.methods.reflow import Reflow
@@ -36,11 +36,11 @@ __all__ = [
     "DISTILLATIONS",
     "ConsistencyDistillation",
     "Distillation",
-    "Draws",
     "Method",
     "ProgressiveDistillation",
     "ReDDiT",
     "Reflow",
+    "StepRNG",
     "Teacher",
     "distillation_named",
 ]

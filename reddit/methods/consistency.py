@@ -11,7 +11,7 @@ from reddit.config import DistillConfig
 from reddit.data import Batch
 from reddit.diffusion import Denoiser, DenoiserFunction, decode
 from reddit.methods.distillation import Distillation, PerceptualDistance
-from reddit.methods.method import Draws, signed
+from reddit.methods.method import StepRNG, to_minus_one_one
 from reddit.utils.profiling import phase
 
 
@@ -65,17 +65,21 @@ class ConsistencyDistillation(Distillation):
     def needs_perceptual(cls, config: DistillConfig) -> bool:
         return config.consistency_distance == "lpips"
 
-    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
-        self._follow(draws.iteration)
-        x_0, y, context = signed(batch["high"]), signed(batch["low"]), signed(batch["context"])
-        eps = draws.noise(x_0)
-        k = 1 + (draws.uniform() * self.teacher_steps).long()
+    def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
+        self._follow(rng.iteration)
+        x_0, y, context = (
+            to_minus_one_one(batch["high"]),
+            to_minus_one_one(batch["low"]),
+            to_minus_one_one(batch["context"]),
+        )
+        eps = rng.noise(x_0)
+        k = 1 + (rng.uniform() * self.teacher_steps).long()
         t, s = ((k - j) * (self.schedule.steps / self.teacher_steps) for j in range(2))
         x_t = self.schedule.add_noise(x_0, eps, t)
         with torch.inference_mode(), phase("teacher"):
-            x_s = decode(self.guide(context), self.schedule, x_t, y, t, s).x_s
-            target = consistency_function(self.target.given(context), x_s, s, y)
-        found = consistency_function(self.denoiser.given(context), x_t, t, y)
+            x_s = decode(self.frozen_teacher(context), self.schedule, x_t, y, t, s).x_s
+            target = consistency_function(self.target.condition(context), x_s, s, y)
+        found = consistency_function(self.denoiser.condition(context), x_t, t, y)
         return {"loss": self._distance(found, target.clone())}
 
     def _distance(self, found: Tensor, target: Tensor) -> Tensor:
@@ -86,7 +90,7 @@ class ConsistencyDistillation(Distillation):
 
     @torch.no_grad()
     def _follow(self, iteration: int) -> None:
-        """Move the target towards the student, once an iteration, however many parts its batch comes in."""
+        """Move the target towards the student, once an iteration, however many micro-batches there are."""
         if iteration == self._followed:
             return
         self._followed = iteration

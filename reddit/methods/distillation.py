@@ -9,7 +9,7 @@ from torch import Tensor
 from reddit.config import DistillConfig, SamplerName
 from reddit.data import Batch
 from reddit.diffusion import Denoiser, DenoiserFunction, clipped
-from reddit.methods.method import Draws
+from reddit.methods.method import StepRNG
 
 PerceptualDistance = Callable[[Tensor, Tensor], Tensor]
 """(output, truth), both (B, 3, H, W) in [0, 1] → (B,)."""
@@ -75,11 +75,11 @@ class Distillation:
             return [n for n in range(teacher_steps - 1, 0, -1) if teacher_steps % n == 0]
         return [teacher_steps // 2] if teacher_steps % 2 == 0 else []
 
-    def guide(self, context: Tensor | None) -> DenoiserFunction:
+    def frozen_teacher(self, context: Tensor | None) -> DenoiserFunction:
         """The teacher as it samples, for pictures whose thumbnails are `context`."""
-        teacher = self.teacher.given(context)
+        teacher = self.teacher.condition(context)
         return clipped(teacher, self.schedule) if self.clip_teacher else teacher
 
-    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
         """See `Method`."""
         raise NotImplementedError

@@ -12,29 +12,31 @@ from reddit.data import Batch
 from reddit.diffusion import Denoiser
 
 
-class Draws:
+class StepRNG:
     """The random numbers of one training step, each sample's from a generator of its own.
 
-    They depend on (seed, iteration, place in the whole batch) alone: neither on what was drawn before, so
-    that a resumed run goes on exactly, nor on how a batch is parted between processes or micro-batches.
+    They depend on (seed, iteration, index in the whole batch) alone: neither on what was drawn before, so
+    that a resumed run goes on exactly, nor on how a batch is split into processes or micro-batches.
 
     Args:
         seed: of the run.
         iteration: from 0.
-        places: the places, in the whole batch, of the samples at hand.
+        batch_indices: of the samples at hand, in the whole batch.
         device: where noise is drawn.
     """
 
-    def __init__(self, seed: int, iteration: int, places: range, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, seed: int, iteration: int, batch_indices: range, device: torch.device | str = "cpu"
+    ) -> None:
         self.iteration = iteration
         self.device = torch.device(device)
         self._batch = np.random.default_rng([seed, iteration, 0, 1])
-        self._samples = [np.random.default_rng([seed, iteration, place, 2]) for place in places]
+        self._samples = [np.random.default_rng([seed, iteration, index, 2]) for index in batch_indices]
 
     def __len__(self) -> int:
         return len(self._samples)
 
-    def shared(self) -> float:
+    def batch_uniform(self) -> float:
         """Uniform in [0, 1), the same for every sample of the whole batch."""
         return float(self._batch.random())
 
@@ -64,14 +66,14 @@ class Method(Protocol):
     steps: int
     """The sampling steps it is trained for."""
 
-    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
-        """Scalars by name; `loss` is the one to descend. `draws` is the step's only randomness.
+    def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
+        """Scalars by name; `loss` is the one to descend. `rng` is the step's only randomness.
 
-        Each is a mean over the batch, so that the mean of equal parts' losses is the whole's.
+        Each is a mean over the batch, so that the mean over equal micro-batches is that of the whole batch.
         """
         ...
 
 
-def signed(image: Tensor) -> Tensor:
+def to_minus_one_one(image: Tensor) -> Tensor:
     """[0, 1] → [-1, 1]."""
     return 2 * image - 1

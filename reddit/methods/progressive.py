@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from reddit.data import Batch
-from reddit.diffusion import clean_image_target, decode_second_order
+from reddit.diffusion import decode_second_order, x0_target
 from reddit.methods.distillation import Distillation
 from reddit.methods.losses import lambda_weight, weighted_mse
-from reddit.methods.method import Draws, signed
+from reddit.methods.method import StepRNG, to_minus_one_one
 from reddit.utils.profiling import phase
 
 
@@ -29,16 +29,20 @@ class ProgressiveDistillation(Distillation):
 
     name = "progressive"
 
-    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
-        x_0, y, context = signed(batch["high"]), signed(batch["low"]), signed(batch["context"])
-        eps = draws.noise(x_0)
-        k = 1 + (draws.uniform() * self.steps).long()
+    def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
+        x_0, y, context = (
+            to_minus_one_one(batch["high"]),
+            to_minus_one_one(batch["low"]),
+            to_minus_one_one(batch["context"]),
+        )
+        eps = rng.noise(x_0)
+        k = 1 + (rng.uniform() * self.steps).long()
         spacing = self.schedule.steps / (2 * self.steps)
         t, u, s = ((2 * k - j) * spacing for j in range(3))
         x_t = self.schedule.add_noise(x_0, eps, t)
         with torch.inference_mode(), phase("teacher"):
-            x_s = decode_second_order(self.guide(context), self.schedule, x_t, y, t, u, s).x_s
-            target = clean_image_target(self.schedule, x_t, x_s, t, s).x_0
-        x_0_student = self.denoiser.given(context)(x_t, t, y).x_0
+            x_s = decode_second_order(self.frozen_teacher(context), self.schedule, x_t, y, t, u, s).x_s
+            target = x0_target(self.schedule, x_t, x_s, t, s).x_0
+        x_0_student = self.denoiser.condition(context)(x_t, t, y).x_0
         weight = lambda_weight(self.schedule, t, self.config.lambda_rule)
         return {"loss": weighted_mse(x_0_student, target.clone(), weight)}

@@ -12,14 +12,14 @@ from reddit.data import Batch
 from reddit.diffusion import (
     DenoiserFunction,
     Prediction,
-    clean_image_target,
     clipped,
     decode,
     decode_second_order,
+    x0_target,
 )
 from reddit.methods.distillation import Distillation
 from reddit.methods.losses import illumination_loss, lambda_weight, total_loss, weighted_mse
-from reddit.methods.method import Draws, signed
+from reddit.methods.method import StepRNG, to_minus_one_one
 from reddit.methods.retinex import (
     illumination,
     noise_map,
@@ -56,11 +56,11 @@ class ReDDiT(Distillation):
     def needs_denoised(cls, config: DistillConfig) -> bool:
         return config.omega > 0 and config.w_dis > 0 and config.reflectance == "retinex"
 
-    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
-        x_0, y = signed(batch["high"]), signed(batch["low"])
-        context = signed(batch["context"])
-        student = self.denoiser.given(context)
-        times, x_t = self._start(student, x_0, y, draws)
+    def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
+        x_0, y = to_minus_one_one(batch["high"]), to_minus_one_one(batch["low"])
+        context = to_minus_one_one(batch["context"])
+        student = self.denoiser.condition(context)
+        times, x_t = self._start(student, x_0, y, rng)
         x_0_student = student(x_t, times.t, y).x_0
 
         weight = lambda_weight(self.schedule, times.t, self.config.lambda_rule)
@@ -94,11 +94,11 @@ class ReDDiT(Distillation):
         t, u, s = times
         with torch.inference_mode():
             with phase("teacher"):
-                guide = self.guide(context)
+                frozen_teacher = self.frozen_teacher(context)
                 if self.config.order == 1:
-                    decoded = decode(guide, self.schedule, x_t, y, t, s)
+                    decoded = decode(frozen_teacher, self.schedule, x_t, y, t, s)
                 else:
-                    decoded = decode_second_order(guide, self.schedule, x_t, y, t, u, s)
+                    decoded = decode_second_order(frozen_teacher, self.schedule, x_t, y, t, u, s)
             x_s = decoded.x_s
             if self.config.omega > 0:
                 with phase("RATR"):
@@ -107,10 +107,10 @@ class ReDDiT(Distillation):
                     )
                     x_s = refine(x_s, remap(self.schedule, r, decoded.prediction.eps, s), omega)
             floor = WRAPPED_FLOOR if self.config.last_interval == "wrapped" else 0.0
-            target = clean_image_target(self.schedule, x_t, x_s, t, s, floor)
+            target = x0_target(self.schedule, x_t, x_s, t, s, floor)
         return Prediction(target.x_0.clone(), target.eps.clone())  # tensors that a loss may hold
 
-    def draw_times(self, interval: Tensor, draws: Draws) -> Times:
+    def draw_times(self, interval: Tensor, rng: StepRNG) -> Times:
         """The times of intervals k = 1 … N (B,): grid points 2k, 2k-1 and 2k-2 of the teacher's 2N.
 
         With jitter the level alpha of each is drawn evenly between its own and that of the next cleaner grid
@@ -124,22 +124,22 @@ class ReDDiT(Distillation):
         if self.config.jitter == "none":
             return Times(*(points.double() * spacing))
         rows = 1 if self.config.jitter == "shared" else 3
-        shift = torch.stack([draws.uniform() for _ in range(rows)]).expand(3, -1)
+        shift = torch.stack([rng.uniform() for _ in range(rows)]).expand(3, -1)
         cleaner = points - 1
         cleaner[cleaner < 0] = 2 * self.steps if self.config.last_interval == "wrapped" else 0
         alpha, cleaner_alpha = (self.schedule.alpha(index * spacing) for index in (points, cleaner))
         return Times(*self.schedule.time(torch.lerp(alpha, cleaner_alpha, shift)))
 
-    def _start(self, student: DenoiserFunction, x_0: Tensor, y: Tensor, draws: Draws) -> tuple[Times, Tensor]:
+    def _start(self, student: DenoiserFunction, x_0: Tensor, y: Tensor, rng: StepRNG) -> tuple[Times, Tensor]:
         """Times and noisy images: from the data, from pure noise, or from the student's own rollout."""
-        eps = draws.noise(x_0)
-        if draws.shared() < self.config.p_rollout:
-            interval = 1 + int(draws.shared() * self.steps)
+        eps = rng.noise(x_0)
+        if rng.batch_uniform() < self.config.p_rollout:
+            interval = 1 + int(rng.batch_uniform() * self.steps)
             with phase("rollout"):
                 return self._rollout(student, interval, eps, y)
-        intervals = 1 + (draws.uniform() * self.steps).long()
-        terminal = draws.uniform() < self.config.p_terminal
-        drawn = self.draw_times(intervals, draws)
+        intervals = 1 + (rng.uniform() * self.steps).long()
+        terminal = rng.uniform() < self.config.p_terminal
+        drawn = self.draw_times(intervals, rng)
         last = Times(*(torch.full_like(drawn.t, self._grid_time(self.steps, j)) for j in range(3)))
         times = Times(*(torch.where(terminal, a, b) for a, b in zip(last, drawn, strict=True)))
         noisy = self.schedule.add_noise(x_0, eps, times.t)
@@ -169,4 +169,4 @@ class ReDDiT(Distillation):
             return reflectance_authors(y)
         h = illumination(y, self.config.illumination)
         n = noise_map(y, batch["denoised"], self.config.noise)
-        return signed(reflectance(y, h, n, self.config.illumination_floor))
+        return to_minus_one_one(reflectance(y, h, n, self.config.illumination_floor))

@@ -8,7 +8,7 @@ from torch import Tensor
 from reddit.data import Batch
 from reddit.diffusion import Prediction, sample_ddim
 from reddit.methods.distillation import Distillation
-from reddit.methods.method import Draws, signed
+from reddit.methods.method import StepRNG, to_minus_one_one
 from reddit.utils.profiling import phase
 
 
@@ -40,20 +40,20 @@ class Reflow(Distillation):
     def students(cls, teacher_steps: int) -> list[int]:
         return list(range(teacher_steps, 0, -1))  # a straight path may be cut anywhere
 
-    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
-        y, context = signed(batch["low"]), signed(batch["context"])
-        eps = draws.noise(y)
-        tau = 1 - draws.uniform()
+    def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
+        y, context = to_minus_one_one(batch["low"]), to_minus_one_one(batch["context"])
+        eps = rng.noise(y)
+        tau = 1 - rng.uniform()
         with torch.inference_mode(), phase("teacher"):
             grid = self.schedule.grid(self.teacher_steps)
-            sample = sample_ddim(self.guide(context), self.schedule, eps, y, grid)
+            sample = sample_ddim(self.frozen_teacher(context), self.schedule, eps, y, grid)
         x_1 = sample.clone()
         alpha = (1 - tau) / torch.hypot(1 - tau, tau)
         t = self.schedule.time(alpha).clamp_min(1)
         beyond = alpha < self.schedule.alpha(t.new_tensor(self.schedule.steps))
         x_t = torch.where(beyond.view(-1, 1, 1, 1), eps, self.schedule.add_noise(x_1, eps, t))
         target = Prediction(x_1, self.schedule.eps_from_x_0(x_t, x_1, t))
-        found = self.denoiser.given(context)(x_t, t, y)
+        found = self.denoiser.condition(context)(x_t, t, y)
         return {"loss": (velocity(found) - velocity(target)).square().mean()}
 
 

@@ -54,16 +54,16 @@ def reflectance_authors(y: Tensor) -> Tensor:
     It works on [-1, 1] values, whose maximum over channels crosses zero; takes the noise from a blurred
     grey image (15×15, sigma 3); and divides before it subtracts.
     """
-    signed = 2 * y - 1
-    h = signed.amax(dim=1, keepdim=True)
+    scaled = 2 * y - 1
+    h = scaled.amax(dim=1, keepdim=True)
     h = torch.where(h.abs() < 1e-4, torch.full_like(h, 1e-4), h)
-    grey = (signed * torch.tensor(LUMA, device=y.device, dtype=y.dtype).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    grey = (scaled * torch.tensor(LUMA, device=y.device, dtype=y.dtype).view(1, 3, 1, 1)).sum(1, keepdim=True)
     offsets = torch.arange(-7, 8, device=y.device, dtype=y.dtype)
     kernel = torch.exp(-(offsets**2) / (2 * 3.0**2))
     kernel = kernel / kernel.sum()
     blurred = F.conv2d(F.pad(grey, (7, 7, 0, 0), mode="reflect"), kernel.view(1, 1, 1, 15))
     blurred = F.conv2d(F.pad(blurred, (0, 0, 7, 7), mode="reflect"), kernel.view(1, 1, 15, 1))
-    return (signed / h - (grey - blurred).abs()).clamp(-1, 1)
+    return (scaled / h - (grey - blurred).abs()).clamp(-1, 1)
 
 
 def remap(schedule: NoiseSchedule, r: Tensor, eps: Tensor, s: Tensor) -> Tensor:

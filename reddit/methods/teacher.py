@@ -10,7 +10,7 @@ from torch import Tensor
 
 from reddit.data import Batch
 from reddit.diffusion import Denoiser
-from reddit.methods.method import Draws, signed
+from reddit.methods.method import StepRNG, to_minus_one_one
 
 
 class Teacher:
@@ -33,15 +33,15 @@ class Teacher:
         self.distance = F.l1_loss if loss == "l1" else F.mse_loss
         self.p_terminal = p_terminal
 
-    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
         schedule = self.denoiser.schedule
-        x_0, y = signed(batch["high"]), signed(batch["low"])
-        eps = draws.noise(x_0)
-        t = (1 - draws.uniform()) * schedule.steps
-        terminal = draws.uniform() < self.p_terminal
+        x_0, y = to_minus_one_one(batch["high"]), to_minus_one_one(batch["low"])
+        eps = rng.noise(x_0)
+        t = (1 - rng.uniform()) * schedule.steps
+        terminal = rng.uniform() < self.p_terminal
         t = torch.where(terminal, torch.full_like(t, schedule.steps), t)
         x_t = schedule.add_noise(x_0, eps, t)
         x_t = torch.where(terminal.view(-1, 1, 1, 1), eps, x_t)
-        output = self.denoiser.output(x_t, t, y, signed(batch["context"]))
+        output = self.denoiser.output(x_t, t, y, to_minus_one_one(batch["context"]))
         target = schedule.target(self.denoiser.prediction, x_0, eps, t)
         return {"loss": self.distance(output, target)}

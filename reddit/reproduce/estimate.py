@@ -71,22 +71,24 @@ def _an_iteration(run: Run, picture: np.ndarray, device: torch.device) -> float:
     if isinstance(batch, UserError):
         raise batch
     batch = to_device(batch, device)
-    places = range(settings.batch_size)
-    return _repeated(lambda: step(method, [batch], state, settings, config.seed, config.precision, places))
+    batch_indices = range(settings.batch_size)
+    return _repeated(
+        lambda: step(method, [batch], state, settings, config.seed, config.precision, batch_indices)
+    )
 
 
 def _method(run: Run, device: torch.device) -> Method:
     config = run.config
-    guide = build_denoiser(config).to(device)
+    network = build_denoiser(config).to(device)
     if run.teacher is None:
-        return Teacher(guide, run.steps, config.teacher.loss, config.teacher.p_terminal)
+        return Teacher(network, run.steps, config.teacher.loss, config.teacher.p_terminal)
     kind = distillation_named(config.distill.method)
     perceptual = None
     if kind.needs_perceptual(config.distill):
         perceptual = LPIPS(config.distill.perceptual_backbone, config.distill.perceptual_weights).to(device)
     return kind(
-        copy.deepcopy(guide),
-        guide,
+        copy.deepcopy(network),
+        network,
         run.steps,
         config.distill,
         config.diffusion.clip,

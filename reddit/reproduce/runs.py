@@ -237,13 +237,15 @@ def _students(choice: Choice, arm: Arm, steps: Sequence[int], seed: int, teacher
     folder = f"reproduce/{choice.base().name}/{key}{choice.variant()}-seed{seed}"
     found: list[Run] = []
     for n in chain if method.halving else steps:
-        guide = found[-1] if found and method.halving else teacher
+        taught_by = found[-1] if found and method.halving else teacher
         if not method.halving:
             whole = config.train.iterations * (chain.index(n) + 1)
             laid = (*settings, f"train.iterations={whole}")
             found.append(
-                Run(f"{folder}-{n}", n, load_config(choice.file, laid, stage=True), laid, guide, arm, seed)
+                Run(
+                    f"{folder}-{n}", n, load_config(choice.file, laid, stage=True), laid, taught_by, arm, seed
+                )
             )
         else:
-            found.append(Run(f"{folder}-{n}", n, config, settings, guide, arm, seed))
+            found.append(Run(f"{folder}-{n}", n, config, settings, taught_by, arm, seed))
     return found

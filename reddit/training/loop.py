@@ -17,7 +17,7 @@ from reddit.checkpoint.format import CHOSEN, NEWEST, STATE
 from reddit.config import TrainConfig
 from reddit.data import Batch, working
 from reddit.diffusion import Denoiser
-from reddit.methods import Draws, Method
+from reddit.methods import Method, StepRNG
 from reddit.training.distributed import World
 from reddit.training.logging import Meter, Tracker
 from reddit.training.lr_schedule import learning_rate
@@ -48,7 +48,7 @@ class Validate(Protocol):
 
 
 Loader = Callable[[int, range, int], Iterable[Batch | UserError]]
-"""(iterations done, this process's places in the batch, parts an iteration) → batches for ever."""
+"""(iterations done, this process's batch indices, micro-batches an iteration) → batches for ever."""
 SaveWeights = Callable[[Path, Denoiser, int, dict[str, float]], None]
 """(path, averaged denoiser, iteration, validation scores) → a checkpoint on disk."""
 
@@ -69,7 +69,7 @@ def fit(
 ) -> Progress:
     """Train until `settings.iterations`, from the start or from a saved state.
 
-    Every random draw depends on (seed, iteration, place in the batch) alone: on the same processor a resumed
+    Every random draw depends on (seed, iteration, index in the batch) alone: on the same processor a resumed
     run gives the same weights, bit for bit, as one that was never interrupted; several processes, and a GPU
     whose kernels are not deterministic, the same but for the order of sums.
 
@@ -82,7 +82,7 @@ def fit(
         Stopped: SIGTERM or Ctrl-C came; a checkpoint was written.
     """
     world = world or World()
-    places = _places(settings, world)
+    batch_indices = _batch_indices(settings, world)
     checkpoints = folder / "checkpoints"
     best = checkpoints / CHOSEN
     state = TrainingState(method.denoiser, settings, precision)
@@ -134,7 +134,7 @@ def fit(
     with (
         tracker or nullcontext(),
         StopRequest(aloud=world.main).listening() as stop,
-        working(loader(progress.iteration, places, settings.grad_accum_steps)) as batches,
+        working(loader(progress.iteration, batch_indices, settings.grad_accum_steps)) as batches,
         tqdm(
             total=settings.iterations,
             initial=progress.iteration,
@@ -155,10 +155,10 @@ def fit(
                 save()
                 raise stop.error(f"at iteration {progress.iteration} of {settings.iterations}")
             with meter.waiting(), phase("data"):
-                parts = [
+                micro_batches = [
                     to_device(_whole(b), state.device) for b in islice(batches, settings.grad_accum_steps)
                 ]
-            losses = step(method, parts, state, settings, seed, precision, places, world)
+            losses = step(method, micro_batches, state, settings, seed, precision, batch_indices, world)
             state.average.update(method.denoiser, progress.iteration)
             progress.iteration += 1
             meter.add(progress.iteration, losses)
@@ -195,33 +195,34 @@ def fit(
 
 def step(
     method: Method,
-    parts: list[Batch],
+    micro_batches: list[Batch],
     state: TrainingState,
     settings: TrainConfig,
     seed: int,
     precision: str,
-    places: range,
+    batch_indices: range,
     world: World | None = None,
 ) -> dict[str, Tensor]:
-    """One descent over this process's parts of the batch, and its neighbours'.
+    """One optimizer step over this process's micro-batches and those of the other processes.
 
     Returns:
         The losses, means over the whole batch, and the gradient's norm before clipping; detached.
     """
-    iteration, size = state.progress.iteration, len(places) // len(parts)
+    iteration, size = state.progress.iteration, len(batch_indices) // len(micro_batches)
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(settings, iteration)
     method.denoiser.train()
     state.optimizer.zero_grad(set_to_none=True)
     means: dict[str, Tensor] = {}
-    for number, batch in enumerate(parts):
-        draws = Draws(seed, iteration, places[number * size : (number + 1) * size], state.device)
+    for number, batch in enumerate(micro_batches):
+        rng = StepRNG(seed, iteration, batch_indices[number * size : (number + 1) * size], state.device)
         with phase("forward"), autocast(state.device, precision):
-            losses = method.losses(batch, draws)
+            losses = method.losses(batch, rng)
         with phase("backward"):
-            torch.autograd.backward(state.scaler.scale(losses["loss"] / len(parts)))
+            torch.autograd.backward(state.scaler.scale(losses["loss"] / len(micro_batches)))
         for name, value in losses.items():
-            means[name] = means.get(name, torch.zeros_like(value)).detach() + value.detach() / len(parts)
+            before = means.get(name, torch.zeros_like(value))
+            means[name] = before.detach() + value.detach() / len(micro_batches)
     with phase("optimizer"):
         if world is not None:
             world.mean_gradients(method.denoiser, list(means.values()))
@@ -240,14 +241,14 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     }
 
 
-def _places(settings: TrainConfig, world: World) -> range:
-    """This process's places in the batch."""
-    parts = world.size * settings.grad_accum_steps
-    share, rest = divmod(settings.batch_size, parts)
+def _batch_indices(settings: TrainConfig, world: World) -> range:
+    """This process's batch indices."""
+    shares = world.size * settings.grad_accum_steps
+    share, rest = divmod(settings.batch_size, shares)
     if rest:
         raise UserError(
             f"train.batch_size: {settings.batch_size} must be divisible by {world.size} processes × "
-            f"train.grad_accum_steps {settings.grad_accum_steps}; choose a multiple of {parts}"
+            f"train.grad_accum_steps {settings.grad_accum_steps}; choose a multiple of {shares}"
         )
     share *= settings.grad_accum_steps
     return range(world.rank * share, (world.rank + 1) * share)

@@ -91,13 +91,15 @@ def distill_stage(
             )
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
-    guide, student = (build_denoiser(c).to(device) for c in (teacher.config, config))
-    load_weights(guide, teacher.path)
-    student.load_state_dict(guide.state_dict())
+    frozen_teacher, student = (build_denoiser(c).to(device) for c in (teacher.config, config))
+    load_weights(frozen_teacher, teacher.path)
+    student.load_state_dict(frozen_teacher.state_dict())
     perceptual = None
     if kind.needs_perceptual(config.distill):
         perceptual = LPIPS(config.distill.perceptual_backbone, config.distill.perceptual_weights).to(device)
-    method = kind(student, guide, steps, config.distill, config.diffusion.clip, perceptual, teacher.steps)
+    method = kind(
+        student, frozen_teacher, steps, config.distill, config.diffusion.clip, perceptual, teacher.steps
+    )
     denoise = None
     if kind.needs_denoised(config.distill):
         cache = config.runs_folder() / "cache" / "denoised"
@@ -195,14 +197,14 @@ def _run(
                 validation=scores,
             )
 
-        def loader(done: int, places: range, parts: int) -> Iterable[Batch | UserError]:
+        def loader(done: int, batch_indices: range, grad_accum_steps: int) -> Iterable[Batch | UserError]:
             return training_loader(
                 crops,
                 config.train.batch_size,
                 seed,
                 done,
-                places=places,
-                parts=parts,
+                batch_indices=batch_indices,
+                grad_accum_steps=grad_accum_steps,
                 pin_memory=choose_device(config.device).type == "cuda",
             )
 

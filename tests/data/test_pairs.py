@@ -129,17 +129,17 @@ def test_order_is_taken_up_where_it_stopped(start: int) -> None:
 @pytest.mark.parametrize("shares", [[range(3), range(3, 6)], [range(2), range(2, 4), range(4, 6)]])
 def test_processes_part_the_order_between_them(shares: list[range]) -> None:
     whole = list(itertools.islice(EndlessOrder(7, seed=3, batch_size=6, done=2), 30))
-    orders = [iter(EndlessOrder(7, 3, 6, places, done=2)) for places in shares]
+    orders = [iter(EndlessOrder(7, 3, 6, batch_indices, done=2)) for batch_indices in shares]
     together = []
     for _ in range(5):
-        for places, order in zip(shares, orders, strict=True):
-            together += itertools.islice(order, len(places))
+        for batch_indices, order in zip(shares, orders, strict=True):
+            together += itertools.islice(order, len(batch_indices))
     assert together == whole
 
 
 def test_parts_of_a_batch_make_the_batch() -> None:
     whole = next(iter(training_loader(crops(), 4, seed=1, done=3)))
-    parts = list(itertools.islice(training_loader(crops(), 4, seed=1, done=3, parts=2), 2))
+    parts = list(itertools.islice(training_loader(crops(), 4, seed=1, done=3, grad_accum_steps=2), 2))
     for name in ("low", "high", "denoised", "context"):
         assert torch.equal(whole[name], torch.cat([part[name] for part in parts]))
 

@@ -8,11 +8,11 @@ from reddit.diffusion import (
     DenoiserFunction,
     NoiseSchedule,
     Prediction,
-    clean_image_target,
     ddim_step,
     decode,
     decode_second_order,
     target_gain,
+    x0_target,
 )
 
 SCHEDULES = [NoiseSchedule(), NoiseSchedule("cosine"), NoiseSchedule(zero_terminal_snr=True)]
@@ -98,7 +98,7 @@ def test_target_of_a_perfect_teacher_is_the_clean_image(schedule: NoiseSchedule,
     x_0, eps, y = images(len(t))
     x_t = schedule.add_noise(x_0, eps, t)
     decoded = decode_second_order(oracle(schedule, x_0), schedule, x_t, y, t, u, s)
-    target = clean_image_target(schedule, x_t, decoded.x_s, t, s)
+    target = x0_target(schedule, x_t, decoded.x_s, t, s)
     assert close(target.x_0, x_0)
     assert close(target.eps, eps)
 
@@ -109,7 +109,7 @@ def test_one_step_with_the_target_lands_where_the_teacher_did(schedule: NoiseSch
     t, u, s = intervals(schedule, steps)
     _, x_t, y = images(len(t))
     x_s = decode_second_order(arbitrary(schedule), schedule, x_t, y, t, u, s).x_s
-    target = clean_image_target(schedule, x_t, x_s, t, s)
+    target = x0_target(schedule, x_t, x_s, t, s)
     assert close(ddim_step(schedule, target, s), x_s)
     assert close(ddim_step(schedule, target, t), x_t)  # and the pair explains the start as well
 
@@ -118,7 +118,7 @@ def test_one_step_with_the_target_lands_where_the_teacher_did(schedule: NoiseSch
 def test_target_at_the_clean_end_is_the_landing_place(schedule: NoiseSchedule) -> None:
     t = torch.tensor([512.0, 100.0], dtype=torch.float64)
     x_s, x_t, _ = images(2)
-    assert torch.equal(clean_image_target(schedule, x_t, x_s, t, torch.zeros_like(t)).x_0, x_s)
+    assert torch.equal(x0_target(schedule, x_t, x_s, t, torch.zeros_like(t)).x_0, x_s)
 
 
 @pytest.mark.parametrize(("steps", "largest"), [(8, 2.76), (4, 1.64), (2, 1.14), (1, 1.0)])
@@ -137,10 +137,7 @@ def test_target_gain_is_how_far_the_target_moves(schedule: NoiseSchedule, steps:
     x_0, x_t, move = images(len(t))
     eps = schedule.eps_from_x_0(x_t, x_0, u)
     before, after = (schedule.add_noise(x, eps, s) for x in (x_0, x_0 + move))
-    moved = (
-        clean_image_target(schedule, x_t, after, t, s).x_0
-        - clean_image_target(schedule, x_t, before, t, s).x_0
-    )
+    moved = x0_target(schedule, x_t, after, t, s).x_0 - x0_target(schedule, x_t, before, t, s).x_0
     gain = target_gain(schedule, t, s).view(-1, 1, 1, 1)
     assert close(moved, gain * move)
 
@@ -150,7 +147,7 @@ def test_a_floor_under_the_denominator() -> None:
     schedule = SCHEDULES[0]
     x_t, x_s, _ = images(4)
     t, s = torch.tensor([256.0] * 4), torch.tensor([0.0, 256.0, 270.0, 500.0])
-    plain, held = (clean_image_target(schedule, x_t, x_s, t, s, floor).x_0 for floor in (0.0, 0.1))
+    plain, held = (x0_target(schedule, x_t, x_s, t, s, floor).x_0 for floor in (0.0, 0.1))
     assert not plain[1].isfinite().any()
     alpha, sigma = schedule.alpha(torch.stack([t, s])), schedule.sigma(torch.stack([t, s]))
     denominator = alpha[1] - sigma[1] / sigma[0] * alpha[0]

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from reddit.config import DistillConfig, TrainConfig
 from reddit.diffusion import NoiseSchedule, Prediction, gaussian_flow, sample_consistency, sample_ddim
-from reddit.methods import ConsistencyDistillation, Draws
+from reddit.methods import ConsistencyDistillation, StepRNG
 from reddit.methods.consistency import consistency_function
 from reddit.training.loop import step
 from reddit.training.state import TrainingState
@@ -84,7 +84,7 @@ def test_c_skip_and_c_out(prediction: str, t: float) -> None:
 @pytest.mark.parametrize("teacher_steps", [1, 4, 16])
 def test_a_perfect_student_has_no_loss(schedule: NoiseSchedule, teacher_steps: int) -> None:
     student = perfect(schedule, teacher_steps)
-    loss = method(student, teacher_steps).losses(pictures(32), Draws(0, 0, range(32)))["loss"]
+    loss = method(student, teacher_steps).losses(pictures(32), StepRNG(0, 0, range(32)))["loss"]
     assert loss.item() < 1e-18
     loss.backward()
     assert abs(student.offset.grad) < 1e-8
@@ -94,7 +94,7 @@ def test_the_loss_of_a_student_that_is_off() -> None:
     # Its target is as far off and takes the error away, but for the last interval, whose end is known.
     student = perfect(PAPER, 16)
     student.offset.data += 0.25
-    loss = method(student).losses(pictures(64), Draws(0, 0, range(64)))["loss"]
+    loss = method(student).losses(pictures(64), StepRNG(0, 0, range(64)))["loss"]
     x_t, t = student.seen[-1]
     assert set(t.tolist()) == {512 * k / 16 for k in range(1, 17)}
     expected = 0.0
@@ -123,7 +123,7 @@ def test_the_distance_may_be_perceptual() -> None:
     with pytest.raises(ValueError, match="perceptual"):
         ConsistencyDistillation(*networks, 1, settings)
     found = ConsistencyDistillation(*networks, 1, settings, perceptual=perceptual)
-    loss = found.losses(batch, Draws(0, 0, range(2)))["loss"]
+    loss = found.losses(batch, StepRNG(0, 0, range(2)))["loss"]
     assert loss.item() == pytest.approx(distance(*shown[0]).mean().item())
     loss.backward()
     assert not shown[0][1].requires_grad
@@ -150,7 +150,7 @@ def test_the_target_is_a_moving_average(ema: float) -> None:
             for parameter in student.network.parameters():
                 parameter += 0.1 * (iteration + 1)
         for first in (0, 2):  # two parts of one batch move it once
-            found.losses(part(batch, first, first + 2), Draws(0, iteration, range(first, first + 2)))
+            found.losses(part(batch, first, first + 2), StepRNG(0, iteration, range(first, first + 2)))
         ours, average = weights(found)
         expected = ema * expected + (1 - ema) * ours
         assert torch.allclose(average, expected, atol=1e-6)
@@ -185,7 +185,7 @@ def test_nothing_trains_but_the_student() -> None:
     student, teacher = tiny_denoiser(1), tiny_denoiser(2)
     before = copy.deepcopy(teacher.state_dict())
     found = ConsistencyDistillation(student, teacher, 1, DistillConfig())
-    found.losses(pictures(2, dtype=torch.float32), Draws(0, 0, range(2)))["loss"].backward()
+    found.losses(pictures(2, dtype=torch.float32), StepRNG(0, 0, range(2)))["loss"].backward()
     assert all(parameter.grad is not None for parameter in student.network.parameters())
     frozen = [*teacher.parameters(), *found.target.network.parameters()]
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in frozen)

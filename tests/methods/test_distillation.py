@@ -18,7 +18,7 @@ from reddit.config import DataConfig, DistillConfig, TrainConfig
 from reddit.data import Pair, TrainingCrops
 from reddit.image.read import read_uint8
 from reddit.inference.sampling import restore
-from reddit.methods import DISTILLATIONS, Distillation, Draws, distillation_named
+from reddit.methods import DISTILLATIONS, Distillation, StepRNG, distillation_named
 from reddit.training import run as training_run
 from reddit.training.loop import step
 from reddit.training.state import TrainingState
@@ -73,9 +73,9 @@ def test_stages_draw_anew_and_seeds_share_the_split(
 @METHODS
 def test_a_batch_in_parts_has_the_same_loss(name: str) -> None:
     batch = pictures(4, dtype=torch.float32)
-    whole = method(name).losses(batch, Draws(0, 7, range(4)))["loss"].item()
+    whole = method(name).losses(batch, StepRNG(0, 7, range(4)))["loss"].item()
     parted = method(name)
-    losses = [parted.losses(part(batch, i, i + 2), Draws(0, 7, range(i, i + 2)))["loss"] for i in (0, 2)]
+    losses = [parted.losses(part(batch, i, i + 2), StepRNG(0, 7, range(i, i + 2)))["loss"] for i in (0, 2)]
     assert whole == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
 
 
@@ -99,20 +99,20 @@ def test_a_stronger_gradient_would_lower_the_loss(name: str) -> None:
     # Its gradient points where it says: a small step along it lowers the same step's loss.
     found = method(name)
     batch = pictures(2, dtype=torch.float32)
-    loss = found.losses(batch, Draws(0, 0, range(2)))["loss"]
+    loss = found.losses(batch, StepRNG(0, 0, range(2)))["loss"]
     loss.backward()
     with torch.no_grad():
         for parameter in found.denoiser.network.parameters():
             if parameter.grad is not None:
                 parameter -= 1e-4 * parameter.grad
-    assert found.losses(batch, Draws(0, 0, range(2)))["loss"] < loss
+    assert found.losses(batch, StepRNG(0, 0, range(2)))["loss"] < loss
 
 
 @METHODS
 def test_a_copy_of_a_frozen_teacher_trains(name: str) -> None:
     teacher = tiny_denoiser().requires_grad_(False)
     found = DISTILLATIONS[name](copy.deepcopy(teacher), teacher, 2, DistillConfig(w_per=0.0), teacher_steps=4)
-    assert found.losses(pictures(2, dtype=torch.float32), Draws(0, 0, range(2)))["loss"].requires_grad
+    assert found.losses(pictures(2, dtype=torch.float32), StepRNG(0, 0, range(2)))["loss"].requires_grad
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
 
 

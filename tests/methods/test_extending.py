@@ -15,7 +15,7 @@ from repository import ROOT, script
 import reddit.methods
 from reddit.checkpoint.format import read_info
 from reddit.config import DistillConfig
-from reddit.methods import Distillation, Draws
+from reddit.methods import Distillation, StepRNG
 from reddit.utils.errors import UserError
 
 TEXT = (ROOT / "docs" / "extending.md").read_text()
@@ -64,8 +64,8 @@ def test_it_keeps_the_rules(extended: type[Distillation]) -> None:
         return extended(tiny_denoiser(1), tiny_denoiser(2), 1, DistillConfig(), teacher_steps=4)
 
     batch = pictures(4, dtype=torch.float32)
-    whole = method().losses(batch, Draws(0, 3, range(4)))["loss"]
-    parts = [method().losses(part(batch, i, i + 2), Draws(0, 3, range(i, i + 2)))["loss"] for i in (0, 2)]
+    whole = method().losses(batch, StepRNG(0, 3, range(4)))["loss"]
+    parts = [method().losses(part(batch, i, i + 2), StepRNG(0, 3, range(i, i + 2)))["loss"] for i in (0, 2)]
     assert whole.item() == pytest.approx(torch.stack(parts).mean().item(), rel=1e-5)
     whole.backward()
 

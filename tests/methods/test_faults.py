@@ -15,7 +15,7 @@ from torch import nn
 from reddit.checkpoint.format import read_info
 from reddit.config import DistillConfig
 from reddit.diffusion import Denoiser
-from reddit.methods import Draws, ReDDiT
+from reddit.methods import ReDDiT, StepRNG
 from reddit.training.ema import WeightAverage
 from reddit.utils.errors import UserError
 
@@ -37,7 +37,7 @@ def test_first_order_asks_the_teacher_once(steps: int, omega: float) -> None:
     teacher, student = exact_teacher(ZERO_SNR), exact_teacher(ZERO_SNR)
     method = reddit(student, teacher, steps, order=1, omega=omega, omega_space="clean")
     batch = pictures()
-    loss = method.losses(batch, Draws(0, 0, range(8)))["loss"].item()
+    loss = method.losses(batch, StepRNG(0, 0, range(8)))["loss"].item()
     assert len(teacher.seen) == 1
     if omega == 0:
         assert loss < 1e-18
@@ -54,7 +54,7 @@ def test_first_order_asks_the_teacher_once(steps: int, omega: float) -> None:
 def test_second_order_asks_it_twice() -> None:
     teacher = exact_teacher(ZERO_SNR)
     assert (
-        reddit(exact_teacher(ZERO_SNR), teacher, 4).losses(pictures(), Draws(0, 0, range(8)))["loss"] > 1e-6
+        reddit(exact_teacher(ZERO_SNR), teacher, 4).losses(pictures(), StepRNG(0, 0, range(8)))["loss"] > 1e-6
     )
     assert len(teacher.seen) == 2
 
@@ -68,7 +68,9 @@ def test_the_last_interval_ends_anywhere(steps: int, jitter: str) -> None:
     k = torch.arange(1, steps + 1).repeat(500)
     networks = exact_teacher(PAPER), exact_teacher(PAPER)
     sound, faulty = (
-        reddit(*networks, steps, jitter=jitter, last_interval=kind).draw_times(k, Draws(0, 0, range(len(k))))
+        reddit(*networks, steps, jitter=jitter, last_interval=kind).draw_times(
+            k, StepRNG(0, 0, range(len(k)))
+        )
         for kind in ("clean", "wrapped")
     )
     assert torch.equal(sound.t, faulty.t) and torch.equal(sound.u, faulty.u)
@@ -90,7 +92,7 @@ def test_targets_stay_finite_where_the_levels_meet(steps: int, zero_snr: bool, s
         student, exact_teacher(schedule), steps, last_interval="wrapped", omega=0.2, omega_space=space,
         lambda_rule="constant",
     )  # fmt: skip
-    losses = method.losses(pictures(300), Draws(0, 0, range(300)))
+    losses = method.losses(pictures(300), StepRNG(0, 0, range(300)))
     assert losses["loss"].isfinite()
     assert losses["loss"] < 100
 

@@ -42,8 +42,13 @@ def test_three_hundred_steps_overfit_one_pair(tmp_path: Path) -> None:
     kept: list[Denoiser] = []
     fit(
         Teacher(denoiser, 4, p_terminal=0.1),
-        lambda done, places, parts: training_loader(
-            crops, settings.batch_size, 0, done, places=places, parts=parts
+        lambda done, batch_indices, grad_accum_steps: training_loader(
+            crops,
+            settings.batch_size,
+            0,
+            done,
+            batch_indices=batch_indices,
+            grad_accum_steps=grad_accum_steps,
         ),
         settings,
         tmp_path,

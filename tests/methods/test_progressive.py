@@ -7,7 +7,7 @@ from torch import Tensor
 
 from reddit.config import DistillConfig
 from reddit.diffusion import NoiseSchedule
-from reddit.methods import Draws, ProgressiveDistillation, ReDDiT
+from reddit.methods import ProgressiveDistillation, ReDDiT, StepRNG
 from reddit.methods.losses import LambdaRule
 
 STUDENTS = pytest.mark.parametrize("steps", [8, 4, 2, 1])
@@ -37,7 +37,7 @@ def method(student: Known, steps: int, rule: LambdaRule = "max_snr_1") -> Progre
 @SCHEDULES
 def test_a_perfect_student_has_no_loss(steps: int, schedule: NoiseSchedule) -> None:
     student = perfect(schedule, steps)
-    loss = method(student, steps).losses(pictures(), Draws(0, 0, range(8)))["loss"]
+    loss = method(student, steps).losses(pictures(), StepRNG(0, 0, range(8)))["loss"]
     assert loss.item() < 1e-18
     loss.backward()
     assert abs(student.offset.grad) < 1e-8
@@ -48,7 +48,7 @@ def test_a_perfect_student_has_no_loss(steps: int, schedule: NoiseSchedule) -> N
 def test_the_loss_of_a_student_that_is_off(steps: int, rule: LambdaRule) -> None:
     student = perfect(ZERO_SNR, steps)
     student.offset.data += 0.25
-    loss = method(student, steps, rule).losses(pictures(), Draws(0, 0, range(8)))["loss"]
+    loss = method(student, steps, rule).losses(pictures(), StepRNG(0, 0, range(8)))["loss"]
     alpha, sigma = levels(ZERO_SNR, student.seen[-1][1])
     snr = (alpha / sigma) ** 2
     weight = {"max_snr_1": snr.clamp_min(1), "snr_plus_1": snr + 1, "constant": torch.ones_like(snr)}[rule]
@@ -58,12 +58,12 @@ def test_the_loss_of_a_student_that_is_off(steps: int, rule: LambdaRule) -> None
 @STUDENTS
 def test_the_states_are_the_data_noised_to_the_students_times(steps: int) -> None:
     student, batch = perfect(PAPER, steps), pictures(64)
-    method(student, steps).losses(batch, Draws(3, 0, range(64)))
+    method(student, steps).losses(batch, StepRNG(3, 0, range(64)))
     x_t, t = student.seen[-1]
     assert set(t.tolist()) == {512 * k / steps for k in range(1, steps + 1)}
     alpha, sigma = levels(PAPER, t)
     eps = (x_t - alpha * (2 * batch["high"] - 1)) / sigma
-    assert torch.allclose(eps, Draws(3, 0, range(64)).noise(batch["high"]), atol=1e-9)
+    assert torch.allclose(eps, StepRNG(3, 0, range(64)).noise(batch["high"]), atol=1e-9)
 
 
 @STUDENTS
@@ -73,7 +73,7 @@ def test_it_is_reddit_with_everything_else_off(steps: int, clip: bool) -> None:
     batch = pictures(3, dtype=torch.float32)
     networks = [tiny_denoiser(seed) for seed in (1, 2)]
     losses = [
-        kind(networks[0], networks[1], steps, settings, clip).losses(batch, Draws(5, 0, range(3)))["loss"]
+        kind(networks[0], networks[1], steps, settings, clip).losses(batch, StepRNG(5, 0, range(3)))["loss"]
         for kind in (ProgressiveDistillation, ReDDiT)
     ]
     assert losses[0].item() == losses[1].item() > 0

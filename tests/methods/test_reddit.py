@@ -12,7 +12,7 @@ from reddit.config import DistillConfig, TrainConfig
 from reddit.data import Batch
 from reddit.diffusion import Denoiser, NoiseSchedule, clipped, sample_ddim
 from reddit.image.geometry import thumbnail
-from reddit.methods import Draws, ReDDiT
+from reddit.methods import ReDDiT, StepRNG
 from reddit.models import ConditionalUNet
 from reddit.training.loop import step
 from reddit.training.state import TrainingState
@@ -70,13 +70,13 @@ def batch(size: int = 3, seed: int = 0, dtype: torch.dtype = torch.float64) -> B
     return {"low": 0.3 * low, "high": high, "denoised": denoised, "context": thumbnail(0.3 * low).to(dtype)}
 
 
-def draws(seed: int, size: int = 3) -> Draws:
-    return Draws(seed, 0, range(size))
+def step_rng(seed: int, size: int = 3) -> StepRNG:
+    return StepRNG(seed, 0, range(size))
 
 
 def noise_of(seed: int, pictures: Tensor) -> Tensor:
     """What a step draws first: each sample its noise."""
-    return draws(seed, len(pictures)).noise(pictures)
+    return step_rng(seed, len(pictures)).noise(pictures)
 
 
 def distance(output: Tensor, truth: Tensor) -> Tensor:
@@ -159,7 +159,7 @@ def test_loss_by_hand(prediction: str, steps: int, clip: bool, options: dict[str
         perceptual=distance if settings.w_per > 0 else None,
     )
     pictures = batch(64)
-    found = method.losses(pictures, draws(1, 64))
+    found = method.losses(pictures, step_rng(1, 64))
 
     x_t, alpha = (v.numpy() for v in student.seen[-1])
     grid = ALPHAS[np.arange(1, steps + 1) * 512 // steps]
@@ -182,7 +182,7 @@ def test_a_perfect_teacher_teaches_the_truth(steps: int, jitter: str, clip: bool
     teacher = Denoiser(Constant(2 * pictures["high"] - 1), PAPER, "x0")
     student = Denoiser(Constant(0.25), PAPER, "x0")
     method = ReDDiT(student, teacher, steps, config(omega=0.0, jitter=jitter), clip)
-    losses = method.losses(pictures, draws(2, 8))
+    losses = method.losses(pictures, step_rng(2, 8))
     assert losses["l_pix"] > 0.1
     assert losses["l_dis"].item() == pytest.approx(losses["l_pix"].item(), rel=1e-6)
 
@@ -191,7 +191,7 @@ def test_refinement_pulls_the_target_of_a_perfect_teacher_away() -> None:
     pictures = batch(8)
     teacher = Denoiser(Constant(2 * pictures["high"] - 1), PAPER, "x0")
     method = ReDDiT(Denoiser(Constant(0.25), PAPER, "x0"), teacher, 4, config(omega=0.5))
-    losses = method.losses(pictures, draws(2, 8))
+    losses = method.losses(pictures, step_rng(2, 8))
     assert abs(losses["l_dis"].item() / losses["l_pix"].item() - 1) > 0.01
 
 
@@ -201,7 +201,7 @@ def test_authors_reflectance_is_another_target() -> None:
         tiled = {name: value.repeat(1, 1, 2, 2) for name, value in batch().items()}  # their blur is 15 wide
         pictures: Batch = tiled  # type: ignore[assignment]
         method = ReDDiT(students, teacher, 2, config(reflectance=kind))
-        return method.losses(pictures, draws(2))["l_dis"].item()  # type: ignore[arg-type]
+        return method.losses(pictures, step_rng(2))["l_dis"].item()  # type: ignore[arg-type]
 
     assert np.isfinite(l_dis("authors"))
     assert l_dis("authors") != pytest.approx(l_dis("retinex"), rel=1e-3)
@@ -212,7 +212,7 @@ def test_authors_reflectance_is_another_target() -> None:
 def test_times(steps: int, jitter: str) -> None:
     method = ReDDiT(*(Denoiser(Blend(), PAPER, "v") for _ in range(2)), steps, config(jitter=jitter))
     k = torch.arange(1, steps + 1).repeat(400)
-    t, u, s = method.draw_times(k, draws(0, len(k)))
+    t, u, s = method.draw_times(k, step_rng(0, len(k)))
     spacing = 512 / (2 * steps)
     assert t.dtype == u.dtype == s.dtype == torch.float64
     assert (s[k == 1] == 0).all()
@@ -242,7 +242,7 @@ def test_p_terminal_starts_at_the_end_from_pure_noise(steps: int, zero_snr: bool
     schedule = NoiseSchedule(zero_terminal_snr=zero_snr)
     student = Constant(0.25)
     denoisers = Denoiser(student, schedule, "v"), Denoiser(Blend(), schedule, "v")
-    losses = ReDDiT(*denoisers, steps, config(p_terminal=1.0)).losses(batch(), draws(3))
+    losses = ReDDiT(*denoisers, steps, config(p_terminal=1.0)).losses(batch(), step_rng(3))
     x_t, alpha = student.seen[-1]
     assert alpha.tolist() == pytest.approx([schedule.alpha(torch.tensor(512.0)).item()] * 3, abs=1e-12)
     assert torch.equal(x_t, noise_of(3, x_t))
@@ -253,7 +253,7 @@ def test_p_terminal_is_a_share() -> None:
     student = Constant(0.25)
     denoisers = Denoiser(student, PAPER, "v"), Denoiser(Blend(), PAPER, "v")
     method = ReDDiT(*denoisers, 8, config(p_terminal=0.3))
-    method.losses(batch(600), draws(3, 600))
+    method.losses(batch(600), step_rng(3, 600))
     at_end = student.seen[-1][1] == PAPER.alpha(torch.tensor(512.0))
     assert at_end.double().mean().item() == pytest.approx(0.3, abs=0.06)
 
@@ -268,7 +268,7 @@ def test_rollout_is_the_students_own_path(steps: int) -> None:
     lengths = set()
     for seed in range(80):
         student.seen.clear()
-        losses = method.losses(pictures, draws(seed, 2))
+        losses = method.losses(pictures, step_rng(seed, 2))
         assert losses["loss"].isfinite()
         length = len(student.seen)
         lengths.add(length)
@@ -287,7 +287,7 @@ def test_one_step_student_learns_where_two_teacher_steps_end() -> None:
         Denoiser(Constant(0.25), PAPER, "x0"), teacher, 1, config(omega=0.0, w_pix=0.0, p_terminal=1.0)
     )
     pictures = batch()
-    losses = method.losses(pictures, draws(4))
+    losses = method.losses(pictures, step_rng(4))
     noise = noise_of(4, pictures["low"])
     y = 2 * pictures["low"] - 1
     end = sample_ddim(clipped(teacher, PAPER), PAPER, noise, y, PAPER.grid(2))
@@ -330,7 +330,7 @@ def test_the_truth_alone_does_not_ask_the_teacher() -> None:
     teacher = Blend()
     settings = config(w_dis=0.0, w_illumination=0.5)
     method = ReDDiT(Denoiser(Constant(0.25), PAPER, "x0"), Denoiser(teacher, PAPER, "v"), 2, settings)
-    losses = method.losses(batch(), draws(0))
+    losses = method.losses(batch(), step_rng(0))
     assert teacher.seen == []
     high = 2 * batch()["high"] - 1
     light = (0.25 - high.mean(dim=(2, 3))).abs().mean().item()  # 8×8 pixels are one block

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from reddit.config import DistillConfig
 from reddit.diffusion import NoiseSchedule, sample_ddim
-from reddit.methods import Draws, Reflow
+from reddit.methods import Reflow, StepRNG
 
 TEACHER_STEPS = 16
 SCHEDULES = pytest.mark.parametrize("schedule", [PAPER, ZERO_SNR], ids=["paper", "zero terminal SNR"])
@@ -43,7 +43,7 @@ def method(student: Known) -> Reflow:
 
 def test_a_perfect_student_has_no_loss() -> None:
     student = perfect(ZERO_SNR)
-    loss = method(student).losses(pictures(64), Draws(0, 0, range(64)))["loss"]
+    loss = method(student).losses(pictures(64), StepRNG(0, 0, range(64)))["loss"]
     assert loss.item() < 1e-18
     loss.backward()
     assert abs(student.offset.grad) < 1e-8
@@ -52,8 +52,8 @@ def test_a_perfect_student_has_no_loss() -> None:
 @SCHEDULES
 def test_the_loss_is_that_of_x_0_with_a_weight(schedule: NoiseSchedule) -> None:
     student = linear(schedule, lambda t: torch.zeros(len(t), 1, 1, 1, dtype=torch.float64))
-    loss = method(student).losses(pictures(64), Draws(1, 0, range(64)))["loss"]
-    eps = Draws(1, 0, range(64)).noise(pictures(64)["low"])
+    loss = method(student).losses(pictures(64), StepRNG(1, 0, range(64)))["loss"]
+    eps = StepRNG(1, 0, range(64)).noise(pictures(64)["low"])
     teacher = exact_teacher(schedule)
     x_1 = sample_ddim(teacher, schedule, eps, eps, schedule.grid(TEACHER_STEPS))
     alpha, sigma = levels(schedule, student.seen[-1][1])
@@ -64,11 +64,11 @@ def test_the_loss_is_that_of_x_0_with_a_weight(schedule: NoiseSchedule) -> None:
 @SCHEDULES
 def test_states_lie_on_the_straight_path(schedule: NoiseSchedule) -> None:
     student = perfect(schedule)
-    method(student).losses(pictures(600), Draws(2, 0, range(600)))
+    method(student).losses(pictures(600), StepRNG(2, 0, range(600)))
     x_t, t = student.seen[-1]
-    draws = Draws(2, 0, range(600))
-    eps = draws.noise(pictures(600)["low"])
-    tau = (1 - draws.uniform()).view(-1, 1, 1, 1)
+    rng = StepRNG(2, 0, range(600))
+    eps = rng.noise(pictures(600)["low"])
+    tau = (1 - rng.uniform()).view(-1, 1, 1, 1)
     alpha_T = schedule.alpha(torch.tensor(512.0)).item()  # noqa: N806
     x_1 = MEAN + whole_way(schedule) * (eps - alpha_T * MEAN)
     z = (1 - tau) * x_1 + tau * eps
@@ -95,4 +95,4 @@ def test_the_teachers_own_path_is_not_straight() -> None:
     noise = torch.randn(2, 3, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     one, many = (sample_ddim(teacher, ZERO_SNR, noise, noise, ZERO_SNR.grid(n)) for n in (1, 16))
     assert (one - many).abs().max() > 0.1
-    assert method(teacher).losses(pictures(64), Draws(0, 0, range(64)))["loss"] > 0.01
+    assert method(teacher).losses(pictures(64), StepRNG(0, 0, range(64)))["loss"] > 0.01

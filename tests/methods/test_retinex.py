@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from reddit.data.denoised import denoise_gaussian, denoise_nlm
-from reddit.diffusion import NoiseSchedule, clean_image_target, target_gain
+from reddit.diffusion import NoiseSchedule, target_gain, x0_target
 from reddit.image.pixels import to_float
 from reddit.methods.retinex import (
     Denoise,
@@ -143,8 +143,8 @@ def refined_target(space: str, omega: float, steps: int) -> tuple[Tensor, Tensor
     x_s = PAPER.add_noise(x_u_clean, eps, s)
     strength = refinement_strength(PAPER, omega, t, s, space)
     refined = refine(x_s, remap(PAPER, r, eps, s), strength)
-    before = clean_image_target(PAPER, x_t, x_s, t, s).x_0
-    return (clean_image_target(PAPER, x_t, refined, t, s).x_0 - before), r - x_u_clean
+    before = x0_target(PAPER, x_t, x_s, t, s).x_0
+    return (x0_target(PAPER, x_t, refined, t, s).x_0 - before), r - x_u_clean
 
 
 @pytest.mark.parametrize("steps", [8, 4, 2, 1])

@@ -8,7 +8,7 @@ from reddit.config import TrainConfig
 from reddit.data import Batch
 from reddit.diffusion import Denoiser, NoiseSchedule
 from reddit.image.geometry import thumbnail
-from reddit.methods import Draws, Teacher
+from reddit.methods import StepRNG, Teacher
 from reddit.models import ConditionalUNet
 from reddit.training.loop import step
 from reddit.training.state import TrainingState
@@ -34,8 +34,8 @@ def batch(size: int = 4, seed: int = 0, dtype: torch.dtype = torch.float32) -> B
     return {"low": 0.2 * low, "high": high, "denoised": 0.2 * low, "context": thumbnail(0.2 * low)}
 
 
-def draws(seed: int, size: int = 4) -> Draws:
-    return Draws(seed, 0, range(size))
+def step_rng(seed: int, size: int = 4) -> StepRNG:
+    return StepRNG(seed, 0, range(size))
 
 
 @PREDICTIONS
@@ -45,7 +45,7 @@ def test_loss_by_hand(prediction: str, loss: str) -> None:
     network = Constant(0.3)
     pictures = batch(dtype=torch.float64)
     method = Teacher(Denoiser(network, schedule, prediction), 16, loss)
-    found = method.losses(pictures, draws(5))["loss"].item()
+    found = method.losses(pictures, step_rng(5))["loss"].item()
 
     x_t, y, alpha = (v.numpy() for v in network.seen)
     alpha = alpha.reshape(-1, 1, 1, 1)
@@ -63,7 +63,7 @@ def levels_seen(schedule: NoiseSchedule, p_terminal: float) -> tuple[Tensor, Ten
     network = Constant(0.0)
     high = torch.zeros(2000, 3, 1, 1)
     method = Teacher(Denoiser(network, schedule, "v"), 16, p_terminal=p_terminal)
-    method.losses({"low": high, "high": high, "denoised": high, "context": high}, draws(0, 2000))
+    method.losses({"low": high, "high": high, "denoised": high, "context": high}, step_rng(0, 2000))
     return network.seen[2], network.seen[0], schedule.alpha(torch.tensor(512.0)).float()
 
 
@@ -106,7 +106,7 @@ def test_the_loss_depends_on_the_draws_alone() -> None:
 
     def loss(seed: int) -> float:
         torch.rand(1)  # the global generator moves on and must not matter
-        return method.losses(batch(), draws(seed))["loss"].item()
+        return method.losses(batch(), step_rng(seed))["loss"].item()
 
     assert loss(3) == loss(3)
     assert loss(3) != loss(4)
@@ -115,5 +115,5 @@ def test_the_loss_depends_on_the_draws_alone() -> None:
 def test_the_network_sees_the_context() -> None:
     network = Constant(0.1)
     pictures = batch()
-    Teacher(Denoiser(network, NoiseSchedule(), "v"), 16).losses(pictures, draws(0))
+    Teacher(Denoiser(network, NoiseSchedule(), "v"), 16).losses(pictures, step_rng(0))
     assert torch.equal(network.context, 2 * pictures["context"] - 1)

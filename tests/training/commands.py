@@ -46,10 +46,10 @@ def stopped_at(iteration: int | None):
     """The system asks this process to end in the middle of a step."""
     real = loop.step
 
-    def step(method: Any, parts: Any, state: Any, *rest: Any) -> Any:
+    def step(method: Any, micro_batches: Any, state: Any, *rest: Any) -> Any:
         if state.progress.iteration == iteration:
             os.kill(os.getpid(), signal.SIGTERM)
-        return real(method, parts, state, *rest)
+        return real(method, micro_batches, state, *rest)
 
     loop.step = step
     try:

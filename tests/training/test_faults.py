@@ -202,12 +202,12 @@ def test_a_picture_that_is_damaged_during_the_run(
     lows = sorted((tmp_path / "data/LOLv1/our485/low").iterdir())
     real = loop.step
 
-    def step(method: Any, parts: Any, state: TrainingState, *rest: Any) -> Any:
+    def step(method: Any, micro_batches: Any, state: TrainingState, *rest: Any) -> Any:
         if state.progress.iteration == 2:
             for path in lows:
                 if path.stat().st_size:
                     path.write_bytes(b"")
-        return real(method, parts, state, *rest)
+        return real(method, micro_batches, state, *rest)
 
     monkeypatch.setattr(loop, "step", step)
     memory = ["data.memory_gb=0", f"data.workers={workers}", "train.iterations=30"]

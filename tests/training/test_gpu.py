@@ -61,9 +61,15 @@ def train(
     pairs = [Pair(str(i), *rng.integers(0, 256, (2, 40, 36, 3), np.uint8)) for i in range(3)]
     crops = TrainingCrops(pairs, DataConfig(crop=32, workers=1), 0)
 
-    def loader(done: int, places: range, parts: int) -> Iterable[Batch | UserError]:
+    def loader(done: int, batch_indices: range, grad_accum_steps: int) -> Iterable[Batch | UserError]:
         return training_loader(
-            crops, settings.batch_size, 0, done, places=places, parts=parts, pin_memory=True
+            crops,
+            settings.batch_size,
+            0,
+            done,
+            batch_indices=batch_indices,
+            grad_accum_steps=grad_accum_steps,
+            pin_memory=True,
         )
 
     fit(

@@ -16,7 +16,7 @@ from reddit.checkpoint.format import CheckpointInfo, load_state, read_info, save
 from reddit.config import Config, DataConfig, DistillConfig, TrainConfig
 from reddit.data import Batch, Pair, TrainingCrops, training_loader
 from reddit.diffusion import Denoiser, NoiseSchedule
-from reddit.methods import Draws, Method, ReDDiT, Teacher
+from reddit.methods import Method, ReDDiT, StepRNG, Teacher
 from reddit.models import ConditionalUNet
 from reddit.training.ema import WeightAverage
 from reddit.training.loop import FIRST_LOOK, Validate, Validation, fit
@@ -65,8 +65,17 @@ class Run:
         self.first_looks = 0
         self.crops = crops()
 
-    def loader(self, done: int, places: range, parts: int, stop: int | None) -> Iterable[Batch | UserError]:
-        loader = training_loader(self.crops, self.settings.batch_size, 0, done, places=places, parts=parts)
+    def loader(
+        self, done: int, batch_indices: range, grad_accum_steps: int, stop: int | None
+    ) -> Iterable[Batch | UserError]:
+        loader = training_loader(
+            self.crops,
+            self.settings.batch_size,
+            0,
+            done,
+            batch_indices=batch_indices,
+            grad_accum_steps=grad_accum_steps,
+        )
         return loader if stop is None else self._stopping(loader, stop)
 
     @staticmethod
@@ -97,7 +106,9 @@ class Run:
     def go(self, stop: int | None = None, resume: Path | None = None, validate: bool = True) -> Progress:
         return fit(
             self.method,
-            lambda done, places, parts: self.loader(done, places, parts, stop),
+            lambda done, batch_indices, grad_accum_steps: self.loader(
+                done, batch_indices, grad_accum_steps, stop
+            ),
             self.settings,
             self.folder,
             seed=11,
@@ -190,10 +201,10 @@ def test_another_batch_size_is_another_run(tmp_path: Path) -> None:
 def test_a_batch_in_parts_trains_the_same(make: type, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"batch_size": 4})
     whole = Run(make(), tmp_path / "whole", settings)
-    parts = Run(make(), tmp_path / "parts", settings.model_copy(update={"grad_accum_steps": 2}))
+    accumulated = Run(make(), tmp_path / "accumulated", settings.model_copy(update={"grad_accum_steps": 2}))
     whole.go()
-    parts.go()
-    ours, theirs = (run.method.denoiser.network.state_dict() for run in (parts, whole))
+    accumulated.go()
+    ours, theirs = (run.method.denoiser.network.state_dict() for run in (accumulated, whole))
     moved = [
         (theirs[name] - p).abs().max().item() for name, p in make().denoiser.network.state_dict().items()
     ]
@@ -298,7 +309,7 @@ class Diverging:
         self.after = after
         self.calls = 0
 
-    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
         self.calls += 1
         weight = next(self.denoiser.parameters())
         return {"loss": weight.sum() * (math.nan if self.calls > self.after else 1.0)}
@@ -322,7 +333,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_spares_the_state(tmp_path: Pa
 
 def test_a_gradient_that_is_no_number_is_not_saved(tmp_path: Path) -> None:
     class Kinked(Diverging):
-        def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+        def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
             self.calls += 1
             weight = next(self.denoiser.parameters())
             # The root's slope at 0 is infinite: a loss of 0 with a gradient of 0 · inf.
@@ -339,7 +350,7 @@ def test_a_gradient_that_is_no_number_is_not_saved(tmp_path: Path) -> None:
 
 def test_gradients_are_clipped(tmp_path: Path) -> None:
     class Steep(Diverging):
-        def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+        def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
             return {"loss": 1e6 * sum(p.square().sum() for p in self.denoiser.parameters())}  # type: ignore
 
     method = Steep(0)

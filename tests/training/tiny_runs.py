@@ -92,8 +92,15 @@ class Run:
                 quiet=True,
             )
 
-    def loader(self, done: int, places: range, parts: int) -> Iterable[Batch | UserError]:
-        return training_loader(self.crops, self.settings.batch_size, 0, done, places=places, parts=parts)
+    def loader(self, done: int, batch_indices: range, grad_accum_steps: int) -> Iterable[Batch | UserError]:
+        return training_loader(
+            self.crops,
+            self.settings.batch_size,
+            0,
+            done,
+            batch_indices=batch_indices,
+            grad_accum_steps=grad_accum_steps,
+        )
 
     def save(self, path: Path, denoiser: Denoiser, iteration: int, scores: dict[str, float]) -> None:
         named = {"steps": 1, "family": "tiny", "method": self.method.name, "iteration": iteration}
