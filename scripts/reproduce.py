@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments.iterations,
         arguments.teacher_seeds,
     )
-    work = prepare(arguments.target, choice, arguments.steps, say=_aside)
+    work = prepare(arguments.target, choice, arguments.steps, log=_aside)
     if arguments.commands:
         again = sys.argv[1:] if argv is None else argv
         lines = commands(work.runs, arguments.config, [word for word in again if word != "--commands"])

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from reddit.data.layouts import Layout, Split, folder_fits, get_layout, locate, sides_of
 from reddit.image.read import list_images
 from reddit.utils.errors import UserError
+from reddit.utils.progress import Log
 
 DEPTH = 4
 
 
-def link(
-    name: str, source: Path, root: Path, *, dry_run: bool = False, say: Callable[[str], object] = print
-) -> list[Path]:
+def link(name: str, source: Path, root: Path, *, dry_run: bool = False, log: Log = print) -> list[Path]:
     """Link a data set's folders, found at most four levels below `source`, into the data root.
 
     The links are absolute: the data root may move, the archive must stay. What is linked already is
@@ -26,7 +25,7 @@ def link(
         source: the unpacked archive.
         root: the data root, made if it is missing.
         dry_run: say what would be linked, and do nothing.
-        say: receives one line a folder.
+        log: receives one line a folder.
 
     Returns:
         The links made (with `dry_run`, those that would be).
@@ -48,17 +47,17 @@ def link(
     plan: dict[Path, Path] = {}
     for split, folders in found.items():
         if folders is None:
-            say(f"{name} ({split}): not found below {source.absolute()}")
+            log(f"{name} ({split}): not found below {source.absolute()}")
         else:
             plan |= _plan(layout, root, split, folders)
     made = []
     for target, folder in plan.items():
         if target.resolve() == folder:
-            say(f"in place already: {target} → {folder}")
+            log(f"in place already: {target} → {folder}")
             continue
         if not dry_run:
             _make(target, folder)
-        say(f"{'would link' if dry_run else 'linked'} {target} → {folder}")
+        log(f"{'would link' if dry_run else 'linked'} {target} → {folder}")
         made.append(target)
     return made
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +15,7 @@ from reddit.data.demo import demo_pairs
 from reddit.data.layouts import LAYOUTS, Split, get_layout
 from reddit.data.pairing import Frames, Pair, Picture, TestPicture, find_pairs, find_pictures, pair_folders
 from reddit.utils.errors import UserError
-from reddit.utils.progress import progress
+from reddit.utils.progress import Log, progress
 
 
 def load_pairs(config: DataConfig, root: Path, split: Split) -> list[Pair]:
@@ -75,7 +74,7 @@ def readable(
     pairs: list[Pair],
     policy: Literal["error", "skip"],
     cache: PictureCache,
-    say: Callable[[str], None] = print,
+    log: Log = print,
     quiet: bool = False,
 ) -> list[Pair]:
     """Read every picture once, before an hour of training rather than after it.
@@ -100,7 +99,7 @@ def readable(
         except UserError as error:
             if policy == "error":
                 raise UserError(f"{error}; or leave such pairs out with data.on_corrupt=skip") from error
-            say(f"skipped: {error}")
+            log(f"skipped: {error}")
         else:
             kept.append(pair)
     if not kept:

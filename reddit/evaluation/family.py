@@ -22,9 +22,8 @@ from reddit.models import count_parameters
 from reddit.report.tables import Cell
 from reddit.utils.device import choose_device
 from reddit.utils.errors import UserError
+from reddit.utils.progress import Log
 from reddit.utils.text import counted
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def score_family(
     *,
     seeds: Sequence[int] = (0,),
     quiet: bool = False,
-    say: Say = print,
+    log: Log = print,
 ) -> list[Row]:
     """Score a family on its data set's test pictures: two baselines, the models, the hurried teacher."""
     test = load_pairs(config.data, config.data_root(), "test")
@@ -108,7 +107,7 @@ def score_family(
         )
 
     fitted = fit_gain_gamma(load_pairs(config.data, config.data_root(), "train"), quiet)
-    say(f"best single gain and gamma on the training pairs: {fitted.gain:.3f}, {fitted.gamma:.3f}")
+    log(f"best single gain and gamma on the training pairs: {fitted.gain:.3f}, {fitted.gamma:.3f}")
     baselines: dict[str, Callable[[Tensor], Tensor]] = {
         "input": lambda low: low,
         f"gain {fitted.gain:.2f}, gamma {fitted.gamma:.2f}": fitted,
@@ -135,9 +134,9 @@ def score_family(
         parameters = count_parameters(denoiser)
         rows.append(Row(label, kind, steps, evaluation, seconds, parameters, predict, seen[model.path]))
         psnr = evaluation.mean().raw["psnr"]
-        say(f"{label}: {psnr:.2f} dB raw, {1000 * seconds:.0f} ms a picture")
+        log(f"{label}: {psnr:.2f} dB raw, {1000 * seconds:.0f} ms a picture")
         if rows[-1].warning:
-            say(f"warning: {rows[-1].warning}")
+            log(f"warning: {rows[-1].warning}")
     return rows
 
 

@@ -47,7 +47,7 @@ def white(picture: np.ndarray) -> float:
     return 1.0 if picture.dtype.kind == "f" else float(np.iinfo(picture.dtype).max)
 
 
-def unit(rgb: np.ndarray) -> Tensor:
+def to_tensor(rgb: np.ndarray) -> Tensor:
     """RGB (H, W, 3) of any dtype → float32 (3, H, W) in [0, 1]."""
     planes = np.ascontiguousarray(rgb.transpose(2, 0, 1), dtype=np.float32)
     return torch.from_numpy(planes).div_(white(rgb))
@@ -64,7 +64,7 @@ def eight_bits(rgb: np.ndarray) -> np.ndarray:
     return rounded
 
 
-def store(restored: Tensor, rows: np.ndarray) -> None:
+def write_back(restored: Tensor, rows: np.ndarray) -> None:
     """Write (3, h, W) in [0, 1] into rows of a picture of any kind; its alpha stays."""
     values = restored.permute(1, 2, 0).numpy()
     if rows.ndim == 2 or rows.shape[2] == 2:

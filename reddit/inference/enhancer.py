@@ -19,7 +19,7 @@ from reddit.checkpoint.registry import DEFAULT, find_checkpoint, find_shipped, s
 from reddit.data import fingerprint
 from reddit.diffusion import Denoiser
 from reddit.image.luminance import DARK, fade, mean_luminance
-from reddit.image.pixels import check_array, eight_bits, rgb_of, store, unit, white
+from reddit.image.pixels import check_array, eight_bits, rgb_of, to_tensor, white, write_back
 from reddit.inference.sampling import picture_seed, restore, restore_rows
 from reddit.inference.tiling import Span, Tiling
 from reddit.utils.device import autocast, choose_device
@@ -125,8 +125,8 @@ class Enhancer:
             for top, restored in self._restored(rgb, noise_seed, tiling, quiet):
                 rows = slice(top, top + restored.shape[1])
                 if strength < 1:
-                    restored = torch.lerp(unit(rgb[rows]), restored, strength)
-                store(restored, result[rows])
+                    restored = torch.lerp(to_tensor(rgb[rows]), restored, strength)
+                write_back(restored, result[rows])
         return result
 
     def _restored(
@@ -137,7 +137,7 @@ class Enhancer:
         deep = rgb.dtype != np.uint8
         precision = self.precision or ("fp32" if deep else self.info.config.precision)
         if tiling is None:
-            low = unit(rgb)[None].to(next(self.denoiser.parameters()).device)
+            low = to_tensor(rgb)[None].to(next(self.denoiser.parameters()).device)
             whole = restore(
                 self.denoiser,
                 low,
@@ -150,7 +150,7 @@ class Enhancer:
             return [(0, whole[0].cpu())]
 
         def read(rows: Span, columns: Span) -> Tensor:
-            return unit(rgb[slice(*rows), slice(*columns)])
+            return to_tensor(rgb[slice(*rows), slice(*columns)])
 
         height, width = rgb.shape[:2]
         rows = restore_rows(

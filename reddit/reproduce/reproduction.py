@@ -26,11 +26,11 @@ from reddit.reproduce.plot import draw
 from reddit.reproduce.runs import Choice, Runs, check, collect, same_as
 from reddit.reproduce.scoring import Scored, Scoring
 from reddit.reproduce.targets import TARGETS
-from reddit.training.run import Say
 from reddit.training.run_folder import run_folder
 from reddit.utils.device import choose_device
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
+from reddit.utils.progress import Log
 from reddit.utils.text import counted
 
 
@@ -71,17 +71,17 @@ class Reproduction:
         cells = len(self.plan.cells) * len(self.choice.seeds)
         return estimate(self.plan, self.runs.pending(), self.config, cells, quiet)
 
-    def train(self, quiet: bool, say: Say) -> None:
+    def train(self, quiet: bool, log: Log) -> None:
         """Do every run that is not done, teachers before their students, seed by seed."""
         pending = self.runs.pending()
         for number, run in enumerate(pending, 1):
             who = f"{run.arm.label}, {counted(run.steps, 'step')}" if run.teacher else "teacher"
-            say(f"run {number} of {len(pending)}: {who}, seed {run.seed}")
-            run.train(quiet, say)
+            log(f"run {number} of {len(pending)}: {who}, seed {run.seed}")
+            run.train(quiet, log)
 
-    def score(self, scorer: Scorer, quiet: bool, say: Say) -> list[Scored]:
+    def score(self, scorer: Scorer, quiet: bool, log: Log) -> list[Scored]:
         """The numbers of every cell and seed."""
-        scoring = Scoring(self.config, quiet, say)
+        scoring = Scoring(self.config, quiet, log)
         if self.plan.timed:
             return scoring.time(self.plan, self.choice.seeds)
         return scoring.score(self.plan, self.runs, scorer, self.choice.seeds)
@@ -131,7 +131,7 @@ class Reproduction:
         }
 
 
-def prepare(target: str, choice: Choice, steps: Sequence[int] | None, say: Say) -> Reproduction:
+def prepare(target: str, choice: Choice, steps: Sequence[int] | None, log: Log) -> Reproduction:
     """Resolve a target, and check the run folders that are there.
 
     Raises:
@@ -154,7 +154,7 @@ def prepare(target: str, choice: Choice, steps: Sequence[int] | None, say: Say) 
             "weight, e.g. --set distill.omega=0.2"
         )
     runs = Runs() if plan.timed else collect(plan, choice, shared)
-    check(runs, say)
+    check(runs, log)
     folder = run_folder(config, f"reproduce/{target}-{config.name}{choice.variant()}")
     left_out = {labels[arm]: labels[other] for arm, other in equal.items()}
     return Reproduction(plan, choice, config, runs, left_out, folder)

@@ -13,10 +13,11 @@ from reddit.config import Config, load_config
 from reddit.methods import distillation_named
 from reddit.reproduce.plan import Arm, Plan
 from reddit.training.chain import chain_steps
-from reddit.training.run import Say, distill_stage, train_teacher
+from reddit.training.run import distill_stage, train_teacher
 from reddit.training.run_folder import changed_settings, run_folder
 from reddit.training.state import read_progress
 from reddit.utils.errors import UserError
+from reddit.utils.progress import Log
 
 OWN_TEACHER = ("model", "diffusion", "teacher")
 """Sections that a student shares with its teacher: an arm that changes one is taught by its own."""
@@ -110,13 +111,13 @@ class Run:
             raise UserError(f"{self.folder} has no checkpoint: it has not been trained yet")
         return read_info(path)
 
-    def train(self, quiet: bool, say: Say) -> None:
+    def train(self, quiet: bool, log: Log) -> None:
         """Start it, or go on where it stopped."""
         if self.teacher is None:
-            train_teacher(self.config, quiet=quiet, say=say)
+            train_teacher(self.config, quiet=quiet, log=log)
         else:
             teacher = self.teacher.chosen()
-            distill_stage(self.config, teacher, self.steps, name=self.name, quiet=quiet, say=say)
+            distill_stage(self.config, teacher, self.steps, name=self.name, quiet=quiet, log=log)
 
 
 @dataclass
@@ -175,7 +176,7 @@ def same_as(plan: Plan, choice: Choice) -> dict[str, str]:
     return equal
 
 
-def check(runs: Runs, say: Say) -> None:
+def check(runs: Runs, log: Log) -> None:
     """Refuse folders that hold other runs than the ones meant, before anything is trained.
 
     Raises:
@@ -189,7 +190,7 @@ def check(runs: Runs, say: Say) -> None:
         if run.teacher is None:
             changed = [key for key in changed if not key.startswith("distill.")]
             if changed and run.done():
-                say(f"{run.folder}: used as it is, trained with other settings: {', '.join(changed)}")
+                log(f"{run.folder}: used as it is, trained with other settings: {', '.join(changed)}")
             continue
         if changed:
             raise UserError(

@@ -21,11 +21,10 @@ from reddit.evaluation.timing import seconds_a_call
 from reddit.metrics import Scorer
 from reddit.reproduce.plan import Cell, Plan
 from reddit.reproduce.runs import Runs
-from reddit.training.run import Say
 from reddit.training.run_folder import run_folder
 from reddit.utils.device import choose_device
 from reddit.utils.files import write_bytes
-from reddit.utils.progress import progress
+from reddit.utils.progress import Log, progress
 from reddit.utils.text import counted
 
 TIMED_PICTURES = 8
@@ -69,11 +68,11 @@ class Scoring:
         config: the data set, device and precision.
     """
 
-    def __init__(self, config: Config, quiet: bool = False, say: Say = print) -> None:
+    def __init__(self, config: Config, quiet: bool = False, log: Log = print) -> None:
         self.config = config
         self.device = choose_device(config.device)
         self.test = load_pairs(config.data, config.data_root(), "test")
-        self.quiet, self.say = quiet, say
+        self.quiet, self.log = quiet, log
         self._warned: set[str] = set()
 
     def score(self, plan: Plan, runs: Runs, scorer: Scorer, seeds: Iterable[int]) -> list[Scored]:
@@ -118,7 +117,7 @@ class Scoring:
         if seen and str(run.folder) not in self._warned:
             self._warned.add(str(run.folder))
             which = f"{seen} of {len(self.test)} test pictures"
-            self.say(f"warning: {run.folder} was trained on, or chosen by, {which}")
+            self.log(f"warning: {run.folder} was trained on, or chosen by, {which}")
         pictures = self._once(facts, compute)
         return Scored(cell, seed, str(run.folder), info.digest, sampler, pictures, self._scenes, seen)
 

@@ -6,8 +6,9 @@ from reddit.checkpoint.format import CheckpointInfo, read_info
 from reddit.checkpoint.registry import all_models, find_model, student_name
 from reddit.config import Config
 from reddit.methods import distillation_named
-from reddit.training.run import Outcome, Say, distill_stage
+from reddit.training.run import Outcome, distill_stage
 from reddit.utils.errors import UserError
+from reddit.utils.progress import Log
 from reddit.utils.text import counted
 
 
@@ -41,7 +42,7 @@ def _listed(halves: list[int]) -> str:
     return ", ".join(map(str, halves)) or "none: the number is odd"
 
 
-def find_teacher(config: Config, steps: int, family: str | None = None, say: Say = print) -> CheckpointInfo:
+def find_teacher(config: Config, steps: int, family: str | None = None, log: Log = print) -> CheckpointInfo:
     """The newest model of a step count, of one family if named, and say which was found.
 
     It is a teacher, or a student of the method that is to teach on: rivals do not learn from each other.
@@ -67,7 +68,7 @@ def find_teacher(config: Config, steps: int, family: str | None = None, say: Say
             f"no {steps}-step model{of_family} in {runs} (there: {there or 'none'}): {remedy}, "
             "or name one with --teacher"
         )
-    say(f"teacher: {model.path} ({model.method}, {counted(model.steps, 'step')}, family {model.family})")
+    log(f"teacher: {model.path} ({model.method}, {counted(model.steps, 'step')}, family {model.family})")
     return model
 
 
@@ -103,7 +104,7 @@ def distill_chain(
     name: str | None = None,
     resume: str = "auto",
     quiet: bool = False,
-    say: Say = print,
+    log: Log = print,
 ) -> list[Outcome]:
     """Distil stage after stage, each student the next one's teacher; stages already done are kept.
 
@@ -112,7 +113,7 @@ def distill_chain(
     outcomes = []
     for steps in stages:
         folder = student_name(name or teacher.family, steps, "reddit" if name else config.distill.method)
-        outcome = distill_stage(config, teacher, steps, name=folder, resume=resume, quiet=quiet, say=say)
+        outcome = distill_stage(config, teacher, steps, name=folder, resume=resume, quiet=quiet, log=log)
         teacher = read_info(outcome.checkpoint)
         outcomes.append(outcome)
     return outcomes

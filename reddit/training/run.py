@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +39,8 @@ from reddit.training.validation import validator
 from reddit.utils.device import autocast, choose_device
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
+from reddit.utils.progress import Log
 from reddit.utils.text import counted
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -53,13 +52,13 @@ class Outcome:
     progress: Progress
 
 
-def train_teacher(config: Config, *, resume: str = "auto", quiet: bool = False, say: Say = print) -> Outcome:
+def train_teacher(config: Config, *, resume: str = "auto", quiet: bool = False, log: Log = print) -> Outcome:
     """Train the teacher of a family in `runs/NAME`."""
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
     denoiser = build_denoiser(config).to(device)
     method = Teacher(denoiser, config.diffusion.teacher_steps, config.teacher.loss, config.teacher.p_terminal)
-    return _run(config, config.name, config.name, method, None, resume, quiet, say)
+    return _run(config, config.name, config.name, method, None, resume, quiet, log)
 
 
 def distill_stage(
@@ -70,7 +69,7 @@ def distill_stage(
     name: str,
     resume: str = "auto",
     quiet: bool = False,
-    say: Say = print,
+    log: Log = print,
 ) -> Outcome:
     """Distil a teacher into a student of N steps by the configured method, in `runs/name`.
 
@@ -104,7 +103,7 @@ def distill_stage(
     if kind.needs_denoised(config.distill):
         cache = config.runs_folder() / "cache" / "denoised"
         denoise = make_denoiser(config.distill.denoiser, config.distill.nlm_strength, cache)
-    return _run(config, name, teacher.family, method, denoise, resume, quiet, say, teacher)
+    return _run(config, name, teacher.family, method, denoise, resume, quiet, log, teacher)
 
 
 def _sampled_by(config: Config, sampler: SamplerName) -> Config:
@@ -139,36 +138,36 @@ def _run(
     denoise: Denoise | None,
     resume: str,
     quiet: bool,
-    say: Say,
+    log: Log,
     teacher: CheckpointInfo | None = None,
 ) -> Outcome:
     world = join()
     seed = config.seed if teacher is None else _stage_seed(config.seed, method.steps)
     quiet = quiet or not world.main
     if not world.main:
-        say = _silent
+        log = _silent
     folder = run_folder(config, name)
     autocast(choose_device(config.device), config.precision)  # what the device lacks is refused here
     found = load_pairs(config.data, config.data_root(), "train")
     with only_process(folder) if world.main else nullcontext():
         cache = PictureCache(config.data.memory_gb * 1e9)
-        pairs = readable(found, config.data.on_corrupt, cache, say, quiet)
+        pairs = readable(found, config.data.on_corrupt, cache, log, quiet)
         train_pairs, validation_pairs = split_validation(
             pairs, config.data.validation, config.data.split_seed, quiet, cache
         )
         if config.train.select_on_test:
             validation_pairs = load_pairs(config.data, config.data_root(), "test")
-            say(
+            log(
                 "WARNING: train.select_on_test: the weights are chosen by GT-mean PSNR on the TEST set "
                 "(fault D6); never report their scores there beside others'"
             )
         crops = TrainingCrops(train_pairs, config.data, seed, denoise, cache)
         # Each process denoises its share, which the others then find in the cache on disk.
         crops.prepare(world.share(range(len(crops))), quiet)
-        state = world.from_main(_open(folder, config, resume, teacher, say) if world.main else None)
+        state = world.from_main(_open(folder, config, resume, teacher, log) if world.main else None)
         crops.prepare(quiet=quiet)
         cache.close()
-        say(
+        log(
             f"{folder}: {method.name}, {counted(method.steps, 'step')}, {len(train_pairs)} training and "
             f"{len(validation_pairs)} validation pairs, "
             + (f"{world.size} processes, " if world.size > 1 else "")
@@ -224,7 +223,7 @@ def _run(
             quiet=quiet,
         )
     checkpoint = folder / "checkpoints" / "best.safetensors"
-    say(_summary(folder, progress, config.train.batch_size))
+    log(_summary(folder, progress, config.train.batch_size))
     return Outcome(folder, checkpoint, progress)
 
 
@@ -233,7 +232,7 @@ def _stage_seed(seed: int, steps: int) -> int:
     return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
 
 
-def _open(folder: Path, config: Config, resume: str, teacher: CheckpointInfo | None, say: Say) -> Path | None:
+def _open(folder: Path, config: Config, resume: str, teacher: CheckpointInfo | None, log: Log) -> Path | None:
     """Make or reopen the run folder; the state to resume from, if any."""
     changed = changed_settings(folder, config)
     other = [key for key in changed if key.startswith("model.")]
@@ -246,7 +245,7 @@ def _open(folder: Path, config: Config, resume: str, teacher: CheckpointInfo | N
         _remember_teacher(folder, teacher)
     state = open_run(folder, config, resume)
     if state is not None and changed:
-        say(f"{folder}: continuing with other settings than before: {', '.join(changed)}")
+        log(f"{folder}: continuing with other settings than before: {', '.join(changed)}")
     return state
 
 

@@ -39,7 +39,7 @@ def archive(tmp_path: Path) -> Path:
 
 def test_linked_folders_are_found(tmp_path: Path, archive: Path) -> None:
     lines: list[str] = []
-    made = link("lolv1", archive, tmp_path / "data", say=lines.append)
+    made = link("lolv1", archive, tmp_path / "data", log=lines.append)
     assert [str(p.relative_to(tmp_path / "data")) for p in made] == [
         *("LOLv1/our485/low", "LOLv1/our485/high", "LOLv1/eval15/low", "LOLv1/eval15/high")
     ]
@@ -51,22 +51,22 @@ def test_linked_folders_are_found(tmp_path: Path, archive: Path) -> None:
 
 
 def test_linking_again_changes_nothing(tmp_path: Path, archive: Path) -> None:
-    link("lolv1", archive, tmp_path / "data", say=lambda line: None)
+    link("lolv1", archive, tmp_path / "data", log=lambda line: None)
     before = tree(tmp_path)
     lines: list[str] = []
-    assert link("lolv1", archive, tmp_path / "data", say=lines.append) == []
+    assert link("lolv1", archive, tmp_path / "data", log=lines.append) == []
     assert tree(tmp_path) == before and all("in place already" in line for line in lines)
 
 
 def test_an_interrupted_link_is_completed(tmp_path: Path, archive: Path) -> None:
-    first, *_ = link("lolv1", archive, tmp_path / "data", say=lambda line: None)
+    first, *_ = link("lolv1", archive, tmp_path / "data", log=lambda line: None)
     first.unlink()
-    assert link("lolv1", archive, tmp_path / "data", say=lambda line: None) == [first]
+    assert link("lolv1", archive, tmp_path / "data", log=lambda line: None) == [first]
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path, archive: Path) -> None:
     lines: list[str] = []
-    assert len(link("lolv1", archive, tmp_path / "data", dry_run=True, say=lines.append)) == 4
+    assert len(link("lolv1", archive, tmp_path / "data", dry_run=True, log=lines.append)) == 4
     assert not (tmp_path / "data").exists() and all(line.startswith("would link") for line in lines)
 
 
@@ -87,7 +87,7 @@ def test_something_in_the_way_is_not_replaced(tmp_path: Path, archive: Path) -> 
 def test_a_tree_in_the_data_root_itself_is_left_alone(tmp_path: Path) -> None:
     put(tmp_path / "LOLv1/Test/input/1.png"), put(tmp_path / "LOLv1/Test/target/1.png")
     lines: list[str] = []
-    assert link("lolv1", tmp_path, tmp_path, say=lines.append) == []
+    assert link("lolv1", tmp_path, tmp_path, log=lines.append) == []
     assert lines[0].startswith("lolv1 (train): not found") and "in place already" in lines[1]
 
 
@@ -97,10 +97,10 @@ def test_the_halves_of_lolv2_are_told_apart(tmp_path: Path) -> None:
             for side in ("Low", "Normal"):
                 put(tmp_path / f"LOL-v2/{half}/{split}/{side}/{half}.png")
     for name, half in (("lolv2_real", "Real_captured"), ("lolv2_synthetic", "Synthetic")):
-        link(name, tmp_path / "LOL-v2", tmp_path / "data", say=lambda line: None)
+        link(name, tmp_path / "LOL-v2", tmp_path / "data", log=lambda line: None)
         assert find_pairs(name, tmp_path / "data", "test")[0].name == half
     # Naming one half itself is enough.
-    link("lolv2_synthetic", tmp_path / "LOL-v2/Synthetic", tmp_path / "other", say=lambda line: None)
+    link("lolv2_synthetic", tmp_path / "LOL-v2/Synthetic", tmp_path / "other", log=lambda line: None)
     with pytest.raises(UserError, match="no folders of lolv2_real"):
         link("lolv2_real", tmp_path / "LOL-v2/Synthetic", tmp_path / "other")
 
@@ -119,14 +119,14 @@ def test_the_halves_of_lolv2_are_told_apart(tmp_path: Path) -> None:
 def test_arrays(tmp_path: Path, name: str, files: list[str]) -> None:
     for file in files:
         put(tmp_path / "archive" / file)
-    made = link(name, tmp_path / "archive", tmp_path / "data", say=lambda line: None)
+    made = link(name, tmp_path / "archive", tmp_path / "data", log=lambda line: None)
     assert len(made) == 2 and len(find_pairs(name, tmp_path / "data", "test")) == 1
 
 
 @pytest.mark.parametrize("source", ["all", "all/test/DICM", "mine"])
 def test_sets_without_truth(tmp_path: Path, source: str) -> None:
     put(tmp_path / "all/test/DICM/01.jpg"), put(tmp_path / "mine/01.jpg")
-    (made,) = link("dicm", tmp_path / source, tmp_path / "data", say=lambda line: None)
+    (made,) = link("dicm", tmp_path / source, tmp_path / "data", log=lambda line: None)
     assert made == tmp_path / "data/DICM" and len(find_pictures("dicm", tmp_path / "data")) == 1
 
 
@@ -137,7 +137,7 @@ def test_two_fitting_folders_are_a_question_to_the_user(tmp_path: Path) -> None:
         link("lolv1", tmp_path, tmp_path / "data")
     # The copy whose whole tree is the published one is preferred.
     (tmp_path / "a").rename(tmp_path / "LOLdataset")
-    made = link("lolv1", tmp_path, tmp_path / "data", say=lambda line: None)
+    made = link("lolv1", tmp_path, tmp_path / "data", log=lambda line: None)
     assert made[0].readlink() == (tmp_path / "LOLdataset/eval15/low").resolve()
 
 
@@ -145,7 +145,7 @@ def test_the_search_ends_four_levels_down(tmp_path: Path) -> None:
     put(tmp_path / "1/2/3/4/eval15/low/1.png"), put(tmp_path / "1/2/3/4/eval15/high/1.png")
     with pytest.raises(UserError, match="at most 4 levels"):
         link("lolv1", tmp_path, tmp_path / "data")
-    assert len(link("lolv1", tmp_path / "1", tmp_path / "data", say=lambda line: None)) == 2
+    assert len(link("lolv1", tmp_path / "1", tmp_path / "data", log=lambda line: None)) == 2
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

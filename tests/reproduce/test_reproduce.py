@@ -44,7 +44,7 @@ def rows(name: str, folder: Path = OUT) -> list[dict[str, str]]:
 
 def prepared(target: str, *settings: str, steps: tuple[int, ...] = (2, 1), **choice: object) -> Reproduction:
     chosen = Choice("tiny.yaml", settings, **choice)  # type: ignore[arg-type]
-    return prepare(target, chosen, steps, say=lambda line: None)
+    return prepare(target, chosen, steps, log=lambda line: None)
 
 
 def test_every_number_leads_back_to_its_weights(done: Path) -> None:

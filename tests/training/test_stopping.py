@@ -163,10 +163,10 @@ def test_a_real_validation_stops_between_two_pictures(
     def trained(name: str, expect: type[Exception] | None = None) -> dict[str, object]:
         config = load_config(write_lol(tmp_path), [f"name={name}", "data.validation=0.6"])
         if expect is None:
-            train_teacher(config, quiet=True, say=lambda _: None)
+            train_teacher(config, quiet=True, log=lambda _: None)
         else:
             with pytest.raises(expect):
-                train_teacher(config, quiet=True, say=lambda _: None)
+                train_teacher(config, quiet=True, log=lambda _: None)
         return left_by(tmp_path / "runs" / name)
 
     whole, real, restored = trained("whole"), validating.restore, []
