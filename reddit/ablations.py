@@ -56,7 +56,7 @@ ABLATIONS: dict[str, Ablation] = {
     "no-perceptual": _student("Without the perceptual loss, eq. 11.", "distill.w_per=0"),
     "no-auxiliary": _student("The distillation loss alone.", "distill.w_pix=0", "distill.w_per=0"),
     "no-distillation": _student(
-        "The same training with the truth alone: what a stage gains without its teacher.", "distill.w_dis=0"
+        "The same training on ground truth only: what a stage gains without its teacher.", "distill.w_dis=0"
     ),
     "first-order": _student("The teacher goes from t to s in one step, eq. 2.", "distill.order=1"),
     "lambda-snr-plus-1": _student("lambda_t = SNR + 1.", "distill.lambda_rule=snr_plus_1"),

@@ -53,7 +53,7 @@ class DataConfig(_Section):
     vertical_flip: bool = False
     transpose: bool = False
     gain: float = Field(0.0, ge=0)
-    """Low pictures are made darker or brighter by up to so many stops (factors of 2); their truth is not."""
+    """Low pictures become darker or brighter by up to so many stops (factors of 2); ground truth does not."""
     context_window: float = Field(1.0, gt=0, le=1)
     """Side of the smallest part of a thumbnail that training shows as the whole; 1: always the whole."""
     validation: float = Field(0.05, ge=0, lt=1)
@@ -161,7 +161,7 @@ class DistillConfig(_Section):
     omega_space: Literal["trajectory", "clean"] = "trajectory"
     """Whether omega moves `x_s` (the paper) or the clean-image target (the same strength at every t)."""
     w_dis: float = Field(1.0, ge=0)
-    """0: the truth alone teaches, as a control; the teacher is not asked."""
+    """0: ground truth only, as a control (GT only); the teacher is not evaluated."""
     w_pix: float = Field(1.0, ge=0)
     w_per: float = Field(0.6, ge=0)
     w_illumination: float = Field(0.0, ge=0)

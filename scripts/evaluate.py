@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> None:
     pictures = (
         _validation_set(arguments, config) if arguments.validation else _test_set(config, arguments.frames)
     )
-    truth = any(picture.high is not None for picture in pictures)
+    gt = any(picture.high is not None for picture in pictures)
     device = choose_device(config.device)
     method, predict, settings = _source(arguments, config, pictures, device)
     seeds = arguments.seeds or [0]
@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
         pictures,
         method,
         predict,
-        scorer_from(arguments, truth=truth, device=str(device)),
+        scorer_from(arguments, gt=gt, device=str(device)),
         seeds=seeds,
         settings=settings | ({"frames": arguments.frames} if arguments.frames != "all" else {}),
         save=arguments.save,

@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
         print(*lines, sep="\n")
         return
     check_plots()
-    scorer = scorer_from(arguments, truth=not work.plan.timed, device=str(choose_device(work.config.device)))
+    scorer = scorer_from(arguments, gt=not work.plan.timed, device=str(choose_device(work.config.device)))
     print(work.describe())
     if work.runs.pending():
         print(f"estimate: {_duration(work.seconds(arguments.quiet))} on this machine, from a few timed steps")

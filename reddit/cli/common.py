@@ -184,7 +184,7 @@ def scorer_flags(parser: argparse.ArgumentParser) -> None:
         "--metrics",
         nargs="+",
         choices=METRICS,
-        help="default: psnr, ssim and lpips with a truth, niqe without; PSNR and SSIM come always",
+        help="default: psnr, ssim and lpips with a ground truth, niqe without; PSNR and SSIM come always",
     )
     parser.add_argument(
         "--lpips-weights",
@@ -193,7 +193,7 @@ def scorer_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def scorer_from(arguments: argparse.Namespace, *, truth: bool = True, device: str = "cpu") -> Scorer:
+def scorer_from(arguments: argparse.Namespace, *, gt: bool = True, device: str = "cpu") -> Scorer:
     """The scorer that the flags ask for.
 
     LPIPS is left out, with a warning, where nobody asked for it by name and its weights cannot be had.
@@ -202,11 +202,11 @@ def scorer_from(arguments: argparse.Namespace, *, truth: bool = True, device: st
         UserError: an unknown protocol; LPIPS was asked for and its weights cannot be had.
     """
     protocol = protocol_named(arguments.protocol)
-    metrics = arguments.metrics or (["psnr", "ssim", "lpips"] if truth else ["niqe"])
+    metrics = arguments.metrics or (["psnr", "ssim", "lpips"] if gt else ["niqe"])
     weights = arguments.lpips_weights
     scorer = Scorer(
         protocol,
-        with_lpips=truth and "lpips" in metrics,
+        with_lpips=gt and "lpips" in metrics,
         with_niqe="niqe" in metrics,
         lpips_weights=weights,
         device=device,

@@ -249,7 +249,7 @@ def _listed(prefix: str, faults: list[str]) -> list[Finding]:
 
 
 def _copies(half: _Half) -> list[Finding]:
-    """Equal lows; truths that several lows share."""
+    """Equal lows; ground truths that several lows share."""
     lows: dict[str, list[str]] = defaultdict(list)
     highs: dict[str, list[str]] = defaultdict(list)
     for picture in half.pictures:

@@ -26,9 +26,9 @@ class Layout:
         published: where it can be had, and whose it is.
         parents: for each split the folder that holds `sides`; `a|b` are alternatives, the original
             release's name first, and `a?` is a part that may be absent.
-        sides: the folders of the lows and of the highs; none for pictures without truth.
+        sides: the folders of the lows and of the highs; none for pictures without ground truth.
         counts: published numbers of pairs, pictures or (`videos`) videos; several where releases differ.
-        kind: `pairs`: two flat folders; `shared_truth`: a folder a scene, whose lows share the first
+        kind: `pairs`: two flat folders; `shared_gt`: a folder a scene, whose lows share the first
             high; `videos`: a folder a video, frames paired by name; `pictures`: one flat folder.
         split_of: for a tree without folders for the splits: which one a scene belongs to, if any.
     """
@@ -38,7 +38,7 @@ class Layout:
     parents: Mapping[Split, str]
     sides: tuple[str, ...]
     counts: Mapping[Split, tuple[int, ...]]
-    kind: Literal["pairs", "shared_truth", "videos", "pictures"] = "pairs"
+    kind: Literal["pairs", "shared_gt", "videos", "pictures"] = "pairs"
     split_of: Callable[[str], Split | None] = field(default=lambda scene: None)
 
     def folders(self, split: Split) -> tuple[Path, ...]:
@@ -68,7 +68,7 @@ _COLLECTED = "https://github.com/VITA-Group/EnlightenGAN, testing data"
 _LOLV2 = "https://github.com/flyywh/CVPR-2020-Semi-Low-Light (Yang et al. 2021)"
 
 
-def _without_truth(folder: str, authors: str, *counts: int) -> Layout:
+def _without_gt(folder: str, authors: str, *counts: int) -> Layout:
     return Layout(
         folder.lower(),
         f"{_COLLECTED} ({authors})",
@@ -112,7 +112,7 @@ LAYOUTS = {
             parents={"train": "SID", "test": "SID"},
             sides=("short_sid2|short", "long_sid2|long"),
             counts={"train": (2099,), "test": (598,)},
-            kind="shared_truth",
+            kind="shared_gt",
             split_of=_sid_split,
         ),
         Layout(
@@ -136,11 +136,11 @@ LAYOUTS = {
                 "MVI_0898 MVI_0906 MVI_0928 MVI_0975 MVI_0997 MVI_1001 MVI_1003 MVI_1026 MVI_1030 MVI_1032"
             ),
         ),
-        _without_truth("DICM", "Lee et al. 2012", 69, 64, 44),
-        _without_truth("LIME", "Guo et al. 2016", 10),
-        _without_truth("MEF", "Ma et al. 2015", 17),
-        _without_truth("NPE", "Wang et al. 2013", 84, 85, 8),
-        _without_truth("VV", "Vonikakis", 24),
+        _without_gt("DICM", "Lee et al. 2012", 69, 64, 44),
+        _without_gt("LIME", "Guo et al. 2016", 10),
+        _without_gt("MEF", "Ma et al. 2015", 17),
+        _without_gt("NPE", "Wang et al. 2013", 84, 85, 8),
+        _without_gt("VV", "Vonikakis", 24),
     )
 }
 
@@ -186,7 +186,7 @@ def _parents(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
 
 
 def sides_of(layout: Layout, parent: Path) -> tuple[Path, ...] | None:
-    """The low and the high folder inside a parent (the parent itself for pictures without truth)."""
+    """The low and the high folder inside a parent (the parent itself for pictures without ground truth)."""
     if not layout.sides:
         return (parent,)
     inside = [subfolders(parent, side) for side in layout.sides]

@@ -65,7 +65,7 @@ def link(name: str, source: Path, root: Path, *, dry_run: bool = False, log: Log
 def _find(layout: Layout, source: Path, split: Split) -> tuple[Path, ...] | None:
     """The folders of a split below the source; the parent that fits the longest part of the tree wins."""
     parts = [part for part in layout.parents[split].split("/") if not part.endswith("?")]
-    # The topmost name (LOLv1, SDSD) is often lost in unpacking; for pictures without truth it is all.
+    # The topmost name (LOLv1, SDSD) is often lost in unpacking; for pictures without ground truth it is all.
     needed = len(parts) - 1 if layout.sides else len(parts)
     best: dict[int, list[tuple[Path, ...]]] = {}
     for parent in _walk(source.resolve(), DEPTH):

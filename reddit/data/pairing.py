@@ -25,7 +25,7 @@ _PREFIX = re.compile(r"^(low|normal|high|input|target|gt)[-_ ]?(?=.)", re.IGNORE
 
 @dataclass(frozen=True)
 class Pair:
-    """A low-light picture and its truth; pairs of one `scene` belong on one side of a split."""
+    """A low-light picture and its ground truth; pairs of one `scene` belong on one side of a split."""
 
     name: str
     low: Picture
@@ -34,7 +34,7 @@ class Pair:
 
 
 class TestPicture(NamedTuple):
-    """A test picture and, where one exists, its truth."""
+    """A test picture and, where one exists, its ground truth."""
 
     name: str
     low: Picture
@@ -56,8 +56,8 @@ def survey(name: str, root: Path, split: Split, frames: Frames = "all") -> Found
     """Pair what is on disk and list what cannot be paired.
 
     Raises:
-        UserError: an unknown name or frames, a set without truth, a missing tree (with the expected tree
-            and where it is published).
+        UserError: an unknown name or frames, a set without ground truth, a missing tree (with the expected
+            tree and where it is published).
     """
     layout = get_layout(name)
     if frames not in ("all", "first30"):
@@ -66,7 +66,7 @@ def survey(name: str, root: Path, split: Split, frames: Frames = "all") -> Found
         videos = ", ".join(n for n, other in LAYOUTS.items() if other.kind == "videos")
         raise UserError(f"frames first30 is for videos ({videos}); {name} has single pictures")
     if layout.kind == "pictures":
-        raise UserError(f"data set {name} has no truth: it can be enhanced and scored, not trained on")
+        raise UserError(f"data set {name} has no ground truth: it can be enhanced and scored, not trained on")
     low, high = located(layout, root, split)
     if layout.kind == "pairs":
         return match_folders(low, high)
@@ -77,7 +77,7 @@ def find_pairs(name: str, root: Path, split: Split, frames: Frames = "all") -> l
     """The pairs of a known data set under the data root, sorted by name; names are unique.
 
     Args:
-        name: a key of `LAYOUTS` whose set has truth.
+        name: a key of `LAYOUTS` whose set has ground truth.
         root: the data root.
         split: `train` or `test`.
         frames: `first30` keeps the first 30 frames of each video.
@@ -89,7 +89,7 @@ def find_pairs(name: str, root: Path, split: Split, frames: Frames = "all") -> l
 
 
 def find_pictures(name: str, root: Path) -> list[TestPicture]:
-    """The pictures of a set without truth, named by stem (by file name where two share a stem).
+    """The pictures of a set without ground truth, named by stem (by file name where two share a stem).
 
     Raises:
         UserError: an unknown name, a missing or empty folder.
@@ -165,13 +165,13 @@ def _match_scenes(layout: Layout, low: Path, high: Path, split: Split, frames: i
             found = match_folders(low / name, high / name, name)
             pairs += sorted(found.pairs, key=lambda pair: _natural(pair.name))[:frames]
         else:
-            found = _match_truth(low / name, high / name, name)
+            found = _match_gt(low / name, high / name, name)
             pairs += found.pairs
         faults += found.faults
     return Found(pairs, faults)
 
 
-def _match_truth(low: Path, high: Path, scene: str) -> Found:
+def _match_gt(low: Path, high: Path, scene: str) -> Found:
     """Every low of a scene with the scene's first high."""
     lows, faults = _by_key(low)
     highs = list_images(high, _SUFFIXES)

@@ -32,7 +32,7 @@ def fit_gain_gamma(pairs: list[Pair], quiet: bool = False) -> GainGamma:
     """The gain and gamma with the highest mean PSNR over pairs, by a grid that narrows three times.
 
     The error of a curve needs only, for each picture and low level, how many pixels have it and the sum
-    and sum of squares of their truths: the fit is exact over all pixels, whatever the set's size.
+    and sum of squares of their ground truths: the fit is exact over all pixels, whatever the set's size.
     """
     watched = progress(pairs, "fitting gain and gamma", "pair", quiet=quiet)
     count, total, square = (np.array(x) for x in zip(*map(_statistics, watched), strict=True))
@@ -54,9 +54,9 @@ def fit_gain_gamma(pairs: list[Pair], quiet: bool = False) -> GainGamma:
 
 def _statistics(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     level = load_picture(pair.low).reshape(-1)
-    truth = load_picture(pair.high).reshape(-1) / 255.0
+    gt = load_picture(pair.high).reshape(-1) / 255.0
     return (
         np.bincount(level, minlength=256),
-        np.bincount(level, truth, 256),
-        np.bincount(level, truth**2, 256),
+        np.bincount(level, gt, 256),
+        np.bincount(level, gt**2, 256),
     )

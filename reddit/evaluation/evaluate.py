@@ -26,7 +26,7 @@ from reddit.utils.progress import progress
 Predict = Callable[[str, np.ndarray, int], Tensor]
 """(name, low as uint8 (H, W, 3), seed) → the restored picture, (3, H, W) in [0, 1]."""
 Watch = Callable[[str, np.ndarray, Tensor, Tensor | None, Scores], None]
-"""(name, low as uint8 (H, W, 3), output, truth, scores)."""
+"""(name, low as uint8 (H, W, 3), output, gt, scores)."""
 
 
 @dataclass(frozen=True)
@@ -131,23 +131,23 @@ def evaluate(
         watch: is shown every picture of the first seed as it is scored.
 
     Raises:
-        UserError: a picture cannot be read, or its output has another size than its truth.
+        UserError: a picture cannot be read, or its output has another size than its ground truth.
     """
     results = []
     for picture in progress(pictures, f"{method} on {dataset}", "picture", quiet=quiet):
         low = load_picture(picture.low)
-        truth = to_float(load_picture(picture.high)) if picture.high is not None else None
+        gt = to_float(load_picture(picture.high)) if picture.high is not None else None
         scores = []
         for seed in seeds:
             output = predict(picture.name, low, seed)
             try:
-                scores.append(scorer.score(output, truth))
+                scores.append(scorer.score(output, gt))
             except UserError as error:
                 raise UserError(f"{dataset} {picture.name}: {error}") from error
             if save is not None and seed == seeds[0]:
                 write_image(save / f"{picture.name}.png", output)
             if watch is not None and seed == seeds[0]:
-                watch(picture.name, low, output, truth, scores[0])
+                watch(picture.name, low, output, gt, scores[0])
         results.append(PictureResult(picture.name, (low.shape[0], low.shape[1]), tuple(scores)))
     return Evaluation(
         dataset, method, scorer.protocol.describe(), tuple(seeds), settings or {}, tuple(results)

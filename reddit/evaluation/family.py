@@ -1,4 +1,4 @@
-"""Scoring a family of runs: the teacher, its students, the teacher hurried, and the baselines."""
+"""Scoring a family of runs: the teacher, also at fewer steps, its students, and the baselines."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Row:
     """One line of a family's table.
 
     Attributes:
-        kind: `teacher` or `student` at its own steps, `hurried` for the teacher at fewer, `baseline`.
+        kind: `teacher` or the student's method at its own steps, `fewer steps` for the teacher at
+            the students', or `baseline`.
         seconds: time of one picture, None for baselines.
         seen: how many test pictures its weights were trained on or chosen by.
     """
@@ -93,7 +94,7 @@ def score_family(
     quiet: bool = False,
     log: Log = print,
 ) -> list[Row]:
-    """Score a family on its data set's test pictures: two baselines, the models, the hurried teacher."""
+    """Score a family on the test pictures: two baselines, the models, the teacher at fewer steps."""
     test = load_pairs(config.data, config.data_root(), "test")
     device = choose_device(config.device)
     models = family_models(config, family)
@@ -122,8 +123,9 @@ def score_family(
     plan = [(model, model.steps) for model in models]
     plan += [(teacher, model.steps) for model in models[1:]]
     for model, steps in plan:
-        kind = model.method if steps == model.steps else "hurried"
-        label = f"{_who(model)}{' hurried' * (kind == 'hurried')}, {counted(steps, 'step')}"
+        fewer = steps != model.steps
+        kind = "fewer steps" if fewer else model.method
+        label = f"{_who(model)}{' at' if fewer else ','} {counted(steps, 'step')}"
         denoiser = load_denoiser(model.path)[0].to(device)
         diffusion = model.config.diffusion
         predict = predict_with(

@@ -63,20 +63,20 @@ class EvaluationPage:
         self._paired = False
         self._metrics: set[str] = set()
 
-    def add(self, name: str, low: np.ndarray, output: Tensor, truth: Tensor | None, scores: Scores) -> None:
+    def add(self, name: str, low: np.ndarray, output: Tensor, gt: Tensor | None, scores: Scores) -> None:
         """Append one picture.
 
         Args:
             low: uint8 RGB (H, W, 3).
-            output, truth: (3, H, W) in [0, 1].
+            output, gt: (3, H, W) in [0, 1].
             scores: of this picture; shown, and used to sort.
 
         Raises:
             UserError: the disk is full.
         """
         pictures = {"low": low, "output": to_uint8(output)}
-        if truth is not None:
-            pictures["truth"] = to_uint8(truth)
+        if gt is not None:
+            pictures["gt"] = to_uint8(gt)
             self._paired = True
         self._metrics |= set(_keys(scores))
         card = _card(name, self._count, pictures, scores)
@@ -121,17 +121,17 @@ class EvaluationPage:
         self._cards.close()
 
 
-def error_map(output: np.ndarray, truth: np.ndarray, side: int = ERROR_SIDE) -> np.ndarray:
-    """|output − truth|, mean of the channels, in inferno's colours: black is 0, the last is `ERROR_TOP`.
+def error_map(output: np.ndarray, gt: np.ndarray, side: int = ERROR_SIDE) -> np.ndarray:
+    """|output − gt|, mean of the channels, in inferno's colours: black is 0, the last is `ERROR_TOP`.
 
     Args:
-        output, truth: uint8 (H, W, 3).
+        output, gt: uint8 (H, W, 3).
         side: the longer side of the map; a larger picture's errors are averaged.
 
     Returns:
         uint8 RGB (h, w, 3).
     """
-    difference = cv2.absdiff(output, truth).astype(np.float32).mean(axis=2) / 255
+    difference = cv2.absdiff(output, gt).astype(np.float32).mean(axis=2) / 255
     level = np.clip(_fit(difference, side) / ERROR_TOP, 0, 1)
     return _inferno(np.rint(level * 255).astype(np.uint8))
 
@@ -164,11 +164,11 @@ def _card(name: str, number: int, pictures: dict[str, np.ndarray], scores: Score
     images = "".join(_image(picture, f"{name}: {kind}", kind) for kind, picture in shown.items())
     sorting = "".join(f' data-{key}="{value}"' for key, value in _keys(scores).items())
     mapped = ""
-    if "truth" in pictures:
-        picture = error_map(pictures["output"], pictures["truth"])
+    if "gt" in pictures:
+        picture = error_map(pictures["output"], pictures["gt"])
         mapped = (
             f"<figure>{_image(picture, f'{name}: error map', 'map')}"
-            f"<figcaption>|output − truth| {_scale()}</figcaption></figure>"
+            f"<figcaption>|output − gt| {_scale()}</figcaption></figure>"
         )
     label = html.text(f"{name}: where the left picture ends, in percent")
     return (
@@ -227,11 +227,11 @@ def _notes(evaluation: Evaluation, paired: bool) -> str:
     ]
     if paired:
         lines.append(
-            "GT-mean first scales the output to the truth's mean brightness, which no user can do; the "
-            "pictures and error maps are of the raw output."
+            "GT-mean first scales the output to the ground truth's mean brightness, which no user can do; "
+            "the pictures and error maps are of the raw output."
         )
         lines.append(
-            f"Error maps show the mean over R, G and B of |output − truth|, from 0 to {ERROR_TOP:g} of the "
+            f"Error maps show the mean over R, G and B of |output − gt|, from 0 to {ERROR_TOP:g} of the "
             f"full range ({ERROR_TOP * 255:.0f} of 255 levels) and beyond in the last colour; one scale for "
             "all pictures."
         )
@@ -239,7 +239,7 @@ def _notes(evaluation: Evaluation, paired: bool) -> str:
 
 
 def _toolbar(paired: bool, metrics: list[str]) -> str:
-    pairs = [("low", "output"), ("output", "truth"), ("low", "truth")] if paired else []
+    pairs = [("low", "output"), ("output", "gt"), ("low", "gt")] if paired else []
     radios = "".join(
         f'<label><input type="radio" name="pair" value="{left} {right}"{" checked" * (k == 0)}>'
         f"{left} | {right}</label>"
@@ -287,7 +287,7 @@ article h2 { margin: 1.1rem 0 .6rem; overflow-wrap: anywhere; }
   user-select: none; }
 [data-left="low"] img.low, [data-left="output"] img.output { display: block; z-index: 2;
   clip-path: inset(0 calc(100% - var(--at)) 0 0); }
-[data-right="output"] img.output, [data-right="truth"] img.truth { display: block; z-index: 1; }
+[data-right="output"] img.output, [data-right="gt"] img.gt { display: block; z-index: 1; }
 .viewer .bar { position: absolute; z-index: 3; top: 0; bottom: 0; left: var(--at); width: 2px;
   margin-left: -1px; background: #fff; box-shadow: 0 0 3px #000; }
 .viewer .bar::after { content: "◂ ▸"; position: absolute; top: 50%; left: 1px; padding: .1rem .45rem;

@@ -35,7 +35,7 @@ class PublishedRow:
 
     Attributes:
         nfe: network evaluations a picture.
-        gt_mean: whether outputs were scaled to the truth's mean first; `unknown` where nobody says so
+        gt_mean: whether outputs were scaled to the ground truth's mean first; `unknown` where nobody says so
             and no raw score of the same weights could be found to tell.
         params_m: millions of parameters.
         source: the paper and the table.

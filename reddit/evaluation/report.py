@@ -69,7 +69,7 @@ def _introduction(config: Config, rows: Sequence[Row], hardware: str) -> str:
         *leaks,
         evaluation.protocol
         + f"; seeds {' '.join(map(str, evaluation.seeds))}; precision {config.precision}.",
-        "Raw figures compare the picture as it is; GT-mean figures first scale it to the truth's mean "
+        "Raw figures compare the picture as it is; GT-mean figures first scale it to the ground truth's mean "
         "brightness, which no user can do, and are shown because papers report them.",
     ]
     return "".join(f'<p class="note">{html.text(line)}</p>' for line in lines)
@@ -100,7 +100,7 @@ def _pictures(rows: Sequence[Row], test: Sequence[Pair]) -> str:
                 output = to_uint8(row.predict(pair.name, low, 0))
                 scores = row.evaluation.pictures[index].scores[0]
                 shown.append(html.figure(_small(output), f"{row.label}: {scores.raw['psnr']:.2f} dB"))
-        shown.append(html.figure(_small(high), "truth"))
+        shown.append(html.figure(_small(high), "gt"))
         blocks.append(f'<h3>{html.text(pair.name)}</h3><div class="row">{"".join(shown)}</div>')
     return "\n".join(blocks)
 

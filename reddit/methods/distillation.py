@@ -12,7 +12,7 @@ from reddit.diffusion import Denoiser, DenoiserFunction, clipped
 from reddit.methods.method import StepRNG
 
 PerceptualDistance = Callable[[Tensor, Tensor], Tensor]
-"""(output, truth), both (B, 3, H, W) in [0, 1] → (B,)."""
+"""(output, gt), both (B, 3, H, W) in [0, 1] → (B,)."""
 
 
 class Distillation:

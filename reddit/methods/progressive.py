@@ -23,8 +23,8 @@ class ProgressiveDistillation(Distillation):
         loss  = lambda_t ‖x̃ - x̂_student(x_t)‖², lambda_t = max(SNR_t, 1) or as `lambda_rule` says
 
     Adapted: both networks see the low-light image (and its thumbnail); the teacher's clean images are held
-    in [-1, 1] where it samples so. It is ReDDiT without refinement, auxiliary losses and jitter; the truth
-    serves only to make x_t.
+    in [-1, 1] where it samples so. It is ReDDiT without refinement, auxiliary losses and jitter; the ground
+    truth serves only to make x_t.
     """
 
     name = "progressive"

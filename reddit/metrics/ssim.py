@@ -18,13 +18,13 @@ _STRIP = 32  # output rows at a time: the intermediate maps stay in the processo
 
 
 @torch.no_grad()
-def ssim(output: Tensor, truth: Tensor, window: SsimWindow = "gaussian") -> Tensor:
+def ssim(output: Tensor, gt: Tensor, window: SsimWindow = "gaussian") -> Tensor:
     """SSIM on RGB, the mean over the valid region and the three channels.
 
     Computed in float64 on the values as they are given: rounding to 8 bits is the protocol's business.
 
     Args:
-        output, truth: (B, 3, H, W) in [0, 1].
+        output, gt: (B, 3, H, W) in [0, 1].
         window: "gaussian" is 11x11 with sigma 1.5 (the original definition; MATLAB, BasicSR);
             "uniform" is 7x7 with sample covariance, scikit-image's default.
 
@@ -35,7 +35,7 @@ def ssim(output: Tensor, truth: Tensor, window: SsimWindow = "gaussian") -> Tens
         UserError: the shapes differ, are not (B, 3, H, W), or are smaller than the window;
             a value is not finite; the window is unknown.
     """
-    check_pair(output, truth)
+    check_pair(output, gt)
     if window == "gaussian":
         taps, bessel = gaussian_taps(11, 1.5), 1.0
     elif window == "uniform":
@@ -47,7 +47,7 @@ def ssim(output: Tensor, truth: Tensor, window: SsimWindow = "gaussian") -> Tens
         raise UserError(
             f"{size_of(output[:1])} is too small for SSIM: its window needs {margin + 1}x{margin + 1}"
         )
-    return torch.stack([_ssim_of_one(a, b, taps, bessel) for a, b in zip(output, truth, strict=True)])
+    return torch.stack([_ssim_of_one(a, b, taps, bessel) for a, b in zip(output, gt, strict=True)])
 
 
 def _ssim_of_one(x: Tensor, y: Tensor, taps: list[float], bessel: float) -> Tensor:

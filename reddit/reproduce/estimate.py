@@ -61,7 +61,7 @@ def _kind(run: Run) -> str:
 
 
 def _an_iteration(run: Run, picture: np.ndarray, device: torch.device) -> float:
-    """Seconds of a training step on crops of one test picture, whose truth does not matter here."""
+    """Seconds of a training step on crops of one test picture, whose ground truth does not matter here."""
     config = run.config
     method = _method(run, device)
     state = TrainingState(method.denoiser, config.train, config.precision)

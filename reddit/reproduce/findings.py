@@ -37,7 +37,7 @@ def judge(plan: Plan, scored: Sequence[Scored]) -> list[Judged]:
     """Every comparison of a plan.
 
     Raises:
-        UserError: a picture equals its truth, so that its PSNR is infinite.
+        UserError: a picture equals its ground truth, so that its PSNR is infinite.
     """
     asked = [(claim, comparison) for claim in plan.claims for comparison in claim.comparisons]
     matrices = [differences(comparison, scored, comparison.metric or plan.metric) for _, comparison in asked]
@@ -93,7 +93,9 @@ def _scene_means(scored: Scored, metric: str) -> np.ndarray:
     for name, scores in sorted(scored.pictures.items()):
         value = math.log2(scores[metric]) if metric == "seconds" else scores[metric]
         if not math.isfinite(value):
-            raise UserError(f"{scored.run}: {name} has a {metric} of {value}: is it equal to its truth?")
+            raise UserError(
+                f"{scored.run}: {name} has a {metric} of {value}: is it equal to its ground truth?"
+            )
         groups[scored.scenes[name]].append(value)
     return np.array([np.mean(group) for group in groups.values()])
 

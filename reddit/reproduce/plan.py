@@ -83,7 +83,7 @@ class Plan:
 
     @property
     def timed(self) -> bool:
-        """Whether it compares seconds, which need neither training nor a truth."""
+        """Whether it compares seconds, which need neither training nor a ground truth."""
         return self.metric == "seconds"
 
     def arm(self, key: str) -> Arm:

@@ -20,7 +20,7 @@ FULL = Arm("full", "ReDDiT")
 NO_RATR = _ablation("no-ratr", "no RATR")
 NO_PIXEL = _ablation("no-pixel", "no pixel loss")
 NO_PERCEPTUAL = _ablation("no-perceptual", "no perceptual loss")
-TRUTH_ALONE = _ablation("no-distillation", "truth alone")
+GT_ONLY = _ablation("no-distillation", "GT only")
 RIVALS = (
     Arm("progressive", "progressive", ("distill.method=progressive",)),
     Arm("consistency", "consistency", ("distill.method=consistency",)),
@@ -64,7 +64,7 @@ def figure4(steps: Sequence[int], teacher_steps: int) -> Plan:
         "the paper, Figure 4",
         tuple(better(FULL, rival, n) for rival in RIVALS for n in steps),
     )
-    arms = (FULL, *RIVALS, TRUTH_ALONE, *SAMPLERS)
+    arms = (FULL, *RIVALS, GT_ONLY, *SAMPLERS)
     return _plan(
         "Figure 4: ways to fewer steps", arms, steps, teacher_steps, samplers, distillations, _control(steps)
     )
@@ -88,7 +88,7 @@ def figure5(steps: Sequence[int], teacher_steps: int) -> Plan:
         "the paper, the text on Figure 5",
         tuple(better(NO_PIXEL, NO_PERCEPTUAL, n) for n in steps),
     )
-    arms = (FULL, *parts, TRUTH_ALONE, TEACHER)
+    arms = (FULL, *parts, GT_ONLY, TEACHER)
     return _plan(
         "Figure 5: what each part is worth", arms, steps, teacher_steps, worst, slight, more, _control(steps)
     )
@@ -106,21 +106,21 @@ def figure6(steps: Sequence[int], teacher_steps: int) -> Plan:
         "the paper, Figure 6",
         (growth(FULL, NO_RATR, steps),) if len(steps) > 1 else (),
     )
-    arms = (FULL, NO_RATR, TRUTH_ALONE, TEACHER)
+    arms = (FULL, NO_RATR, GT_ONLY, TEACHER)
     return _plan(
         "Figure 6: the refinement, step by step", arms, steps, teacher_steps, helps, grows, _control(steps)
     )
 
 
 def table1(steps: Sequence[int], teacher_steps: int) -> Plan:
-    """The students against their teacher, with all its steps and hurried to theirs."""
+    """The students against their teacher, with all its steps and at their number of steps."""
     surpass = Claim(
         f"The student of N steps surpasses its teacher of {teacher_steps}.",
         "the paper, abstract and Table 1",
         tuple(better(FULL, TEACHER, n, other_steps=teacher_steps) for n in steps),
     )
-    hurried = Claim(
-        "The student of N steps surpasses its teacher hurried to N.",
+    at_fewer_steps = Claim(
+        "The student of N steps surpasses its teacher at N steps.",
         "the paper, Figure 4 and Table 1",
         tuple(better(FULL, TEACHER, n) for n in steps),
     )
@@ -131,14 +131,14 @@ def table1(steps: Sequence[int], teacher_steps: int) -> Plan:
         "the paper, abstract and Table 1",
         (better(FULL, TEACHER, two, other_steps=teacher_steps, margin=SUFFICES),),
     )
-    arms = (FULL, TRUTH_ALONE, TEACHER)
+    arms = (FULL, GT_ONLY, TEACHER)
     return _plan(
         "Table 1: students and teacher",
         arms,
         steps,
         teacher_steps,
         surpass,
-        hurried,
+        at_fewer_steps,
         suffice,
         _control(steps),
     )
@@ -185,16 +185,16 @@ def faults(steps: Sequence[int], teacher_steps: int) -> Plan:
             for n in steps
         ),
     )
-    arms = (FULL, JITTERED, *FAULTS.values(), D6, TRUTH_ALONE, TEACHER)
+    arms = (FULL, JITTERED, *FAULTS.values(), D6, GT_ONLY, TEACHER)
     title = "The faults of the authors' code, one by one"
     return _plan(title, arms, steps, teacher_steps, *costs, flatters, _control(steps))
 
 
 def _control(steps: Sequence[int]) -> Claim:
     return Claim(
-        "It is the teacher's guidance, and not more training with the truth, that makes the student good.",
+        "The teacher's guidance, and not more training on ground truth, makes the student good.",
         "",
-        tuple(better(FULL, TRUTH_ALONE, n) for n in steps),
+        tuple(better(FULL, GT_ONLY, n) for n in steps),
     )
 
 
@@ -210,7 +210,7 @@ TARGETS: dict[str, Target] = {
     "figure4": Target("ReDDiT, fast samplers and other distillations", (8, 4, 2), figure4),
     "figure5": Target("ReDDiT without its parts", (2,), figure5),
     "figure6": Target("the refinement or none, step by step", (8, 4, 2, 1), figure6),
-    "table1": Target("students, their teacher, and the teacher hurried", (8, 4, 2), table1),
+    "table1": Target("students, their teacher, and the teacher at N steps", (8, 4, 2), table1),
     "faults": Target("each fault of the authors' code alone", (2,), faults),
     "table4": Target("seconds a picture by steps", (8, 4, 2), table4),
 }

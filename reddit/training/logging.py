@@ -128,11 +128,11 @@ class Tracker:
             for name, value in values.items():
                 self._board.add_scalar(f"{kind}/{name}", value, iteration)
 
-    def panel(self, iteration: int, low: Tensor, ours: Tensor, truth: Tensor) -> None:
-        """Show low, ours and truth side by side; each (3, H, W) in [0, 1]."""
-        picture = torch.cat([low, ours, truth], dim=2).clamp(0, 1)
+    def panel(self, iteration: int, low: Tensor, ours: Tensor, gt: Tensor) -> None:
+        """Show low, ours and gt side by side; each (3, H, W) in [0, 1]."""
+        picture = torch.cat([low, ours, gt], dim=2).clamp(0, 1)
         with self._writing():
-            self._board.add_image("low | ours | truth", picture.float().cpu(), iteration)
+            self._board.add_image("low | ours | gt", picture.float().cpu(), iteration)
 
     def close(self) -> None:
         """Write what TensorBoard still holds back."""

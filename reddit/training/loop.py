@@ -33,7 +33,7 @@ FIRST_LOOK = 2
 
 
 class Validation(NamedTuple):
-    """Scores by name (weights are chosen by `psnr`), and (low, ours, truth), each (3, H, W) in [0, 1]."""
+    """Scores by name (weights are chosen by `psnr`), and (low, ours, gt), each (3, H, W) in [0, 1]."""
 
     scores: dict[str, float]
     panel: tuple[Tensor, Tensor, Tensor]

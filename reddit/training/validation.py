@@ -40,7 +40,7 @@ def validator(config: Config, steps: int, pairs: list[Pair], world: World, quiet
             if stop:
                 break
             picture = load_picture(pair.low)
-            low, truth = to_float(picture)[None], to_float(load_picture(pair.high))[None]
+            low, gt = to_float(picture)[None], to_float(load_picture(pair.high))[None]
             ours = restore(
                 denoiser,
                 low.to(device),
@@ -50,8 +50,8 @@ def validator(config: Config, steps: int, pairs: list[Pair], world: World, quiet
                 clip=config.diffusion.clip,
                 precision=config.precision,
             ).cpu()
-            panel = panel or (low[0], ours[0], truth[0])
-            scores.append(float(psnr(gt_mean(ours, truth) if on_test else ours, truth)))
+            panel = panel or (low[0], ours[0], gt[0])
+            scores.append(float(psnr(gt_mean(ours, gt) if on_test else ours, gt)))
         everywhere = [score for part in world.gather(scores) for score in part]
         if len(everywhere) < len(chosen[:limit]):
             return None

@@ -156,7 +156,7 @@ def test_a_video_set_is_counted_in_videos(tmp_path: Path) -> None:
     assert "6 frames, 6 different lows" in report.text() and report.usable
 
 
-def test_sid_shares_truths_by_design(tmp_path: Path) -> None:
+def test_sid_shares_gts_by_design(tmp_path: Path) -> None:
     for exposure in ("0.04s", "0.1s"):
         put(tmp_path / f"SID/short_sid2/10003/10003_00_{exposure}.npy", len(exposure))
     put(tmp_path / "SID/long_sid2/10003/10003_00_10s.npy", 9)

@@ -122,7 +122,7 @@ def test_paired_trees(tmp_path: Path, name: str, split: str, low: str, high: str
 
 @pytest.mark.parametrize("name", ["dicm", "lime", "mef", "npe", "vv"])
 @pytest.mark.parametrize("spell", [str.upper, str.lower])
-def test_sets_without_truth(tmp_path: Path, name: str, spell) -> None:
+def test_sets_without_gt(tmp_path: Path, name: str, spell) -> None:
     folder = tmp_path / spell(name)
     for file in ("b.jpg", "a.bmp", "c.PNG", "c.jpg", "._a.bmp", "readme.txt"):
         put(folder / file.replace(".txt", ".png")).rename(folder / file)
@@ -134,7 +134,7 @@ def test_sets_without_truth(tmp_path: Path, name: str, spell) -> None:
     ]
 
 
-def test_sets_without_truth_may_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
+def test_sets_without_gt_may_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
     put(tmp_path / "unpaired" / "DICM" / "01.jpg")
     assert [picture.name for picture in find_pictures("dicm", tmp_path)] == ["01"]
 
@@ -221,7 +221,7 @@ def sid(root: Path) -> Path:
     return root
 
 
-def test_sid_splits_by_the_first_digit_and_shares_the_first_truth(tmp_path: Path) -> None:
+def test_sid_splits_by_the_first_digit_and_shares_the_first_gt(tmp_path: Path) -> None:
     train = find_pairs("sid", sid(tmp_path), "train")
     assert [pair.name for pair in train] == [
         f"{scene}/{scene}_00_{exposure}" for scene in ("00001", "20001") for exposure in ("0.04s", "0.1s")
@@ -230,7 +230,7 @@ def test_sid_splits_by_the_first_digit_and_shares_the_first_truth(tmp_path: Path
     assert {pair.high.name for pair in test} == {"10003_00_10s.npy"} and len(test) == 2
 
 
-def test_a_scene_without_truth_is_a_mistake_of_its_own_split_only(tmp_path: Path) -> None:
+def test_a_scene_without_gt_is_a_mistake_of_its_own_split_only(tmp_path: Path) -> None:
     put(sid(tmp_path) / "SID/short_sid2/10099/10099_00_0.1s.npy")
     assert len(find_pairs("sid", tmp_path, "train")) == 4
     with pytest.raises(UserError, match=r"10099 has no partner folder in .*long_sid2"):
@@ -314,9 +314,9 @@ def test_training_on_arrays(tmp_path: Path, name: str) -> None:
     assert batch["low"].shape == (3, 8, 8) and batch["low"].mean() < batch["high"].mean()
 
 
-def test_a_set_without_truth_cannot_be_trained_on(tmp_path: Path) -> None:
+def test_a_set_without_gt_cannot_be_trained_on(tmp_path: Path) -> None:
     put(tmp_path / "DICM/01.jpg")
-    with pytest.raises(UserError, match="dicm has no truth"):
+    with pytest.raises(UserError, match="dicm has no ground truth"):
         load_pairs(DataConfig(dataset="dicm"), tmp_path, "train")
 
 

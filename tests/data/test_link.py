@@ -124,7 +124,7 @@ def test_arrays(tmp_path: Path, name: str, files: list[str]) -> None:
 
 
 @pytest.mark.parametrize("source", ["all", "all/test/DICM", "mine"])
-def test_sets_without_truth(tmp_path: Path, source: str) -> None:
+def test_sets_without_gt(tmp_path: Path, source: str) -> None:
     put(tmp_path / "all/test/DICM/01.jpg"), put(tmp_path / "mine/01.jpg")
     (made,) = link("dicm", tmp_path / source, tmp_path / "data", log=lambda line: None)
     assert made == tmp_path / "data/DICM" and len(find_pictures("dicm", tmp_path / "data")) == 1

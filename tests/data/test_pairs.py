@@ -289,9 +289,9 @@ def test_demo_is_deterministic(demo: dict[str, list[Pair]]) -> None:
 
 
 def test_demo_splits_share_no_picture(demo: dict[str, list[Pair]]) -> None:
-    truths = {split: {fingerprint(load_picture(p.high)) for p in found} for split, found in demo.items()}
-    assert {split: len(found) for split, found in truths.items()} == {s: len(p) for s, p in PICTURES.items()}
-    assert not truths["train"] & truths["test"]
+    gts = {split: {fingerprint(load_picture(p.high)) for p in found} for split, found in demo.items()}
+    assert {split: len(found) for split, found in gts.items()} == {s: len(p) for s, p in PICTURES.items()}
+    assert not gts["train"] & gts["test"]
     names = [p.name for found in demo.values() for p in found]
     assert len(set(names)) == len(names)
 

@@ -10,11 +10,11 @@ from reddit.image.pixels import to_float
 from reddit.metrics import psnr
 
 
-def pairs_of(truth: GainGamma, count: int = 3) -> list[Pair]:
+def pairs_of(gt: GainGamma, count: int = 3) -> list[Pair]:
     """Pairs whose highs are exactly a curve of their lows."""
     rng = np.random.default_rng(0)
     lows = [rng.integers(0, 120, (24, 32, 3)).astype(np.uint8) for _ in range(count)]
-    curve = np.rint(truth.curve() * 255).astype(np.uint8)
+    curve = np.rint(gt.curve() * 255).astype(np.uint8)
     return [Pair(str(k), low, curve[low]) for k, low in enumerate(lows)]
 
 

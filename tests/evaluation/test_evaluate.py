@@ -65,9 +65,9 @@ def test_the_order_of_pictures_changes_nothing() -> None:
 
 
 def test_a_perfect_method_is_infinite_and_not_a_crash() -> None:
-    truths = {p.name: to_float(np.asarray(p.high)) for p in pictures()}
+    gts = {p.name: to_float(np.asarray(p.high)) for p in pictures()}
     evaluation = evaluate(
-        "set", pictures(), "truth", lambda n, low, seed: truths[n], Scorer(with_lpips=False), seeds=(0, 1),
+        "set", pictures(), "gt", lambda n, low, seed: gts[n], Scorer(with_lpips=False), seeds=(0, 1),
         quiet=True,
     )  # fmt: skip
     assert math.isinf(evaluation.mean().raw["psnr"])
@@ -98,14 +98,14 @@ def test_a_models_picture_depends_on_seed_and_pixels_alone() -> None:
 
 
 def test_the_mean_of_samples_halves_their_squared_error_at_best() -> None:
-    """Samples around the posterior mean m of a truth around it: E|sample - truth|² = 2 E|m - truth|²."""
+    """Samples around the posterior mean m of a gt around it: E|sample - gt|² = 2 E|m - gt|²."""
 
     def sample(name: str, low: np.ndarray, seed: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)
         return 0.5 + 0.1 * torch.randn(3, 64, 64, generator=generator, dtype=torch.float64)
 
     low = np.zeros((64, 64, 3), np.uint8)
-    truth = sample("", low, 10_000)
-    one = (sample("", low, 0) - truth).square().mean().item()
-    many = (mean_over(sample, range(200))("", low, 0) - truth).square().mean().item()
+    gt = sample("", low, 10_000)
+    one = (sample("", low, 0) - gt).square().mean().item()
+    many = (mean_over(sample, range(200))("", low, 0) - gt).square().mean().item()
     assert one / many == pytest.approx(2, rel=0.05)

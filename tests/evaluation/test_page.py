@@ -94,10 +94,10 @@ def low(size: tuple[int, int] = (32, 48)) -> np.ndarray:
     return np.full((*size, 3), 20, np.uint8)
 
 
-def written(folder: Path, names: list[str], scores: list[Scores], truth: bool = True) -> Page:
+def written(folder: Path, names: list[str], scores: list[Scores], gt: bool = True) -> Page:
     page = EvaluationPage(folder)
     for name, score in zip(names, scores, strict=True):
-        page.add(name, low(), flat(0.5), flat(0.6) if truth else None, score)
+        page.add(name, low(), flat(0.5), flat(0.6) if gt else None, score)
     page.finish(evaluation(names, scores), folder / "page.html")
     return Page(folder / "page.html")
 
@@ -107,7 +107,7 @@ def test_a_page_holds_a_card_for_each_picture_in_order(tmp_path: Path) -> None:
     assert page.headings == ["b", "a/1", "c"]
     assert [card["data-psnr"] for card in page.cards] == ["20.0", "30.0", "10.0"]
     kinds = [[image["class"] for image in images] for images in page.images]
-    assert kinds == [["low", "output", "truth", "map"]] * 3
+    assert kinds == [["low", "output", "gt", "map"]] * 3
     levels = [int(decode(image).mean().round()) for image in page.images[0][:3]]
     assert levels == [20, 128, 153]
 
@@ -121,22 +121,22 @@ def test_a_page_says_all_that_decides_a_number(tmp_path: Path) -> None:
     assert f"from 0 to {ERROR_TOP:g}" in page.said
 
 
-def test_a_page_without_truth_compares_low_and_output_alone(tmp_path: Path) -> None:
-    page = written(tmp_path, ["a"], [Scores(niqe=4.0)], truth=False)
+def test_a_page_without_gt_compares_low_and_output_alone(tmp_path: Path) -> None:
+    page = written(tmp_path, ["a"], [Scores(niqe=4.0)], gt=False)
     assert [image["class"] for image in page.images[0]] == ["low", "output"]
-    assert page.pairs == [] and "truth" not in page.said and "GT-mean" not in page.said.split("NIQE")[-1]
+    assert page.pairs == [] and "gt" not in page.said and "GT-mean" not in page.said.split("NIQE")[-1]
     assert page.options == ["number 1", "name 1", "niqe -1"]
 
 
 def test_a_page_without_any_metric(tmp_path: Path) -> None:
-    page = written(tmp_path, ["a"], [Scores()], truth=False)
+    page = written(tmp_path, ["a"], [Scores()], gt=False)
     assert "No metric was asked for" in page.said and page.options == ["number 1", "name 1"]
 
 
 def test_the_worst_comes_first_whichever_way_a_metric_runs(tmp_path: Path) -> None:
     page = written(tmp_path, ["a"], [numbers(20.0)])
     assert page.options == ["number 1", "name 1", "psnr 1", "ssim 1", "lpips -1", "niqe -1"]
-    assert page.pairs == ["low output", "output truth", "low truth"]
+    assert page.pairs == ["low output", "output gt", "low gt"]
 
 
 def test_an_infinite_score_is_shown_and_can_be_sorted(tmp_path: Path) -> None:
@@ -187,22 +187,22 @@ def test_large_pictures_are_shown_smaller_and_portraits_keep_their_shape(tmp_pat
 
 
 def test_the_error_map_is_ordered_and_ends_at_its_scale() -> None:
-    truth = np.zeros((1, 256, 3), np.uint8)
+    gt = np.zeros((1, 256, 3), np.uint8)
     output = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    colours = error_map(output, truth, side=256)[0].astype(float)
+    colours = error_map(output, gt, side=256)[0].astype(float)
     light = colours @ (0.2126, 0.7152, 0.0722)
     top = math.ceil(ERROR_TOP * 255)
     assert light[0] < 2 and light[top] > 240
     assert (np.diff(light[: top + 1]) > 0).all()
     assert (colours[top:] == colours[top]).all()
-    assert np.array_equal(error_map(output, truth, side=256), error_map(truth, output, side=256))
+    assert np.array_equal(error_map(output, gt, side=256), error_map(gt, output, side=256))
 
 
 def test_the_error_map_averages_the_channels() -> None:
-    truth = np.zeros((4, 4, 3), np.uint8)
-    red, grey = truth.copy(), truth.copy()
+    gt = np.zeros((4, 4, 3), np.uint8)
+    red, grey = gt.copy(), gt.copy()
     red[..., 0], grey[...] = 60, 20
-    assert np.array_equal(error_map(red, truth), error_map(grey, truth))
+    assert np.array_equal(error_map(red, gt), error_map(grey, gt))
 
 
 def test_a_page_is_the_watch_of_an_evaluation(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_the_protocols_raw_scores_are_all_there_and_marked() -> None:
     assert ours == found
 
 
-def test_sid_sdsd_and_pictures_without_truth_are_raw() -> None:
+def test_sid_sdsd_and_pictures_without_gt_are_raw() -> None:
     assert {row.gt_mean for row in published_rows() if row.dataset not in LOL} == {"no"}
     assert {row.gt_mean for row in published_rows() if "Table 1" in row.source} == {"yes", "unknown"}
 
@@ -204,7 +204,7 @@ def test_our_row_has_the_columns_of_the_published_ones() -> None:
         assert tuple(other) == COLUMNS
 
 
-def test_our_row_without_truth_or_steps() -> None:
+def test_our_row_without_gt_or_steps() -> None:
     row = our_row(evaluation("dicm", PAPER, Scores(niqe=3.5), steps=""))
     assert row["steps"] is None and row["psnr_raw"] is None and row["niqe"] == 3.5
     assert row["protocol"] == "paper"

@@ -79,5 +79,5 @@ def tiny_denoiser(seed: int = 0, prediction: str = "v", schedule: NoiseSchedule 
     return Denoiser(network, schedule, prediction)  # type: ignore[arg-type]
 
 
-def distance(output: Tensor, truth: Tensor) -> Tensor:
-    return (output - truth).abs().flatten(1).mean(dim=1)
+def distance(output: Tensor, gt: Tensor) -> Tensor:
+    return (output - gt).abs().flatten(1).mean(dim=1)

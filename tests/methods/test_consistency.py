@@ -113,9 +113,9 @@ def test_the_loss_of_a_student_that_is_off() -> None:
 def test_the_distance_may_be_perceptual() -> None:
     shown = []
 
-    def perceptual(output: Tensor, truth: Tensor) -> Tensor:
-        shown.append((output, truth))
-        return distance(output, truth)
+    def perceptual(output: Tensor, gt: Tensor) -> Tensor:
+        shown.append((output, gt))
+        return distance(output, gt)
 
     settings = DistillConfig(consistency_distance="lpips")
     networks = tiny_denoiser(1), tiny_denoiser(2)

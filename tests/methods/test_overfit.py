@@ -57,6 +57,6 @@ def test_three_hundred_steps_overfit_one_pair(tmp_path: Path) -> None:
         save_weights=lambda path, average, iteration, scores: kept.append(average),
         quiet=True,
     )
-    truth = to_float(high)[None]
-    scores = {n: float(psnr(restore(kept[-1], to_float(low)[None], n, [1]), truth)) for n in (4, 1)}
+    gt = to_float(high)[None]
+    scores = {n: float(psnr(restore(kept[-1], to_float(low)[None], n, [1]), gt)) for n in (4, 1)}
     assert min(scores.values()) > 30, scores

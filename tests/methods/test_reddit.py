@@ -79,9 +79,9 @@ def noise_of(seed: int, pictures: Tensor) -> Tensor:
     return step_rng(seed, len(pictures)).noise(pictures)
 
 
-def distance(output: Tensor, truth: Tensor) -> Tensor:
-    assert truth.min() >= 0
-    return (output - truth).abs().flatten(1).mean(dim=1)
+def distance(output: Tensor, gt: Tensor) -> Tensor:
+    assert gt.min() >= 0
+    return (output - gt).abs().flatten(1).mean(dim=1)
 
 
 def config(**options: object) -> DistillConfig:
@@ -177,7 +177,7 @@ def test_loss_by_hand(prediction: str, steps: int, clip: bool, options: dict[str
 @STUDENTS
 @JITTERS
 @pytest.mark.parametrize("clip", [True, False])
-def test_a_perfect_teacher_teaches_the_truth(steps: int, jitter: str, clip: bool) -> None:
+def test_a_perfect_teacher_teaches_the_gt(steps: int, jitter: str, clip: bool) -> None:
     pictures = batch(8)
     teacher = Denoiser(Constant(2 * pictures["high"] - 1), PAPER, "x0")
     student = Denoiser(Constant(0.25), PAPER, "x0")
@@ -326,7 +326,7 @@ def test_a_perceptual_weight_needs_a_distance() -> None:
         ReDDiT(*denoisers, 2, config(w_per=0.1))
 
 
-def test_the_truth_alone_does_not_ask_the_teacher() -> None:
+def test_gt_only_does_not_ask_the_teacher() -> None:
     teacher = Blend()
     settings = config(w_dis=0.0, w_illumination=0.5)
     method = ReDDiT(Denoiser(Constant(0.25), PAPER, "x0"), Denoiser(teacher, PAPER, "v"), 2, settings)

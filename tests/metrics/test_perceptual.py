@@ -83,22 +83,22 @@ def test_agrees_with_the_lpips_package(backbone, random_alexnet, random_vgg, pai
             if isinstance(layer, nn.Conv2d):
                 layer.weight.data = state[f"features.{name}.weight"]
                 layer.bias.data = state[f"features.{name}.bias"]
-    output, truth = pair
+    output, gt = pair
     with torch.no_grad():
-        expected = reference(output, truth, normalize=True).flatten()
-        expected_paper = reference(output.flip(1) * 255, truth.flip(1) * 255).flatten()
-    torch.testing.assert_close(LPIPS(backbone, path)(output, truth), expected, atol=1e-6, rtol=1e-5)
-    paper = LPIPS(backbone, path, feeding="paper")(output, truth)
+        expected = reference(output, gt, normalize=True).flatten()
+        expected_paper = reference(output.flip(1) * 255, gt.flip(1) * 255).flatten()
+    torch.testing.assert_close(LPIPS(backbone, path)(output, gt), expected, atol=1e-6, rtol=1e-5)
+    paper = LPIPS(backbone, path, feeding="paper")(output, gt)
     torch.testing.assert_close(paper, expected_paper, atol=1e-6, rtol=1e-5)
 
 
 def test_identity_symmetry_range(model, pair) -> None:
-    output, truth = pair
-    assert model.distance(truth, truth).tolist() == [0, 0]
-    scores = model.distance(output, truth)
+    output, gt = pair
+    assert model.distance(gt, gt).tolist() == [0, 0]
+    scores = model.distance(output, gt)
     assert scores.dtype == torch.float64
     assert (scores > 0).all()
-    assert torch.allclose(scores, model.distance(truth, output), rtol=1e-6)
+    assert torch.allclose(scores, model.distance(gt, output), rtol=1e-6)
 
 
 def test_frozen_and_always_in_eval_mode(model) -> None:
@@ -110,11 +110,11 @@ def test_frozen_and_always_in_eval_mode(model) -> None:
 
 @pytest.mark.parametrize("autocast", [False, True])
 def test_gradient_reaches_the_output_in_its_dtype(model, pair, autocast) -> None:
-    output, truth = pair
+    output, gt = pair
     for dtype in (torch.float32, torch.bfloat16):
         x = output.to(dtype, copy=True).requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            distance = model(x, truth)
+            distance = model(x, gt)
         assert distance.dtype == torch.float32
         distance.sum().backward()
         assert x.grad is not None

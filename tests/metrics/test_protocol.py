@@ -31,9 +31,9 @@ from reddit.utils.errors import UserError
 
 @pytest.fixture
 def pair() -> tuple[torch.Tensor, torch.Tensor]:
-    truth = to_float(data.coffee())[:, 50:250, 100:300]
-    noise = 0.03 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
-    return (0.6 * truth + noise).clamp(0, 1), truth
+    gt = to_float(data.coffee())[:, 50:250, 100:300]
+    noise = 0.03 * torch.randn(gt.shape, generator=torch.Generator().manual_seed(0))
+    return (0.6 * gt + noise).clamp(0, 1), gt
 
 
 def plain(protocol=STANDARD) -> Scorer:
@@ -42,17 +42,17 @@ def plain(protocol=STANDARD) -> Scorer:
 
 def test_gt_mean_by_hand() -> None:
     output = torch.tensor([0.2, 0.1, 0.3]).view(3, 1, 1).expand(3, 2, 2)
-    truth = torch.tensor([0.6, 0.5, 0.1]).view(3, 1, 1).expand(3, 2, 2)
+    gt = torch.tensor([0.6, 0.5, 0.1]).view(3, 1, 1).expand(3, 2, 2)
     k = (0.299 * 0.6 + 0.587 * 0.5 + 0.114 * 0.1) / (0.299 * 0.2 + 0.587 * 0.1 + 0.114 * 0.3)
     assert k > 3.1  # so that blue is clipped or near it
     expected = [min(1.0, k * v) for v in (0.2, 0.1, 0.3)]
-    assert gt_mean(output, truth)[:, 0, 0].tolist() == pytest.approx(expected, abs=1e-6)
+    assert gt_mean(output, gt)[:, 0, 0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
 def test_gt_mean_takes_each_picture_alone() -> None:
-    output, truth = torch.rand(2, 3, 8, 8) * 0.4, torch.rand(2, 3, 8, 8) * 0.4
-    both = gt_mean(output, truth)
-    assert torch.equal(both[1], gt_mean(output[1], truth[1]))
+    output, gt = torch.rand(2, 3, 8, 8) * 0.4, torch.rand(2, 3, 8, 8) * 0.4
+    both = gt_mean(output, gt)
+    assert torch.equal(both[1], gt_mean(output[1], gt[1]))
     assert both.dtype == output.dtype
 
 
@@ -61,36 +61,36 @@ def test_gt_mean_of_a_black_output_is_black() -> None:
 
 
 def test_gt_mean_undoes_a_change_of_brightness(pair) -> None:
-    _, truth = pair
-    scores = plain().score(truth * 0.5, truth)
+    _, gt = pair
+    scores = plain().score(gt * 0.5, gt)
     assert scores.gt_mean["psnr"] > scores.raw["psnr"] + 20
 
 
 def test_standard_uses_the_gaussian_window_and_eight_bits(pair) -> None:
-    output, truth = pair
+    output, gt = pair
     rounded = (output * 255).round() / 255
-    scores = plain().score(output, truth)
-    assert scores.raw["psnr"] == pytest.approx(psnr(rounded[None], truth[None]).item(), abs=1e-12)
-    assert scores.raw["ssim"] == pytest.approx(ssim(rounded[None], truth[None]).item(), abs=1e-6)
-    paper = plain(PAPER).score(output, truth)
-    assert paper.raw["ssim"] == pytest.approx(ssim(rounded[None], truth[None], "uniform").item(), abs=1e-6)
+    scores = plain().score(output, gt)
+    assert scores.raw["psnr"] == pytest.approx(psnr(rounded[None], gt[None]).item(), abs=1e-12)
+    assert scores.raw["ssim"] == pytest.approx(ssim(rounded[None], gt[None]).item(), abs=1e-6)
+    paper = plain(PAPER).score(output, gt)
+    assert paper.raw["ssim"] == pytest.approx(ssim(rounded[None], gt[None], "uniform").item(), abs=1e-6)
 
 
 @pytest.mark.parametrize("protocol", [STANDARD, PAPER])
 def test_memory_scores_as_the_png_does(protocol, pair, tmp_path) -> None:
-    output, truth = pair
+    output, gt = pair
     write_image(tmp_path / "output.png", output)
     scorer = Scorer(protocol, with_lpips=False, with_niqe=True)
-    assert scorer.score(output, truth) == scorer.score(read_image(tmp_path / "output.png"), truth)
+    assert scorer.score(output, gt) == scorer.score(read_image(tmp_path / "output.png"), gt)
 
 
 @pytest.mark.parametrize(("protocol", "levels"), [(STANDARD, (8, 22)), (PAPER, (8, 21))])
 def test_rounding_of_the_gt_mean_picture(protocol, levels) -> None:
     """Rows of grey 11 and 30 against 15: k = 15 / 20.5, which makes 8.05 and 21.95 of them."""
-    output, truth = torch.full((3, 12, 12), 11 / 255), torch.full((3, 12, 12), 15 / 255)
+    output, gt = torch.full((3, 12, 12), 11 / 255), torch.full((3, 12, 12), 15 / 255)
     output[:, ::2] = 30 / 255
     mse = sum((level - 15) ** 2 for level in levels) / 2
-    score = plain(protocol).score(output, truth).gt_mean["psnr"]
+    score = plain(protocol).score(output, gt).gt_mean["psnr"]
     assert score == pytest.approx(10 * math.log10(255**2 / mse), abs=1e-9)
 
 
@@ -105,8 +105,8 @@ def test_equal_pictures(protocol) -> None:
 
 
 def test_black_output_has_numbers(pair) -> None:
-    _, truth = pair
-    scores = Scorer(with_lpips=False, with_niqe=True).score(torch.zeros_like(truth), truth)
+    _, gt = pair
+    scores = Scorer(with_lpips=False, with_niqe=True).score(torch.zeros_like(gt), gt)
     assert all(math.isfinite(v) for v in [*scores.raw.values(), *scores.gt_mean.values()])
     assert scores.niqe == math.inf
 
@@ -123,7 +123,7 @@ def test_lpips_is_built_once_and_only_when_needed(pair, tmp_path) -> None:
     assert list(first.raw) == list(first.gt_mean) == ["psnr", "ssim", "lpips"]
 
 
-def test_without_a_truth() -> None:
+def test_without_a_gt() -> None:
     output = to_float(data.coffee())
     assert plain().score(output) == Scores()
     scores = Scorer(with_lpips=False, with_niqe=True).score(output)

@@ -13,42 +13,42 @@ from reddit.utils.errors import UserError
 
 def pair(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    truth = torch.rand(2, 3, 20, 30, generator=generator)
-    return (truth + 0.1 * torch.randn(truth.shape, generator=generator)).clamp(0, 1), truth
+    gt = torch.rand(2, 3, 20, 30, generator=generator)
+    return (gt + 0.1 * torch.randn(gt.shape, generator=generator)).clamp(0, 1), gt
 
 
 def test_one_level_everywhere() -> None:
-    truth = torch.full((1, 3, 4, 5), 100 / 255)
-    assert psnr(truth + 1 / 255, truth).item() == pytest.approx(20 * math.log10(255), abs=1e-9)
+    gt = torch.full((1, 3, 4, 5), 100 / 255)
+    assert psnr(gt + 1 / 255, gt).item() == pytest.approx(20 * math.log10(255), abs=1e-9)
 
 
 def test_by_hand_for_each_picture() -> None:
-    truth = torch.zeros(2, 3, 2, 2)
-    output = truth.clone()
+    gt = torch.zeros(2, 3, 2, 2)
+    output = gt.clone()
     output[0, 0, 0, 0] = 12 / 255  # one value in twelve is wrong by 12 levels: MSE 12
     output[1] = 1.0
     expected = [10 * math.log10(255**2 / 12), 0.0]
-    assert psnr(output, truth).tolist() == pytest.approx(expected, abs=1e-9)
+    assert psnr(output, gt).tolist() == pytest.approx(expected, abs=1e-9)
 
 
 def test_agrees_with_scikit_image() -> None:
-    output, truth = pair()
-    expected = [peak_signal_noise_ratio(to_uint8(t), to_uint8(o)) for o, t in zip(output, truth, strict=True)]
-    result = psnr(output, truth)
+    output, gt = pair()
+    expected = [peak_signal_noise_ratio(to_uint8(t), to_uint8(o)) for o, t in zip(output, gt, strict=True)]
+    result = psnr(output, gt)
     assert result.dtype == torch.float64
     assert result.tolist() == pytest.approx(expected, abs=1e-9)
 
 
 def test_equal_pictures_are_infinitely_good() -> None:
-    output, truth = pair()
-    result = psnr(torch.stack([truth[0], output[1]]), truth)
+    output, gt = pair()
+    result = psnr(torch.stack([gt[0], output[1]]), gt)
     assert result[0] == math.inf
     assert math.isfinite(result[1])
 
 
 def test_differences_below_half_a_level_do_not_count() -> None:
-    truth = torch.full((1, 3, 4, 4), 100 / 255)
-    assert psnr(truth + 0.4 / 255, truth).item() == math.inf
+    gt = torch.full((1, 3, 4, 4), 100 / 255)
+    assert psnr(gt + 0.4 / 255, gt).item() == math.inf
 
 
 def test_values_outside_the_range_are_clipped() -> None:
@@ -56,8 +56,8 @@ def test_values_outside_the_range_are_clipped() -> None:
 
 
 def test_symmetric() -> None:
-    output, truth = pair()
-    assert torch.equal(psnr(output, truth), psnr(truth, output))
+    output, gt = pair()
+    assert torch.equal(psnr(output, gt), psnr(gt, output))
 
 
 def test_sizes_in_the_message() -> None:
@@ -71,7 +71,7 @@ def test_not_rgb() -> None:
 
 
 def test_nan_is_refused() -> None:
-    output, truth = pair()
+    output, gt = pair()
     output[0, 0, 0, 0] = math.nan
     with pytest.raises(UserError, match=r"output holds NaN"):
-        psnr(output, truth)
+        psnr(output, gt)

@@ -18,7 +18,7 @@ from reddit.reproduce.findings import (
 )
 from reddit.reproduce.plan import Arm, Cell, Claim, Plan, better, growth
 from reddit.reproduce.scoring import Scored
-from reddit.reproduce.targets import TARGETS, TEACHER, TRUTH_ALONE
+from reddit.reproduce.targets import GT_ONLY, TARGETS, TEACHER
 from reddit.utils.errors import UserError
 from reddit.utils.text import counted
 
@@ -43,10 +43,10 @@ def test_every_comparison_weighs_cells_that_are_scored(plan: Plan) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, plan in PLANS.items() if plan.metric != "seconds"])
-def test_training_is_always_compared_with_the_truth_alone_and_with_the_teacher(name: str) -> None:
+def test_training_is_always_compared_with_gt_only_and_with_the_teacher(name: str) -> None:
     plan = PLANS[name]
     for steps in TARGETS[name].steps:
-        assert Cell(TRUTH_ALONE.key, steps) in plan.cells and Cell(TEACHER.key, steps) in plan.cells
+        assert Cell(GT_ONLY.key, steps) in plan.cells and Cell(TEACHER.key, steps) in plan.cells
     assert Cell(TEACHER.key, 16) in plan.cells
     assert any(not claim.source for claim in plan.claims)
 
@@ -162,7 +162,7 @@ def test_one_seed_decides_nothing() -> None:
         assert (one.verdict, one.why) == ("undecided", "one training seed")
 
 
-def test_a_picture_equal_to_its_truth_is_refused() -> None:
+def test_a_picture_equal_to_its_gt_is_refused() -> None:
     cells = [scored(Cell("a", 2), 0, [math.inf]), scored(Cell("b", 2), 0, [20.0])]
     with pytest.raises(UserError, match=r"runs/a-0: 0 has a raw\.psnr of inf"):
         differences(better(A, B, 2), cells, "raw.psnr")

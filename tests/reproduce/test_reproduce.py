@@ -121,7 +121,7 @@ def test_the_commands_do_the_same_work(
     assert words[:2] == ["python", "scripts/reproduce.py"]
     script("reproduce", *words[2:])
     arms = {row["arm"] for row in rows("summary.csv", Path("runs/reproduce/figure5-tiny"))}
-    assert arms == {"ReDDiT", "no RATR", "no pixel loss", "truth alone", "teacher, DDIM"}
+    assert arms == {"ReDDiT", "no RATR", "no pixel loss", "GT only", "teacher, DDIM"}
     assert (
         "no perceptual loss, which this configuration makes equal to ReDDiT"
         in Path("runs/reproduce/figure5-tiny/index.html").read_text()
@@ -185,7 +185,7 @@ def test_commands_of_rivals_stand_alone(inside: Path, capsys: pytest.CaptureFixt
     reproduce("figure4", "-c", "tiny.yaml", "--seeds", "5", "--steps", "2", "1", "--commands")
     lines = [line for line in capsys.readouterr().out.splitlines() if "scripts/distill.py" in line]
     chains = [line for line in lines if "&&" in line]
-    assert len(lines) == 3 + 2 * 2  # ReDDiT, progressive, truth alone in chains; consistency and reflow not
+    assert len(lines) == 3 + 2 * 2  # ReDDiT, progressive, GT only in chains; consistency and reflow not
     assert len(chains) == 3 and not any("consistency" in line or "reflow" in line for line in chains)
 
 
