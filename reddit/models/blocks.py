@@ -47,6 +47,8 @@ class SelfAttention(nn.Module):
         batch, channels, height, width = x.shape
         tokens = self.qkv(self.norm(x)).flatten(2).transpose(1, 2)  # (B, H·W, 3C)
         query, key, value = (part.unsqueeze(1) for part in tokens.chunk(3, dim=2))
+        if torch.compiler.is_compiling():  # an export with free sizes cannot compare strides made of sizes
+            query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
         mixed = F.scaled_dot_product_attention(query, key, value).squeeze(1)
         return x + self.out(mixed.transpose(1, 2).reshape(batch, channels, height, width))
 
