@@ -36,11 +36,27 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class MixPart(_Section):
+    """One of the data sets of a mixture."""
+
+    dataset: str
+    """As `data.dataset`."""
+    weight: float = Field(1.0, gt=0)
+    """Its share of the samples, in units of the sum of all weights."""
+    folder: str | None = None
+    """Of `photos`: the folder of good photographs, under the data root."""
+
+
 class DataConfig(_Section):
     """Which pictures, and how they become training crops."""
 
     dataset: str = "lolv1"
-    """A name that `reddit.data.layouts` knows, `demo`, or `pairs` for the four folders below."""
+    """A name that `reddit.data.layouts` knows; `demo`; `pairs` for the four folders below; `photos` for
+    good photographs, darkened on the fly; `nights` for drawn ones, which stay dark."""
+    photos: str | None = None
+    """With `photos`: their folder, under the data root; its subfolders too."""
+    mix: list[MixPart] = []
+    """Several data sets at once, each with a weight, in place of `dataset`, which names the test set."""
     root: str | None = None
     """Where data sets live; unset: the environment's REDDIT_DATA, else `data`."""
     train_low: str | None = None
@@ -56,6 +72,8 @@ class DataConfig(_Section):
     """Low pictures become darker or brighter by up to so many stops (factors of 2); ground truth does not."""
     context_window: float = Field(1.0, gt=0, le=1)
     """Side of the smallest part of a thumbnail that training shows as the whole; 1: always the whole."""
+    context_gain: float = Field(0.0, ge=0)
+    """The view of the whole picture is made darker or brighter by up to so many stops; the picture is not."""
     validation: float = Field(0.05, ge=0, lt=1)
     """Share of the training pairs kept for choosing weights, grouped by the high picture; 0: none."""
     split_seed: int = Field(0, ge=0, lt=2**31)
@@ -71,6 +89,9 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """The conditional U-Net (`reddit.models.unet`) and what it predicts."""
 
+    architecture: Literal["unet", "compact"] = "unet"
+    """The paper's U-Net and its light relatives, or `reddit.models.compact`, which reads width, multipliers,
+    blocks, unshuffle and detail."""
     width: int = Field(64, gt=0)
     multipliers: list[int] = [1, 1, 2, 2, 4]
     blocks: int = Field(2, gt=0)
@@ -82,6 +103,8 @@ class ModelConfig(_Section):
     """The paper's residual block, or one made for processors, without GroupNorm and attention."""
     context: bool = False
     """Show the network the whole low-light picture as a thumbnail, beside the part that it restores."""
+    detail: int = Field(16, gt=1)
+    """`compact`: channels of the path at full resolution."""
     prediction: Literal["eps", "v", "x0"] = "eps"
 
 
@@ -149,6 +172,8 @@ class TeacherConfig(_Section):
     """Distance between the network's answer and its target (eps, v or x0)."""
     p_terminal: float = Field(0.0, ge=0, le=1)
     """Share of the samples trained at T itself, from pure noise, where sampling starts."""
+    w_per: float = Field(0.0, ge=0)
+    """Weight of a perceptual loss (LPIPS) on the predicted clean image of those samples."""
 
 
 class DistillConfig(_Section):
@@ -334,7 +359,7 @@ def _contradictions(config: Config, source: str) -> list[str]:
         found.append("diffusion.mask_x_T: x_T is pure noise only with diffusion.zero_terminal_snr=true")
     if config.distill.last_interval == "wrapped" and config.distill.jitter == "none":
         found.append("distill.last_interval: wrapped draws a level, which distill.jitter=none forbids")
-    for level, m in enumerate(model.multipliers):
+    for level, m in enumerate(model.multipliers if model.architecture == "unet" else []):
         if model.width * m % model.groups:
             found.append(
                 f"model.groups: {model.groups} does not divide level {level}'s {model.width * m} channels"

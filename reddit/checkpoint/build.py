@@ -6,7 +6,7 @@ import torch
 
 from reddit.config import Config, DiffusionConfig, ModelConfig
 from reddit.diffusion import Denoiser, NoiseSchedule
-from reddit.models import ConditionalUNet
+from reddit.models import CompactUNet, ConditionalUNet
 
 
 def build_schedule(config: DiffusionConfig) -> NoiseSchedule:
@@ -15,7 +15,9 @@ def build_schedule(config: DiffusionConfig) -> NoiseSchedule:
     )
 
 
-def build_network(config: ModelConfig) -> ConditionalUNet:
+def build_network(config: ModelConfig) -> ConditionalUNet | CompactUNet:
+    if config.architecture == "compact":
+        return CompactUNet(config.width, config.multipliers, config.blocks, config.unshuffle, config.detail)
     return ConditionalUNet(
         width=config.width,
         multipliers=config.multipliers,

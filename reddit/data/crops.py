@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypedDict, TypeVar
+from typing import Any, Protocol, TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +37,23 @@ class Batch(TypedDict):
     high: Tensor
     denoised: Tensor
     context: Tensor
+
+
+class Crops(Protocol):
+    """What a training loader asks of a set of crops."""
+
+    config: DataConfig
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether no crop needs a file to be read."""
+        ...
+
+    def order(self, seed: int, batch_size: int, batch_indices: range, done: int) -> Sampler[Any]:
+        """The keys of its crops, without end, from iteration `done` on; see `EndlessOrder`."""
+        ...
+
+    def __getitem__(self, key: Any) -> Batch | UserError: ...
 
 
 class TrainingCrops(Dataset["Batch | UserError"]):
@@ -69,6 +86,13 @@ class TrainingCrops(Dataset["Batch | UserError"]):
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    @property
+    def in_memory(self) -> bool:
+        return self.cache.complete
+
+    def order(self, seed: int, batch_size: int, batch_indices: range, done: int) -> EndlessOrder:
+        return EndlessOrder(len(self), seed, batch_size, batch_indices, done)
 
     def prepare(self, indices: Iterable[int] | None = None, quiet: bool = False) -> None:
         """Check and denoise pairs ahead, all of them or these."""
@@ -115,19 +139,30 @@ class TrainingCrops(Dataset["Batch | UserError"]):
         gain = 2.0 ** rng.uniform(-self.config.gain, self.config.gain)
         window = rng.uniform(self.config.context_window, 1), *rng.random(2)
 
-        def turned(picture: np.ndarray) -> np.ndarray:
-            if turns[0] and self.config.horizontal_flip:
-                picture = picture[:, ::-1]
-            if turns[1] and self.config.vertical_flip:
-                picture = picture[::-1]
-            if turns[2] and self.config.transpose:
-                picture = picture.transpose(1, 0, 2)
-            return picture
-
-        low, high, denoised = (to_float(turned(p[top : top + size, left : left + size])) for p in pictures)
-        small = torch.from_numpy(turned(_window(context, *window)).transpose(2, 0, 1).copy())
+        low, high, denoised = (
+            to_float(turned(p[top : top + size, left : left + size], turns, self.config)) for p in pictures
+        )
+        seen = turned(_window(context, *window), turns, self.config)
+        small = torch.from_numpy(seen.transpose(2, 0, 1).copy())
         low, denoised, small = ((image * gain).clamp(max=1) for image in (low, denoised, small))
+        small = jittered(small, rng, self.config.context_gain)
         return {"low": low, "high": high, "denoised": denoised, "context": thumbnail(small[None])[0]}
+
+
+def turned(picture: np.ndarray, turns: np.ndarray, config: DataConfig) -> np.ndarray:
+    """A picture (H, W, C), flipped and transposed as three booleans say and the configuration allows."""
+    if turns[0] and config.horizontal_flip:
+        picture = picture[:, ::-1]
+    if turns[1] and config.vertical_flip:
+        picture = picture[::-1]
+    if turns[2] and config.transpose:
+        picture = picture.transpose(1, 0, 2)
+    return picture
+
+
+def jittered(context: Tensor, rng: np.random.Generator, stops: float) -> Tensor:
+    """A thumbnail in [0, 1] made darker or brighter by up to so many stops; 0: as it is."""
+    return (context * 2.0 ** rng.uniform(-stops, stops)).clamp(max=1) if stops else context
 
 
 def _thumbnail(low: np.ndarray) -> np.ndarray:
@@ -170,7 +205,7 @@ class EndlessOrder(Sampler[tuple[int, int]]):
 
 
 def training_loader(
-    crops: TrainingCrops,
+    crops: Crops,
     batch_size: int,
     seed: int,
     done: int = 0,
@@ -190,9 +225,9 @@ def training_loader(
     batch_indices = batch_indices if batch_indices is not None else range(batch_size)
     workers = _workers(crops)
     return DataLoader(
-        crops,
+        crops,  # type: ignore[arg-type]
         batch_size=len(batch_indices) // grad_accum_steps,
-        sampler=EndlessOrder(len(crops), seed, batch_size, batch_indices, done),
+        sampler=crops.order(seed, batch_size, batch_indices, done),
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=pin_memory,
@@ -236,11 +271,11 @@ def _batches(loader: Iterable[T]) -> Generator[T, None, None]:
     yield from loader
 
 
-def _workers(crops: TrainingCrops) -> int:
+def _workers(crops: Crops) -> int:
     """Processes that prepare batches: none where crops come from memory to a processor."""
     if crops.config.workers != "auto":
         return crops.config.workers
-    if crops.cache.complete and not torch.cuda.is_available():
+    if crops.in_memory and not torch.cuda.is_available():
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(4, max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from reddit.data import Batch
 from reddit.diffusion import Denoiser
+from reddit.methods.distillation import PerceptualDistance
 from reddit.methods.method import StepRNG, to_minus_one_one
+from reddit.utils.profiling import phase
 
 
 class Teacher:
@@ -21,17 +23,27 @@ class Teacher:
         steps: its sampling steps.
         loss: `l2`, or `l1` as SR3.
         p_terminal: share of the samples at T itself, from pure noise, where sampling starts.
+        w_per: weight of the perceptual distance of the clean images predicted at T to the ground truth.
+        perceptual: that distance; needed where `w_per` is not 0.
     """
 
     name = "teacher"
 
     def __init__(
-        self, denoiser: Denoiser, steps: int, loss: Literal["l1", "l2"] = "l2", p_terminal: float = 0.0
+        self,
+        denoiser: Denoiser,
+        steps: int,
+        loss: Literal["l1", "l2"] = "l2",
+        p_terminal: float = 0.0,
+        w_per: float = 0.0,
+        perceptual: PerceptualDistance | None = None,
     ) -> None:
         self.denoiser = denoiser
         self.steps = steps
         self.distance = F.l1_loss if loss == "l1" else F.mse_loss
         self.p_terminal = p_terminal
+        self.w_per = w_per
+        self.perceptual = perceptual
 
     def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
         schedule = self.denoiser.schedule
@@ -44,4 +56,22 @@ class Teacher:
         x_t = torch.where(terminal.view(-1, 1, 1, 1), eps, x_t)
         output = self.denoiser.output(x_t, t, y, to_minus_one_one(batch["context"]))
         target = schedule.target(self.denoiser.prediction, x_0, eps, t)
-        return {"loss": self.distance(output, target)}
+        loss = self.distance(output, target)
+        if self.perceptual is None or not self.w_per:
+            return {"loss": loss}
+        with phase("perceptual"):
+            l_per = self._perceptual_loss(output, x_t, x_0, t, terminal)
+        return {"loss": loss + self.w_per * l_per, "l_per": l_per}
+
+    def _perceptual_loss(
+        self, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor, terminal: Tensor
+    ) -> Tensor:
+        """The sum over the samples at T, divided by the size of the batch."""
+        assert self.perceptual is not None
+        index = terminal.nonzero()[:, 0]
+        if not len(index):
+            return output.new_zeros(())
+        found = self.denoiser.schedule.interpret(
+            self.denoiser.prediction, output[index], x_t[index], t[index]
+        ).x_0
+        return self.perceptual((found + 1) / 2, (x_0[index] + 1) / 2).sum() / len(x_0)

@@ -1,0 +1,239 @@
+"""A scene by night: a field of light over a good picture, and the camera that photographs it.
+
+`relight` makes the dark twin of a well-lit photograph. Where a lamp, a window or a flash gives full light the
+twin shows what the photograph shows; elsewhere it is darker, noisier and tinted, as a camera would have it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from reddit.data.darken import linear_to_srgb, srgb_to_linear
+
+Grid = tuple[np.ndarray, np.ndarray]
+"""(rows (H, 1), columns (1, W)) in units of the picture's longer side, 0 at its top left corner."""
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """A source of light, whose share of full light falls off around it.
+
+    Attributes:
+        shape: `lamp` a Gaussian; `window` a soft-edged box; `side` a soft-edged half of the picture; `flash`
+            an inverse-square fall-off.
+        place: (row, column) of its centre, in units of the longer side.
+        size: radius, half side, or softness of the edge, in the same units.
+        angle: of a window's or a side's axis, radians.
+        strength: share of full light at the centre; above 1 the lit part grows.
+        colour: gains of red, green and blue.
+    """
+
+    shape: str
+    place: tuple[float, float]
+    size: float
+    angle: float
+    strength: float
+    colour: tuple[float, float, float]
+
+    def light(self, grid: Grid) -> np.ndarray:
+        """(H, W, 3), at least 0."""
+        down, right = grid[0] - self.place[0], grid[1] - self.place[1]
+        along = right * np.cos(self.angle) + down * np.sin(self.angle)
+        across = down * np.cos(self.angle) - right * np.sin(self.angle)
+        if self.shape == "lamp":
+            fall = np.exp(-(along**2 + across**2) / (2 * self.size**2))
+        elif self.shape == "window":
+            edge = 0.15 * self.size
+            outside = np.maximum(np.abs(along), 1.6 * np.abs(across)) - self.size
+            fall = _sigmoid(-outside / edge)
+        elif self.shape == "side":
+            fall = _sigmoid(along / (0.3 * self.size))
+        else:
+            fall = 1 / (1 + (along**2 + across**2) / self.size**2) ** 2
+        return (self.strength * fall).astype(np.float32)[..., None] * np.asarray(self.colour, np.float32)
+
+
+@dataclass(frozen=True)
+class Night:
+    """Light and camera of one picture.
+
+    Attributes:
+        ambient: share of full light that falls everywhere, (red, green, blue).
+        lamps: what adds to it, up to full light.
+        full_well: photo-electrons at white; sets the shot noise.
+        read_noise: standard deviation of the read-out, electrons.
+        chroma_noise: deviation of blotches of colour, relative to the read noise.
+        banding: deviation of an offset of each row, electrons.
+        gamma: exponent of the camera's tone curve beside sRGB's.
+        black: values up to it are clipped to black, [0, 1) of white.
+        smoothing: deviation in pixels of the camera's own denoising; 0: none.
+        quality: JPEG quality; None: not compressed.
+    """
+
+    ambient: tuple[float, float, float]
+    lamps: tuple[Lamp, ...]
+    full_well: float
+    read_noise: float
+    chroma_noise: float = 0.0
+    banding: float = 0.0
+    gamma: float = 1.0
+    black: float = 0.0
+    smoothing: float = 0.0
+    quality: int | None = None
+
+    def light(self, grid: Grid) -> np.ndarray:
+        """The share of full light, (H, W, 3) in [0, 1]."""
+        total = np.asarray(self.ambient, np.float32)[None, None]
+        for lamp in self.lamps:
+            total = total + lamp.light(grid)
+        return np.minimum(total, 1.0)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(x, -30, 30)))
+
+
+def grid_of(
+    height: int, width: int, rows: slice | None = None, columns: slice | None = None, step: int = 1
+) -> Grid:
+    """Where the pixels of a part of a picture (H, W) lie; `step` takes every k-th of them."""
+    longer = max(height, width)
+    down = np.arange(height, dtype=np.float32)[rows or slice(None)][::step] / longer
+    right = np.arange(width, dtype=np.float32)[columns or slice(None)][::step] / longer
+    return down[:, None], right[None, :]
+
+
+def relight(scene: np.ndarray, night: Night, grid: Grid, rng: np.random.Generator) -> np.ndarray:
+    """Photograph a part of a well-lit picture, RGB uint8 (H, W, 3), under the light of a night; uint8.
+
+    Linear light × field of light → shot and read noise, blotches of colour, banding → tone curve →
+    smoothing → 8 bits → JPEG. Shot noise is drawn as Gaussian, of the photo-electrons' variance.
+    """
+    light = _linear(scene) * night.light(grid)
+    electrons = light * night.full_well
+    noise = np.sqrt(electrons + night.read_noise**2) * rng.standard_normal(light.shape, np.float32)
+    if night.chroma_noise:
+        blotches = cv2.GaussianBlur(rng.standard_normal(light.shape, np.float32), (0, 0), 2.0) * 7.0
+        noise += night.chroma_noise * night.read_noise * (blotches - blotches.mean(axis=2, keepdims=True))
+    if night.banding:
+        noise += night.banding * rng.standard_normal((len(light), 1, 1), np.float32)
+    signal = np.clip((electrons + noise) / night.full_well, 0, 1)
+    value = np.asarray(linear_to_srgb(signal), np.float32) ** np.float32(night.gamma)
+    value = np.maximum(value - np.float32(night.black), 0) / np.float32(1 - night.black)
+    if night.smoothing:
+        value = _smoothed(value, night.smoothing)
+    picture = np.rint(np.clip(value, 0, 1) * 255).astype(np.uint8)
+    return picture if night.quality is None else _jpeg(picture, night.quality)
+
+
+def _linear(scene: np.ndarray) -> np.ndarray:
+    return _TO_LINEAR[scene]
+
+
+_TO_LINEAR = srgb_to_linear(np.arange(256) / 255.0).astype(np.float32)
+
+
+def _smoothed(value: np.ndarray, deviation: float) -> np.ndarray:
+    """Blur colour more than light, as cameras do."""
+    ycc = cv2.cvtColor(value, cv2.COLOR_RGB2YCrCb)
+    colour = cv2.GaussianBlur(ycc[..., 1:], (0, 0), 3 * deviation)
+    light = cv2.GaussianBlur(ycc[..., 0], (0, 0), deviation)
+    return np.asarray(cv2.cvtColor(np.dstack([light, colour]), cv2.COLOR_YCrCb2RGB))
+
+
+def _jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
+    done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
+
+
+def random_night(rng: np.random.Generator, aspect: tuple[float, float] = (1.0, 1.0)) -> Night:
+    """Draw light and camera.
+
+    In 10 % the light is full and the picture stays as it is but for noise. Else the ambient light is 1/100 to
+    1/2, log-uniform, and in 70 % one to three lamps, windows, flashes or lit sides add to it.
+
+    Args:
+        aspect: (height, width) of the picture in units of its longer side.
+    """
+    good = rng.random() < 0.1
+    level = 1.0 if good else float(np.exp(rng.uniform(np.log(1 / 100), np.log(1 / 2))))
+    tint = np.exp(rng.normal(0, 0.03 if good else 0.12, 3) * (1, 0, 1))
+    lamps = []
+    if not good and rng.random() < 0.7:
+        lamps = [_random_lamp(rng, aspect) for _ in range(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))]
+    full_well = float(np.exp(rng.uniform(np.log(500), np.log(20000))))
+    read = float(np.exp(rng.uniform(np.log(1.0), np.log(6.0)))) * min(1.0, (full_well / 2000) ** 0.5)
+    return Night(
+        ambient=(float(level * tint[0]), level, float(level * tint[2])),
+        lamps=tuple(lamps),
+        full_well=full_well,
+        read_noise=read,
+        chroma_noise=float(rng.uniform(0.1, 0.6)) if rng.random() < 0.4 else 0.0,
+        banding=float(rng.uniform(0.1, 0.5)) * read if rng.random() < 0.15 else 0.0,
+        gamma=float(np.exp(rng.uniform(-0.1, 0.1))) if rng.random() < 0.3 else 1.0,
+        black=float(rng.uniform(0, 0.02)) if rng.random() < 0.2 else 0.0,
+        smoothing=float(rng.uniform(0.4, 0.9)) if rng.random() < 0.35 else 0.0,
+        quality=int(rng.integers(60, 97)) if rng.random() < 0.4 else None,
+    )
+
+
+def _random_lamp(rng: np.random.Generator, aspect: tuple[float, float]) -> Lamp:
+    shape = str(rng.choice(["lamp", "lamp", "window", "side", "flash"]))
+    warmth = rng.normal(0, 0.15)
+    return Lamp(
+        shape=shape,
+        place=(float(rng.uniform(0, aspect[0])), float(rng.uniform(0, aspect[1]))),
+        size=float(np.exp(rng.uniform(np.log(0.03), np.log(0.2)))),
+        angle=float(rng.uniform(0, 2 * np.pi)),
+        strength=float(np.exp(rng.uniform(np.log(0.3), np.log(2.5)))),
+        colour=(float(np.exp(warmth)), 1.0, float(np.exp(-warmth))),
+    )
+
+
+def night_scene(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Draw a scene that is meant to be dark, uint8 (H, W, 3): a sky with stars, lights on black, or nothing.
+
+    An enhancer must leave it as it is.
+    """
+    kind = rng.choice(["stars", "stars", "lights", "flat"])
+    top, bottom = rng.uniform(0, 12, 3), rng.uniform(0, 12, 3)
+    if kind == "flat":
+        bottom = top
+    fall = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
+    scene = np.broadcast_to(top * (1 - fall) + bottom * fall, (height, width, 3)).astype(np.float32)
+    if kind == "stars":
+        scene = scene + _stars(rng, height, width)
+    elif kind == "lights":
+        scene = scene + _lights(rng, height, width)
+    return np.rint(np.clip(scene, 0, 255)).astype(np.uint8)
+
+
+def _stars(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    stars = np.zeros((height, width, 3), np.float32)
+    count = int(height * width * np.exp(rng.uniform(np.log(2e-4), np.log(4e-3))))
+    rows, columns = rng.integers(0, height, count), rng.integers(0, width, count)
+    bright = 255 * rng.power(0.5, (count, 1)) * rng.uniform(0.7, 1.0, (count, 3))
+    stars[rows, columns] = bright
+    blur = rng.uniform(0.3, 0.9)
+    return cv2.GaussianBlur(stars, (0, 0), blur) * np.float32(1 + 4 * blur**2)
+
+
+def _lights(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Neon tubes, lamps and the moon, with their glow."""
+    lights = np.zeros((height, width, 3), np.float32)
+    for _ in range(rng.integers(1, 6)):
+        colour = tuple(float(c) for c in 255 * rng.power(1.5, 3))
+        centre = (int(rng.integers(0, width)), int(rng.integers(0, height)))
+        radius = int(rng.uniform(0.01, 0.25) * min(height, width)) + 1
+        thick = int(rng.choice([-1, 2, 4, 8]))
+        if rng.random() < 0.5:
+            cv2.circle(lights, centre, radius, colour, thick, cv2.LINE_AA)
+        else:
+            end = (int(rng.integers(0, width)), int(rng.integers(0, height)))
+            cv2.line(lights, centre, end, colour, max(2, thick), cv2.LINE_AA)
+    glow = cv2.GaussianBlur(lights, (0, 0), float(rng.uniform(3, 20)))
+    return np.maximum(lights, glow * np.float32(rng.uniform(0.2, 0.8)))

@@ -1,0 +1,170 @@
+"""Training crops from good photographs, whose dark twins are made on the fly, and from drawn nights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from reddit.config import DataConfig
+from reddit.data.cache import PictureCache
+from reddit.data.crops import Batch, Denoise, EndlessOrder, jittered, turned
+from reddit.data.night import Night, grid_of, night_scene, random_night, relight
+from reddit.data.pairing import Pair
+from reddit.data.pairs import fingerprint
+from reddit.image.geometry import thumbnail
+from reddit.image.pixels import to_float
+from reddit.image.read import list_images
+from reddit.utils.errors import UserError
+from reddit.utils.progress import progress
+
+MARGIN = 16
+"""Pixels around a crop that are photographed with it, so that smoothing and JPEG blocks run over its edge."""
+NIGHT_SIZE = (400, 600)
+
+
+class Twin(NamedTuple):
+    """A part of a picture by night and as it should be, uint8 (H, W, 3), and the whole by night, small."""
+
+    low: np.ndarray
+    high: np.ndarray
+    overview: np.ndarray
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """The pictures of a folder and its subfolders, sorted.
+
+    Raises:
+        UserError: there is no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"data.photos: no folder {folder}; name a folder of good photographs")
+    folders = sorted([folder, *(inside for inside in folder.rglob("*") if inside.is_dir())])
+    found = [path for inside in folders for path in list_images(inside)]
+    if not found:
+        raise UserError(f"data.photos: {folder} holds no pictures")
+    return found
+
+
+def photo_twin(picture: np.ndarray, night: Night, box: tuple[slice, slice], rng: np.random.Generator) -> Twin:
+    """The dark twin of a part of a photograph, and an overview of the whole by the same night."""
+    height, width = picture.shape[:2]
+    rows, columns = box
+    wide = tuple(
+        slice(max(0, s.start - MARGIN), min(n, s.stop + MARGIN))
+        for s, n in zip(box, (height, width), strict=True)
+    )
+    # JPEG blocks begin at multiples of 8 of the whole picture.
+    wide = tuple(slice(s.start // 8 * 8, s.stop) for s in wide)
+    dark = relight(picture[wide], night, grid_of(height, width, *wide), rng)
+    inner = dark[rows.start - wide[0].start :, columns.start - wide[1].start :]
+    inner = inner[: rows.stop - rows.start, : columns.stop - columns.start]
+    step = max(1, max(height, width) // 128)
+    small = np.ascontiguousarray(picture[::step, ::step])
+    overview = relight(small, night, grid_of(height, width, step=step), rng)
+    return Twin(inner, picture[box], overview)
+
+
+class PhotoCrops(Dataset["Batch | UserError"]):
+    """Random crops of good photographs beside their dark twins, drawn by (seed, position).
+
+    Args:
+        photos: files of good photographs; None: nights are drawn, which come out as they are.
+        config: crop size, flips, and the smallest part that the network may take for the whole.
+        seed: of crops, flips, light and camera.
+        denoise: D of equation 7; None leaves `denoised` equal to `low`.
+    """
+
+    def __init__(
+        self, photos: list[Path] | None, config: DataConfig, seed: int, denoise: Denoise | None = None
+    ) -> None:
+        self.photos = photos
+        self.config = config
+        self.seed = seed
+        self.denoise = denoise
+        self.cache = PictureCache(0)
+
+    def __len__(self) -> int:
+        return len(self.photos) if self.photos is not None else 1000
+
+    @property
+    def in_memory(self) -> bool:
+        return self.photos is None
+
+    def order(self, seed: int, batch_size: int, batch_indices: range, done: int) -> EndlessOrder:
+        return EndlessOrder(len(self), seed, batch_size, batch_indices, done)
+
+    def fingerprints(self, quiet: bool = False) -> frozenset[str]:
+        """The fingerprint of every photograph; its dark twins are never the same."""
+        photos = progress(self.photos or [], "fingerprints", "picture", quiet=quiet)
+        return frozenset(fingerprint(self.cache.read(photo)) for photo in photos)
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch | UserError:
+        """The crop at `(position, index)`: position in the whole run, index of the photograph."""
+        position, index = key
+        rng = np.random.default_rng([self.seed, position, 3])
+        size = self.config.crop
+        try:
+            twin = self._photo(rng, index, size) if self.photos is not None else self._night(rng, size)
+        except UserError as error:
+            return error
+        turns = rng.random(3) < 0.5
+        low, high = (turned(p, turns, self.config) for p in (twin.low, twin.high))
+        denoised = low if self.denoise is None else self.denoise(np.ascontiguousarray(low))
+        small = turned(part_of(twin.overview, rng, self.config.context_window), turns, self.config)
+        context = thumbnail(to_float(small)[None])[0]
+        context = jittered(context, rng, self.config.context_gain)
+        return {
+            "low": to_float(low),
+            "high": to_float(high),
+            "denoised": to_float(denoised),
+            "context": context,
+        }
+
+    def _photo(self, rng: np.random.Generator, index: int, size: int) -> Twin:
+        assert self.photos is not None
+        picture = self.cache.read(self.photos[index])
+        height, width = picture.shape[:2]
+        if min(height, width) < size:
+            raise UserError(f"{self.photos[index]}: {width}×{height} pixels cannot hold a crop of {size}")
+        night = random_night(rng, (height / max(height, width), width / max(height, width)))
+        top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+        return photo_twin(picture, night, (slice(top, top + size), slice(left, left + size)), rng)
+
+    def _night(self, rng: np.random.Generator, size: int) -> Twin:
+        height, width = NIGHT_SIZE
+        scene = night_scene(rng, height, width)
+        top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+        read = float(np.exp(rng.uniform(np.log(0.2), np.log(4.0))))
+        quality = int(rng.integers(70, 97)) if rng.random() < 0.4 else None
+        night = Night((1.0, 1.0, 1.0), (), 5000.0, read, quality=quality)
+        return photo_twin(scene, night, (slice(top, top + size), slice(left, left + size)), rng)
+
+
+def part_of(picture: np.ndarray, rng: np.random.Generator, smallest: float) -> np.ndarray:
+    """A random part, `smallest` to 1 of each side."""
+    share, down, right = rng.uniform(smallest, 1), *rng.random(2)
+    height, width = (max(1, round(share * n)) for n in picture.shape[:2])
+    top, left = round(down * (picture.shape[0] - height)), round(right * (picture.shape[1] - width))
+    return picture[top : top + height, left : left + width]
+
+
+def photo_pairs(photos: list[Path] | None, count: int, seed: int) -> list[Pair]:
+    """Whole photographs (or drawn nights) and their dark twins, always the same for a seed; for validation."""
+    pairs = []
+    cache = PictureCache(0)
+    for number in range(count):
+        rng = np.random.default_rng([seed, number, 4])
+        if photos is None:
+            high = night_scene(rng, *NIGHT_SIZE)
+            night = Night((1.0, 1.0, 1.0), (), 5000.0, 1.0)
+        else:
+            high = cache.read(photos[number])
+            longer = max(high.shape[:2])
+            night = random_night(rng, (high.shape[0] / longer, high.shape[1] / longer))
+        low = relight(high, night, grid_of(*high.shape[:2]), rng)
+        name = f"night-{number}" if photos is None else photos[number].stem
+        pairs.append(Pair(name, low, high))
+    return pairs

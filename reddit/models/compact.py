@@ -1,0 +1,136 @@
+"""A compact U-Net for photographs: no normalisation, additive skips, a full-resolution path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reddit.image.geometry import crop_to, pad_to_multiple, thumbnail
+from reddit.models.blocks import NoiseLevelEmbedding
+from reddit.models.unet import log_curve
+
+BINS = 8
+LUMA = (0.299, 0.587, 0.114)
+
+
+class PlainBlock(nn.Module):
+    """A residual block without normalisation: 1×1 convolution, scale and shift, SiLU, 3×3 convolution.
+
+    The last convolution starts at zero, so that a fresh block is the identity. Without statistics of the
+    picture in it, a pixel of a tile comes out as it would in the whole.
+    """
+
+    def __init__(self, channels: int, embedding: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 1)
+        self.modulation = nn.Linear(embedding, 2 * channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+        return x + self.second(F.silu(torch.addcmul(shift, self.first(x), 1 + scale)))
+
+
+class PictureStatistics(nn.Module):
+    """A few numbers that say how dark a picture is: its thumbnail (B, 3, 64, 64) in [-1, 1] → (B, width).
+
+    They are a soft histogram of `log_curve` luminance and the mean colour: too few to recognise a scene by,
+    and steady when the picture shifts by some pixels.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(BINS + 2, 64), nn.SiLU(), nn.Linear(64, width))
+
+    def forward(self, thumbnail: Tensor) -> Tensor:
+        return self.mlp(picture_statistics(thumbnail).to(self.mlp[0].weight.dtype))
+
+
+def picture_statistics(thumbnail: Tensor) -> Tensor:
+    """(B, 3, H, W) in [-1, 1] → (B, 10): the shares of 8 triangular bins of log luminance, which sum to 1,
+    and the mean of red and of blue over green, on the log curve."""
+    thumbnail = thumbnail.float()
+    light = (thumbnail * thumbnail.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1)
+    centres = torch.linspace(-1, 1, BINS, device=thumbnail.device)
+    distance = (log_curve(light).flatten(1)[:, None] - centres.view(1, BINS, 1)).abs() * ((BINS - 1) / 2)
+    shares = (1 - distance).clamp_min(0).mean(dim=2)
+    red, green, blue = log_curve(thumbnail).flatten(2).mean(dim=2).unbind(dim=1)
+    return torch.cat([shares, torch.stack([red - green, blue - green], dim=1)], dim=1)
+
+
+class CompactUNet(nn.Module):
+    """The network of the shipped weights.
+
+    Args:
+        width: channels of the first level.
+        multipliers: channels of each level, in units of `width`; each further level halves the size.
+        blocks: residual blocks a level, on the way down and again on the way up.
+        unshuffle: work at 1/unshuffle of the resolution, with pixels folded into channels.
+        detail: channels of the full-resolution path.
+    """
+
+    def __init__(
+        self,
+        width: int = 32,
+        multipliers: Sequence[int] = (1, 2, 3, 4, 4),
+        blocks: int = 2,
+        unshuffle: int = 2,
+        detail: int = 16,
+    ) -> None:
+        super().__init__()
+        self.unshuffle = unshuffle
+        self.multiple = unshuffle * 2 ** (len(multipliers) - 1)
+        channels = [width * m for m in multipliers]
+        embedding = 4 * width
+        self.embedding = NoiseLevelEmbedding(embedding)
+        self.statistics = PictureStatistics(embedding)
+        self.stem = nn.Conv2d(9 * unshuffle**2, width, 3, padding=1)
+
+        def level(channel: int) -> nn.ModuleList:
+            return nn.ModuleList(PlainBlock(channel, embedding) for _ in range(blocks))
+
+        steps = list(zip(channels[:-1], channels[1:], strict=True))
+        self.encoder = nn.ModuleList(level(c) for c in channels[:-1])
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in steps)
+        self.middle = level(channels[-1])
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in steps)
+        self.decoder = nn.ModuleList(level(c) for c in channels[:-1])
+        self.head = nn.Conv2d(width, (3 + detail // 2) * unshuffle**2, 3, padding=1)
+        self.detail = nn.Sequential(
+            nn.Conv2d(9 + detail // 2, detail, 3, padding=1), nn.SiLU(), nn.Conv2d(detail, 3, 3, padding=1)
+        )
+        nn.init.zeros_(self.detail[2].weight)
+
+    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor, context: Tensor | None = None) -> Tensor:
+        """Predict from the noisy image `x_t` and the low-light image `y`, both (B, 3, H, W) in [-1, 1].
+
+        `alpha` (B,) is the noise level of `x_t`. Any H and W: padded by reflection here and cropped back.
+        `context` is the `thumbnail` of the picture that `y` is a part of; None: `y` is the whole of it.
+        """
+        embedding = F.silu(
+            self.embedding(alpha) + self.statistics(thumbnail(y) if context is None else context)
+        )
+        image, size = pad_to_multiple(torch.cat([y, log_curve(y).to(y.dtype), x_t], dim=1), self.multiple)
+        x = self.stem(F.pixel_unshuffle(image, self.unshuffle))
+        skips = []
+        for blocks, down in zip(self.encoder, self.down, strict=True):
+            x = self._through(blocks, x, embedding)
+            skips.append(x)
+            x = down(F.avg_pool2d(x, 2))
+        x = self._through(self.middle, x, embedding)
+        for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            x = F.interpolate(up(x), scale_factor=2.0, mode="bilinear", align_corners=False) + skips.pop()
+            x = self._through(blocks, x, embedding)
+        full = F.pixel_shuffle(self.head(x), self.unshuffle)
+        refined = self.detail(torch.cat([full[:, 3:], image.to(full.dtype)], dim=1))
+        return crop_to(full[:, :3] + refined, size)
+
+    @staticmethod
+    def _through(blocks: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
+        for block in blocks.children():
+            x = block(x, embedding)
+        return x
