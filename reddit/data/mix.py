@@ -29,9 +29,8 @@ class MixedCrops(Dataset["Batch | UserError"]):
         return all(crops.in_memory for crops in self.sets)
 
     def order(self, seed: int, batch_size: int, batch_indices: range, done: int) -> MixedOrder:
-        return MixedOrder(
-            [len(crops) for crops in self.sets], self.weights, seed, batch_size, batch_indices, done
-        )
+        lengths = [len(crops) for crops in self.sets]
+        return MixedOrder(lengths, self.weights, seed, batch_size, batch_indices, done)
 
     def __getitem__(self, key: tuple[int, tuple[int, int]]) -> Batch | UserError:
         position, (number, index) = key
@@ -74,10 +73,8 @@ class MixedOrder(Sampler[tuple[int, tuple[int, int]]]):
                 drawn = cycle * int(self.before[number, -1]) + int(self.before[number, offset])
                 epoch, index = divmod(drawn, self.lengths[number])
                 if number not in known or known[number][0] != epoch:
-                    order = np.random.default_rng([self.seed, number, epoch, 6]).permutation(
-                        self.lengths[number]
-                    )
-                    known[number] = (epoch, order)
+                    rng = np.random.default_rng([self.seed, number, epoch, 6])
+                    known[number] = (epoch, rng.permutation(self.lengths[number]))
                 yield position, (number, int(known[number][1][index]))
 
 

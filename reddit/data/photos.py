@@ -52,14 +52,11 @@ def photo_twin(picture: np.ndarray, night: Night, box: tuple[slice, slice], rng:
     """The dark twin of a part of a photograph, and an overview of the whole by the same night."""
     height, width = picture.shape[:2]
     rows, columns = box
-    wide = tuple(
-        slice(max(0, s.start - MARGIN), min(n, s.stop + MARGIN))
-        for s, n in zip(box, (height, width), strict=True)
-    )
     # JPEG blocks begin at multiples of 8 of the whole picture.
-    wide = tuple(slice(s.start // 8 * 8, s.stop) for s in wide)
+    top, left = (max(0, side.start - MARGIN) // 8 * 8 for side in box)
+    wide = slice(top, rows.stop + MARGIN), slice(left, columns.stop + MARGIN)
     dark = relight(picture[wide], night, grid_of(height, width, *wide), rng)
-    inner = dark[rows.start - wide[0].start :, columns.start - wide[1].start :]
+    inner = dark[rows.start - top :, columns.start - left :]
     inner = inner[: rows.stop - rows.start, : columns.stop - columns.start]
     step = max(1, max(height, width) // 128)
     small = np.ascontiguousarray(picture[::step, ::step])
@@ -116,12 +113,7 @@ class PhotoCrops(Dataset["Batch | UserError"]):
         small = turned(part_of(twin.overview, rng, self.config.context_window), turns, self.config)
         context = thumbnail(to_float(small)[None])[0]
         context = jittered(context, rng, self.config.context_gain)
-        return {
-            "low": to_float(low),
-            "high": to_float(high),
-            "denoised": to_float(denoised),
-            "context": context,
-        }
+        return Batch(low=to_float(low), high=to_float(high), denoised=to_float(denoised), context=context)
 
     def _photo(self, rng: np.random.Generator, index: int, size: int) -> Twin:
         assert self.photos is not None
@@ -152,7 +144,7 @@ def part_of(picture: np.ndarray, rng: np.random.Generator, smallest: float) -> n
 
 
 def photo_pairs(photos: list[Path] | None, count: int, seed: int) -> list[Pair]:
-    """Whole photographs (or drawn nights) and their dark twins, always the same for a seed; for validation."""
+    """Whole photographs (or drawn nights) with their dark twins, the same for a seed; for validation."""
     pairs = []
     cache = PictureCache(0)
     for number in range(count):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +48,7 @@ class PictureStatistics(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(BINS + 2, 64), nn.SiLU(), nn.Linear(64, width))
 
     def forward(self, thumbnail: Tensor) -> Tensor:
-        return self.mlp(picture_statistics(thumbnail).to(self.mlp[0].weight.dtype))
+        return self.mlp(picture_statistics(thumbnail).to(next(self.parameters()).dtype))
 
 
 def picture_statistics(thumbnail: Tensor) -> Tensor:
@@ -93,17 +94,16 @@ class CompactUNet(nn.Module):
         def level(channel: int) -> nn.ModuleList:
             return nn.ModuleList(PlainBlock(channel, embedding) for _ in range(blocks))
 
-        steps = list(zip(channels[:-1], channels[1:], strict=True))
+        steps = list(pairwise(channels))
         self.encoder = nn.ModuleList(level(c) for c in channels[:-1])
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in steps)
         self.middle = level(channels[-1])
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in steps)
         self.decoder = nn.ModuleList(level(c) for c in channels[:-1])
         self.head = nn.Conv2d(width, (3 + detail // 2) * unshuffle**2, 3, padding=1)
-        self.detail = nn.Sequential(
-            nn.Conv2d(9 + detail // 2, detail, 3, padding=1), nn.SiLU(), nn.Conv2d(detail, 3, 3, padding=1)
-        )
-        nn.init.zeros_(self.detail[2].weight)
+        last = nn.Conv2d(detail, 3, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        self.detail = nn.Sequential(nn.Conv2d(9 + detail // 2, detail, 3, padding=1), nn.SiLU(), last)
 
     def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor, context: Tensor | None = None) -> Tensor:
         """Predict from the noisy image `x_t` and the low-light image `y`, both (B, 3, H, W) in [-1, 1].
@@ -111,9 +111,8 @@ class CompactUNet(nn.Module):
         `alpha` (B,) is the noise level of `x_t`. Any H and W: padded by reflection here and cropped back.
         `context` is the `thumbnail` of the picture that `y` is a part of; None: `y` is the whole of it.
         """
-        embedding = F.silu(
-            self.embedding(alpha) + self.statistics(thumbnail(y) if context is None else context)
-        )
+        whole = thumbnail(y) if context is None else context
+        embedding = F.silu(self.embedding(alpha) + self.statistics(whole))
         image, size = pad_to_multiple(torch.cat([y, log_curve(y).to(y.dtype), x_t], dim=1), self.multiple)
         x = self.stem(F.pixel_unshuffle(image, self.unshuffle))
         skips = []
