@@ -34,3 +34,22 @@ def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[int, in
 def crop_to(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Undo `pad_to_multiple`."""
     return image[..., : size[0], : size[1]]
+
+
+SYMMETRIES = 8
+"""Flips and quarter turns of a square; `turn` numbers them, the picture itself first."""
+
+
+def turn(image: Tensor, number: int) -> Tensor:
+    """Symmetry `number`, 0 to 7, of (…, H, W): bit 0 flips columns, bit 1 flips rows, bit 2 transposes."""
+    if flipped := [axis for bit, axis in ((1, -1), (2, -2)) if number & bit]:
+        image = image.flip(flipped)
+    return image.transpose(-1, -2) if number & 4 else image
+
+
+def turn_back(image: Tensor, number: int) -> Tensor:
+    """Undo `turn`."""
+    if number & 4:
+        image = image.transpose(-1, -2)
+    flipped = [axis for bit, axis in ((1, -1), (2, -2)) if number & bit]
+    return image.flip(flipped) if flipped else image

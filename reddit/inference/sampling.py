@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ from reddit.diffusion import (
     clipped,
     noise_like,
 )
-from reddit.image.geometry import THUMBNAIL
+from reddit.image.geometry import THUMBNAIL, turn, turn_back
 from reddit.inference.tiling import NoiseField, Span, Tiling, blended_rows
 from reddit.utils.device import autocast
 from reddit.utils.errors import UserError
@@ -36,6 +36,7 @@ def restore(
     sampler: str = "ddim",
     clip: bool = True,
     precision: str = "fp32",
+    ensemble: int = 1,
 ) -> Tensor:
     """Sample the restored images of `low`.
 
@@ -44,17 +45,26 @@ def restore(
         steps: sampling steps N.
         seeds: one a picture; the noise depends on it and on nothing else.
         clip: hold each predicted clean image in [-1, 1].
+        ensemble: the mean of so many samples, 1 to 8, each of another symmetry of `low` and from other noise:
+            it comes nearer to the posterior mean than one sample.
 
     Returns:
         (B, 3, H, W) in [0, 1], float32.
     """
-    # Noise is drawn on the processor, so that a seed means the same picture on every device.
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    y = (2 * low.float() - 1).contiguous(memory_format=torch.channels_last)
-    x_T = noise_like(y, generators)  # noqa: N806
-    with autocast(low.device, precision):
-        x_0 = _sample(denoiser, denoiser.schedule, x_T, y, steps, sampler, clip, generators)
-    return ((x_0 + 1) / 2).clamp(0, 1)
+    y = 2 * low.float() - 1
+
+    def sample(view: int) -> Tensor:
+        # Noise is drawn on the processor, so that a seed means the same picture on every device.
+        generators = [torch.Generator().manual_seed(view_seed(seed, view)) for seed in seeds]
+        noise = noise_like(y, generators)
+        x_T, turned = (  # noqa: N806
+            turn(image, view).contiguous(memory_format=torch.channels_last) for image in (noise, y)
+        )
+        with autocast(low.device, precision):
+            x_0 = _sample(denoiser, denoiser.schedule, x_T, turned, steps, sampler, clip, generators)
+        return turn_back(((x_0 + 1) / 2).clamp(0, 1), view)
+
+    return _mean(sample(view) for view in range(ensemble))
 
 
 def restore_rows(
@@ -69,6 +79,7 @@ def restore_rows(
     sampler: str = "ddim",
     clip: bool = True,
     precision: str = "fp32",
+    ensemble: int = 1,
     on_tile: Callable[[], object] = lambda: None,
 ) -> Iterator[tuple[int, Tensor]]:
     """`restore` for a picture of any size, tile by tile, in memory that grows with its width alone.
@@ -89,20 +100,41 @@ def restore_rows(
     if sampler in STOCHASTIC and steps > 1:
         raise UserError(f"a model sampled by {sampler} cannot work in tiles: use --tile 0 (tile=0)")
     device = next(denoiser.parameters()).device
-    noise = NoiseField(seed, height, width)
+    noises = [NoiseField(view_seed(seed, view), height, width) for view in range(ensemble)]
     context = 2 * _thumbnail(read, height, width).to(device) - 1
-    denoise = denoiser.condition(context)
 
     @torch.inference_mode()
     def tile(rows: Span, columns: Span) -> Tensor:
-        x_T = noise.rows(rows)[None, :, :, slice(*columns)].to(device)  # noqa: N806
-        y = (2 * read(rows, columns)[None].to(device) - 1).contiguous(memory_format=torch.channels_last)
-        with autocast(device, precision):
-            x_0 = _sample(denoise, denoiser.schedule, x_T, y, steps, sampler, clip)
+        y = 2 * read(rows, columns)[None].to(device) - 1
+
+        def sample(view: int) -> Tensor:
+            noise = noises[view].rows(rows)[None, :, :, slice(*columns)].to(device)
+            x_T, turned = (  # noqa: N806
+                turn(image, view).contiguous(memory_format=torch.channels_last) for image in (noise, y)
+            )
+            denoise = denoiser.condition(turn(context, view))
+            with autocast(device, precision):
+                x_0 = _sample(denoise, denoiser.schedule, x_T, turned, steps, sampler, clip)
+            return turn_back(((x_0[0] + 1) / 2).clamp(0, 1), view).cpu()
+
+        result = _mean(sample(view) for view in range(ensemble))
         on_tile()
-        return ((x_0[0] + 1) / 2).clamp(0, 1).cpu()
+        return result
 
     yield from blended_rows(height, width, tiling, tile)
+
+
+def view_seed(seed: int, view: int) -> int:
+    """The noise seed of one view of an ensemble; that of the first is the picture's own."""
+    return (seed + view * 0xD1B54A32D192ED03) % 2**63
+
+
+def _mean(samples: Iterable[Tensor]) -> Tensor:
+    total, count = None, 0
+    for sample in samples:
+        total, count = sample if total is None else total + sample, count + 1
+    assert total is not None
+    return total / count if count > 1 else total
 
 
 def _thumbnail(read: ReadPart, height: int, width: int) -> Tensor:

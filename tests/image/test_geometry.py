@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from reddit.image.geometry import crop_to, pad_to_multiple
+from reddit.image.geometry import SYMMETRIES, crop_to, pad_to_multiple, turn, turn_back
 
 
 @pytest.mark.parametrize("multiple", [1, 8, 16, 32])
@@ -22,3 +22,11 @@ def test_padding_reflects_without_repeating_the_edge() -> None:
     padded, _ = pad_to_multiple(row, 8)
     assert padded[0, 0, 0].tolist() == [1, 2, 3, 2, 1, 2, 3, 2]
     assert pad_to_multiple(row, 1)[0] is row
+
+
+def test_symmetries_are_eight_and_can_be_undone() -> None:
+    image = torch.arange(3 * 4 * 5).view(3, 4, 5)
+    turned = [turn(image, number) for number in range(SYMMETRIES)]
+    assert torch.equal(turned[0], image)
+    assert len({(tuple(t.shape), tuple(t.flatten().tolist())) for t in turned}) == 8
+    assert all(torch.equal(turn_back(t, number), image) for number, t in enumerate(turned))

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reddit.checkpoint.format import load_denoiser
-from reddit.diffusion import Denoiser
-from reddit.image.geometry import thumbnail
-from reddit.inference.sampling import _thumbnail, restore, restore_rows
+from reddit.diffusion import Denoiser, NoiseSchedule
+from reddit.image.geometry import thumbnail, turn, turn_back
+from reddit.inference.sampling import _thumbnail, restore, restore_rows, view_seed
 from reddit.inference.tiling import Span, Tiling
 from reddit.utils.errors import UserError
 
@@ -107,3 +107,52 @@ def test_noise_at_every_step_cannot_be_shared_by_tiles(light_weights: Path) -> N
     denoiser = load_denoiser(light_weights)[0]
     with pytest.raises(UserError, match="sampled by ddpm cannot work in tiles"):
         next(restore_rows(denoiser, lambda *_: torch.zeros(3, 1, 1), 1, 1, 2, 0, TILING, sampler="ddpm"))
+
+
+class _Slope(nn.Module):
+    """Answers v = -y · (1 at the left … 0 at the right): at T the clean image is y on a slope."""
+
+    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor, context: Tensor | None) -> Tensor:
+        return -y * torch.linspace(1, 0, y.shape[-1])
+
+
+def test_an_ensemble_is_the_mean_over_symmetries() -> None:
+    schedule = NoiseSchedule("linear", 512, 1e-4, 2e-2, zero_terminal_snr=True)
+    network = _Slope()
+    network.register_parameter("unused", nn.Parameter(torch.zeros(1)))
+    denoiser = Denoiser(network, schedule, "v")
+    low = torch.rand(1, 3, 20, 30)
+    y = 2 * low - 1
+
+    def clean(ensemble: int) -> Tensor:
+        return 2 * restore(denoiser, low, 1, [0], ensemble=ensemble) - 1
+
+    across, down = torch.linspace(1, 0, 30), torch.linspace(1, 0, 20)[:, None]
+    assert torch.allclose(clean(1), y * across, atol=1e-5)
+    assert torch.allclose(clean(2), y * 0.5, atol=1e-5)  # a slope and its mirror image
+    assert torch.allclose(clean(5), y * (across + (1 - across) + across + (1 - across) + down) / 5, atol=1e-5)
+    assert torch.allclose(clean(8), y * 0.5, atol=1e-5)
+
+
+def test_an_ensemble_draws_other_noise_for_each_view(light_weights: Path) -> None:
+    denoiser = load_denoiser(light_weights)[0]
+    low = picture(24, 24)[None]
+    one, two = (restore(denoiser, low, 2, [5], ensemble=k) for k in (1, 2))
+    same_noise = (one + turn_back(restore(denoiser, turn(low, 1), 2, [5]), 1)) / 2
+    assert not torch.allclose(two, same_noise, atol=1e-3)
+    assert view_seed(5, 0) == 5
+
+
+def test_tiles_of_an_ensemble_agree_with_the_whole(light_weights: Path) -> None:
+    denoiser = load_denoiser(light_weights)[0]
+    low = picture(9, 700)
+
+    def read(rows: Span, columns: Span) -> Tensor:
+        return low[:, slice(*rows), slice(*columns)]
+
+    wide = Tiling(320, 160, multiple=4)
+    rows = restore_rows(denoiser, read, 9, 700, 1, 5, wide, ensemble=2)
+    tiled_ensemble = torch.cat([band.clone() for _, band in rows], dim=1)
+    whole = restore(denoiser, low[None], 1, [5], ensemble=2)[0]
+    # A flipped tile begins at another place of the network's grid than the flipped whole does.
+    assert (tiled_ensemble - whole).abs().mean() < 2e-3
