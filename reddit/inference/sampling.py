@@ -56,10 +56,8 @@ def restore(
     def sample(view: int) -> Tensor:
         # Noise is drawn on the processor, so that a seed means the same picture on every device.
         generators = [torch.Generator().manual_seed(view_seed(seed, view)) for seed in seeds]
-        noise = noise_like(y, generators)
-        x_T, turned = (  # noqa: N806
-            turn(image, view).contiguous(memory_format=torch.channels_last) for image in (noise, y)
-        )
+        x_T = turn(noise_like(y, generators), view)  # noqa: N806
+        turned = turn(y, view).contiguous(memory_format=torch.channels_last)
         with autocast(low.device, precision):
             x_0 = _sample(denoiser, denoiser.schedule, x_T, turned, steps, sampler, clip, generators)
         return turn_back(((x_0 + 1) / 2).clamp(0, 1), view)
@@ -109,9 +107,8 @@ def restore_rows(
 
         def sample(view: int) -> Tensor:
             noise = noises[view].rows(rows)[None, :, :, slice(*columns)].to(device)
-            x_T, turned = (  # noqa: N806
-                turn(image, view).contiguous(memory_format=torch.channels_last) for image in (noise, y)
-            )
+            x_T = turn(noise, view)  # noqa: N806
+            turned = turn(y, view).contiguous(memory_format=torch.channels_last)
             denoise = denoiser.condition(turn(context, view))
             with autocast(device, precision):
                 x_0 = _sample(denoise, denoiser.schedule, x_T, turned, steps, sampler, clip)
