@@ -155,7 +155,13 @@ def evaluate(
 
 
 def predict_with(
-    denoiser: Denoiser, steps: int, *, sampler: str = "ddim", clip: bool = True, precision: str = "fp32"
+    denoiser: Denoiser,
+    steps: int,
+    *,
+    sampler: str = "ddim",
+    clip: bool = True,
+    precision: str = "fp32",
+    ensemble: int = 1,
 ) -> Predict:
     """A model as a source of pictures; its noise depends on the seed and the picture's pixels alone."""
     device = next(denoiser.parameters()).device
@@ -163,7 +169,16 @@ def predict_with(
     def predict(name: str, low: np.ndarray, seed: int) -> Tensor:
         seeds = [picture_seed(seed, fingerprint(low))]
         image = to_float(low)[None].to(device)
-        restored = restore(denoiser, image, steps, seeds, sampler=sampler, clip=clip, precision=precision)
+        restored = restore(
+            denoiser,
+            image,
+            steps,
+            seeds,
+            sampler=sampler,
+            clip=clip,
+            precision=precision,
+            ensemble=ensemble,
+        )
         return restored[0].cpu()
 
     return predict

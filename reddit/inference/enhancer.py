@@ -18,6 +18,7 @@ from reddit.checkpoint.format import CheckpointInfo, load_denoiser, read_info
 from reddit.checkpoint.registry import DEFAULT, find_checkpoint, find_shipped, sampling_steps
 from reddit.data import fingerprint
 from reddit.diffusion import Denoiser
+from reddit.image.geometry import SYMMETRIES
 from reddit.image.luminance import DARK, fade, mean_luminance
 from reddit.image.pixels import check_array, eight_bits, rgb_of, to_tensor, white, write_back
 from reddit.inference.sampling import picture_seed, restore, restore_rows
@@ -59,6 +60,7 @@ class Enhancer:
         *,
         seed: int = 0,
         strength: float = 1.0,
+        ensemble: int = 1,
         guard: bool = True,
         tile: int | None = None,
         tile_overlap: int | None = None,
@@ -72,9 +74,12 @@ class Enhancer:
                 uint8, uint16, or float in [0, 1]. Or a float tensor (3, H, W) or (B, 3, H, W) in [0, 1].
             seed: of the noise, which depends on it and on the picture's pixels alone.
             strength: from 0, the picture itself, to 1, the restored one.
+            ensemble: the mean over so many flips and rotations of the picture, 1 to 8: cleaner, as many
+                times slower.
             guard: enhance a picture that is not dark less, or not at all; see `reddit.image.luminance`.
             tile: side of the tiles; 0: never any; None: 512, in pictures above 1.5 megapixels.
-            tile_overlap: pixels that neighbouring tiles share; None: 64, or a quarter of a smaller tile.
+            tile_overlap: pixels that neighbouring tiles share; None: what the network asks for (64 or
+                128), or a quarter of a smaller tile.
             name: what warnings call the picture.
             quiet: no progress bar.
 
@@ -86,21 +91,25 @@ class Enhancer:
             UserError: a picture of another kind or with values outside [0, 1], a setting out of its range,
                 or too little memory.
         """
-        self.check_settings(strength, tile, tile_overlap)
+        self.check_settings(strength, tile, tile_overlap, ensemble)
         pictures = _arrays(picture) if isinstance(picture, Tensor) else [picture]
         results = []
         for array in pictures:
             check_array(array)
             tiling = self._tiling(array.shape[0], array.shape[1], tile, tile_overlap)
             share = _guarded(array, name) if guard else 1.0
-            if tiling and share * strength and self.info.config.model.block != "light":
+            if tiling and share * strength and not getattr(self.denoiser.network, "local", False):
                 why = "its network normalises over all that it sees: tiles may differ in brightness"
                 warnings.warn(f"{name} is worked on in tiles, but {why}", EnhanceWarning, stacklevel=2)
-            results.append(self._enhanced(array, seed, strength * share, tiling, quiet))
+            results.append(self._enhanced(array, seed, strength * share, ensemble, tiling, quiet))
         return _tensor_like(picture, results) if isinstance(picture, Tensor) else results[0]
 
     def check_settings(
-        self, strength: float = 1.0, tile: int | None = None, tile_overlap: int | None = None
+        self,
+        strength: float = 1.0,
+        tile: int | None = None,
+        tile_overlap: int | None = None,
+        ensemble: int = 1,
     ) -> None:
         """See that `enhance` can work with these settings.
 
@@ -109,12 +118,20 @@ class Enhancer:
         """
         if not 0 <= strength <= 1:
             raise UserError(f"strength {strength:g}: it lies between 0, the picture, and 1, the restored one")
+        if not 1 <= ensemble <= SYMMETRIES:
+            raise UserError(f"ensemble {ensemble}: a picture has 1 to {SYMMETRIES} flips and rotations")
         if tile and tile < SMALLEST_TILE:
             raise UserError(f"tile {tile}: at least {SMALLEST_TILE} pixels, or 0 for none")
         self._tiling_of(tile or TILE, tile_overlap)
 
     def _enhanced(
-        self, picture: np.ndarray, seed: int, strength: float, tiling: Tiling | None, quiet: bool
+        self,
+        picture: np.ndarray,
+        seed: int,
+        strength: float,
+        ensemble: int,
+        tiling: Tiling | None,
+        quiet: bool,
     ) -> np.ndarray:
         result = picture.copy()
         if strength == 0:
@@ -122,7 +139,7 @@ class Enhancer:
         rgb = rgb_of(picture)
         noise_seed = picture_seed(seed, fingerprint(eight_bits(rgb)))
         with _memory_remedy(picture):
-            for top, restored in self._restored(rgb, noise_seed, tiling, quiet):
+            for top, restored in self._restored(rgb, noise_seed, ensemble, tiling, quiet):
                 rows = slice(top, top + restored.shape[1])
                 if strength < 1:
                     restored = torch.lerp(to_tensor(rgb[rows]), restored, strength)
@@ -130,7 +147,7 @@ class Enhancer:
         return result
 
     def _restored(
-        self, rgb: np.ndarray, noise_seed: int, tiling: Tiling | None, quiet: bool
+        self, rgb: np.ndarray, noise_seed: int, ensemble: int, tiling: Tiling | None, quiet: bool
     ) -> Iterable[tuple[int, Tensor]]:
         """(first row, rows (3, h, W) in [0, 1]) of the restored picture, from top to bottom."""
         diffusion = self.info.config.diffusion
@@ -146,6 +163,7 @@ class Enhancer:
                 sampler=diffusion.sampler,
                 clip=diffusion.clip,
                 precision=precision,
+                ensemble=ensemble,
             )
             return [(0, whole[0].cpu())]
 
@@ -164,6 +182,7 @@ class Enhancer:
             sampler=diffusion.sampler,
             clip=diffusion.clip,
             precision=precision,
+            ensemble=ensemble,
         )
         return progress(rows, "tiles", "row", total=len(tiling.spans(height)), quiet=quiet)
 
@@ -175,7 +194,7 @@ class Enhancer:
 
     def _tiling_of(self, tile: int, overlap: int | None) -> Tiling:
         if overlap is None:
-            overlap = min(OVERLAP, tile // 4)
+            overlap = min(int(getattr(self.denoiser.network, "overlap", OVERLAP)), tile // 4)
         return Tiling(tile, overlap, multiple=int(getattr(self.denoiser.network, "multiple", 1)))
 
 

@@ -85,6 +85,9 @@ class CompactUNet(nn.Module):
         super().__init__()
         self.unshuffle = unshuffle
         self.multiple = unshuffle * 2 ** (len(multipliers) - 1)
+        self.local = True
+        self.overlap = 128
+        """Pixels that neighbouring tiles should share; its view is wider than that of `ConditionalUNet`."""
         channels = [width * m for m in multipliers]
         embedding = 4 * width
         self.embedding = NoiseLevelEmbedding(embedding)

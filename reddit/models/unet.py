@@ -66,6 +66,8 @@ class ConditionalUNet(nn.Module):
         self.unshuffle = unshuffle
         self.log_condition = log_condition
         self.multiple = unshuffle * 2 ** (len(multipliers) - 1)
+        self.local = block == "light"
+        """Whether a pixel depends on its surroundings and the thumbnail alone, so that tiles agree."""
         fold = unshuffle**2
         channels = [width * m for m in multipliers]
         images_in = 3 if log_condition else 2

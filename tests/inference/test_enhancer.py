@@ -234,3 +234,12 @@ def test_the_shortcut_takes_the_shipped_weights(
         reddit.enhance(low)
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
     assert reddit.load("light", steps=5).steps == 5 and reddit.load().steps == 2
+
+
+def test_an_ensemble_of_flips_is_asked_for_by_number(light_weights: Path) -> None:
+    model = load(str(light_weights))
+    dark = np.random.default_rng(0).integers(0, 40, (32, 48, 3), dtype=np.uint8)
+    one, eight = model.enhance(dark), model.enhance(dark, ensemble=8)
+    assert not np.array_equal(one, eight)
+    with pytest.raises(UserError, match="1 to 8"):
+        model.enhance(dark, ensemble=9)
