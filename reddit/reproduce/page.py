@@ -13,7 +13,7 @@ from reddit.reproduce.plan import Plan
 from reddit.reproduce.scoring import Scored
 
 RULE = (
-    "The rule, fixed before the runs (docs/evidence.md): a comparison is supported where the difference is "
+    "The rule, fixed before the runs (docs/reproduce.md): a comparison is supported where the difference is "
     "above 0, its p, over scenes and over training seeds and adjusted by Holm for all comparisons of this "
     "page, is at most 0.05, and every seed's mean has the same sign; contradicted in the mirror image; else "
     "undecided. A claim is supported where all its comparisons are, contradicted where one is."

@@ -1,4 +1,4 @@
-"""The paper's figures and tables as plans. The rule that turns numbers into verdicts: docs/evidence.md."""
+"""The paper's figures and tables as plans. The rule that turns numbers into verdicts: docs/reproduce.md."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from documents import blocks, section
 from known import part, pictures, tiny_denoiser
 from repository import ROOT, script
 
@@ -18,18 +19,14 @@ from reddit.config import DistillConfig
 from reddit.methods import Distillation, StepRNG
 from reddit.utils.errors import UserError
 
-TEXT = (ROOT / "docs" / "extending.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+TEXT = section((ROOT / "docs" / "extending.md").read_text(), "## A distillation method")
 
 
 @pytest.fixture
 def extended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[Distillation]:
     """The exercise, done."""
     (path,) = re.findall(r"The file, `reddit/methods/(\w+\.py)`", TEXT)
-    file, line = blocks("python")
+    file, line = blocks(TEXT, "python")
     (tmp_path / path).write_text(file)
     monkeypatch.setattr(reddit.methods, "__path__", [*reddit.methods.__path__, str(tmp_path)])
     monkeypatch.delitem(sys.modules, f"reddit.methods.{path.removesuffix('.py')}", raising=False)
@@ -42,11 +39,11 @@ def extended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[Distillati
 
 
 def test_the_line_is_one_line() -> None:
-    assert blocks("python")[1].count("\n") == 1
+    assert blocks(TEXT, "python")[1].count("\n") == 1
 
 
 def test_its_commands(extended: type[Distillation], inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (commands,) = blocks("bash")
+    (commands,) = blocks(TEXT, "bash")
     for command in commands.strip().splitlines():
         command = command.replace("configs/lolv1_light.yaml", "tiny.yaml").replace("lolv1-light", "tiny")
         python, path, *arguments = shlex.split(command)
