@@ -29,7 +29,7 @@ import torch
 
 from reddit.checkpoint.build import build_denoiser
 from reddit.checkpoint.format import load_denoiser, save_weights
-from reddit.cli.common import run
+from reddit.cli.errors import run
 from reddit.config import Config, load_config
 from reddit.diffusion import clipped, sample_ddim
 from reddit.evaluation.evaluate import device_name

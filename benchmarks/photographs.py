@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 import reddit
-from reddit.cli.common import run
+from reddit.cli.errors import run
 from reddit.config import Config, DataConfig
 from reddit.data import Pair, load_pairs, load_picture
 from reddit.data.night import grid_of, random_night, relight

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from reddit.checkpoint.build import build_denoiser
-from reddit.cli.common import config_flags, run
+from reddit.cli.errors import run
+from reddit.cli.flags import config_flags
 from reddit.config import Config, load_config
 from reddit.data import Pair, TrainingCrops, training_loader
 from reddit.data.denoised import denoise_nlm

@@ -1,7 +1,7 @@
 """Ablations by name: what each changes, and what it shows.
 
-    python scripts/distill.py --steps 8 --ablation no-ratr
-    python scripts/train_teacher.py -c configs/lolv1.yaml --ablation eps
+    reddit-llie distill --steps 8 --ablation no-ratr
+    reddit-llie train -c configs/lolv1.yaml --ablation eps
 
 An ablation is a list of `--set` overrides, laid under those that the command line gives itself.
 """
@@ -125,9 +125,9 @@ def ablation_settings(name: str, stage: Stage) -> list[str]:
     ablation = ABLATIONS[name]
     if ablation.stage != stage:
         remedy = {
-            "teacher": f"train one with scripts/train_teacher.py --ablation {name} --name NAME, then distil "
-            "it with scripts/distill.py --teacher NAME",
-            "student": f"leave it out here, and say scripts/distill.py --ablation {name}",
+            "teacher": f"train one with reddit-llie train --ablation {name} --name NAME, then distil "
+            "it with reddit-llie distill --teacher NAME",
+            "student": f"leave it out here, and say reddit-llie distill --ablation {name}",
         }[ablation.stage]
         raise UserError(f"--ablation {name} makes another {ablation.stage}: {remedy}")
     return list(ablation.settings)

@@ -1,4 +1,4 @@
-"""The repository's scripts and benchmarks, as modules and as a user calls them."""
+"""The commands as a user calls them, and files of the repository as modules."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from reddit.cli.main import main
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def load(path: str) -> ModuleType:
-    """A file of the repository as a module, `scripts/enhance.py` say."""
+    """A file of the repository as a module, `benchmarks/inference.py` say."""
     name = path.removesuffix(".py").replace("/", "_")
     spec = importlib.util.spec_from_file_location(name, ROOT / path)
     assert spec is not None and spec.loader is not None
@@ -21,6 +23,6 @@ def load(path: str) -> ModuleType:
     return module
 
 
-def script(name: str, *arguments: str) -> int:
-    """Call a script's main in this process."""
-    return load(f"scripts/{name}.py").main(list(arguments)) or 0
+def call(name: str, *arguments: str) -> int:
+    """Call a subcommand of `reddit-llie` in this process; returns its exit code."""
+    return main([name, *arguments]) or 0

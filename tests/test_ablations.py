@@ -69,9 +69,9 @@ def test_a_wrong_name_or_stage() -> None:
         ablation_settings("noratr", "student")
     with pytest.raises(UserError, match="--ablation list"):
         ablation_settings("zzz", "student")
-    with pytest.raises(UserError, match=r"makes another teacher: train one with scripts/train_teacher.py"):
+    with pytest.raises(UserError, match=r"makes another teacher: train one with reddit-llie train"):
         ablation_settings("eps", "student")
-    with pytest.raises(UserError, match=r"makes another student: .*scripts/distill.py --ablation d1"):
+    with pytest.raises(UserError, match=r"makes another student: .*reddit-llie distill --ablation d1"):
         ablation_settings("d1", "teacher")
 
 

@@ -27,7 +27,7 @@ LAYERS: list[set[str]] = [
     {"reddit.evaluation"},
     {"reddit.reproduce"},
     {"reddit.cli"},
-    {"reddit"},  # what a user imports
+    {"reddit", "reddit.__main__"},  # what a user imports
 ]
 # Functions here receive values, never the configuration.
 WITHOUT_CONFIG = {

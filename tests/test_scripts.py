@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from repository import ROOT, script
+from repository import ROOT, call
 from tiny_set import TINY, write
 
 from reddit.checkpoint import registry
@@ -42,9 +42,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(where)
         patch.delenv("REDDIT_DATA", raising=False)
-        script("train_teacher", "-c", "tiny.yaml", "--quiet")
-        script("distill", "--steps", "8", "--quiet")
-        script("distill", "-c", "tiny.yaml", "--chain", "--quiet")
+        call("train", "-c", "tiny.yaml", "--quiet")
+        call("distill", "--steps", "8", "--quiet")
+        call("distill", "-c", "tiny.yaml", "--chain", "--quiet")
     return where
 
 
@@ -72,14 +72,14 @@ def test_the_run_folders_hold_what_they_should(folder: Path) -> None:
 
 
 def test_distil_finds_the_teacher_and_says_so(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script("distill", "--steps", "4", "--quiet", "--name", "again")
+    call("distill", "--steps", "4", "--quiet", "--name", "again")
     said = capsys.readouterr().out
     assert "runs/tiny-8/checkpoints/best.safetensors" in said and "8 steps" in said
     assert read_info("runs/again/checkpoints/last.safetensors").steps == 4
 
 
 def test_a_variant_under_another_name_does_not_stand_for_its_family(inside: Path) -> None:
-    script("distill", "--steps", "4", "--teacher", "tiny-8", "--name", "variant", "--quiet")
+    call("distill", "--steps", "4", "--teacher", "tiny-8", "--name", "variant", "--quiet")
     models = family_models(load_config("tiny.yaml"), "tiny")
     runs = [model.path.parent.parent.name for model in models]
     assert runs == ["tiny", "tiny-8", "tiny-4", "tiny-2", "tiny-1"]
@@ -89,47 +89,47 @@ def test_a_variant_under_another_name_does_not_stand_for_its_family(inside: Path
 
 def test_distil_without_a_teacher_names_the_remedy(inside: Path) -> None:
     with pytest.raises(UserError, match=r"no 64-step model.*halving 16 steps reaches 8, 4, 2, 1"):
-        script("distill", "--steps", "32")
+        call("distill", "--steps", "32")
     with pytest.raises(UserError, match=r"no 8-step model.*--chain"):
-        script("distill", "--steps", "4", "--set", "runs=none")
+        call("distill", "--steps", "4", "--set", "runs=none")
 
 
 def test_a_student_of_another_teacher_is_not_resumed(inside: Path) -> None:
     with pytest.raises(UserError, match="student of another teacher"):
-        script("distill", "--steps", "4", "--name", "tiny-8", "--teacher", "runs/tiny-8", "--quiet")
+        call("distill", "--steps", "4", "--name", "tiny-8", "--teacher", "runs/tiny-8", "--quiet")
 
 
 def test_a_teacher_of_the_wrong_steps_is_refused(inside: Path) -> None:
     with pytest.raises(UserError, match="model of 8 steps: it can teach 4, not 2"):
-        script("distill", "--steps", "2", "--teacher", "tiny-8")
+        call("distill", "--steps", "2", "--teacher", "tiny-8")
 
 
 def test_another_network_than_the_teachers_is_refused(inside: Path) -> None:
     with pytest.raises(UserError, match="model: the configuration differs"):
-        script("distill", "--steps", "8", "-c", "tiny.yaml", "--set", "model.width=16", "--name", "other")
+        call("distill", "--steps", "8", "-c", "tiny.yaml", "--set", "model.width=16", "--name", "other")
     assert not (inside / "runs" / "other").exists()
 
 
 def test_running_again_resumes(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["train_teacher", "-c", "tiny.yaml", "--name", "resumed", "--quiet"]
-    script(*command)
-    script(*command, "--set", "train.iterations=6")
+    command = ["train", "-c", "tiny.yaml", "--name", "resumed", "--quiet"]
+    call(*command)
+    call(*command, "--set", "train.iterations=6")
     said = capsys.readouterr().out
     assert "resuming from" in said and "train.iterations" in said
     assert read_info("runs/resumed/checkpoints/last.safetensors").iteration == 6
     with pytest.raises(UserError, match="already holds a run"):
-        script(*command, "--resume", "none")
+        call(*command, "--resume", "none")
 
 
 def test_dry_run_prints_the_resolved_configuration(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script("train_teacher", "-c", "tiny.yaml", "-n", "--set", "train.lr=3e-4", "--name", "never")
+    call("train", "-c", "tiny.yaml", "-n", "--set", "train.lr=3e-4", "--name", "never")
     resolved = yaml.safe_load(capsys.readouterr().out)
     assert resolved["train"]["lr"] == pytest.approx(3e-4) and resolved["data"]["crop"] == 32
     assert not (inside / "runs" / "never").exists()
 
 
 def test_evaluate_writes_scores(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script(
+    call(
         "evaluate", "--dataset", "lolv1", "--weights", "runs/tiny-2", "--metrics", "psnr", "ssim",
         "--json", "out/scores.json", "--save", "out/pictures", "--html", "out/page.html", "--seeds", "0", "1",
         "--time", "--quiet",
@@ -150,7 +150,7 @@ def test_evaluate_writes_scores(inside: Path, capsys: pytest.CaptureFixture[str]
 def test_every_table_says_what_decides_its_numbers(
     inside: Path, capsys: pytest.CaptureFixture[str], form: str, mark: str
 ) -> None:
-    script(
+    call(
         "evaluate", "--dataset", "lolv1", "--weights", "tiny-1", "--metrics", "psnr", "ssim", "--quiet",
         "--format", form,
     )  # fmt: skip
@@ -163,11 +163,11 @@ def test_every_table_says_what_decides_its_numbers(
 
 
 def test_saved_pictures_score_as_they_did_in_memory(inside: Path) -> None:
-    script(
+    call(
         "evaluate", "--dataset", "lolv1", "--weights", "tiny-1", "--metrics", "psnr", "ssim",
         "--json", "a.json", "--save", "saved", "--quiet",
     )  # fmt: skip
-    script(
+    call(
         "evaluate", "--dataset", "lolv1", "--predictions", "saved", "--metrics", "psnr", "ssim",
         "--json", "b.json", "--quiet",
     )  # fmt: skip
@@ -178,20 +178,20 @@ def test_saved_pictures_score_as_they_did_in_memory(inside: Path) -> None:
 
 def test_the_mean_of_samples_scores_as_one_picture(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = ("evaluate", "--dataset", "lolv1", "--weights", "tiny-1", "--metrics", "psnr", "--quiet")
-    script(*model, "--seeds", "3", "4", "--average", "--json", "mean.json")
+    call(*model, "--seeds", "3", "4", "--average", "--json", "mean.json")
     assert "average over seeds 3 4" in capsys.readouterr().out
-    script(*model, "--seeds", "3", "4", "--json", "each.json")
+    call(*model, "--seeds", "3", "4", "--json", "each.json")
     mean, each = (json.loads(Path(name).read_text()) for name in ("mean.json", "each.json"))
     assert mean["raw"]["psnr"] > each["raw"]["psnr"]
     with pytest.raises(UserError, match="two --seeds"):
-        script(*model, "--average")
+        call(*model, "--average")
 
 
 def test_validation_scores_the_pairs_that_chose_the_weights(
     inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = ("evaluate", "--dataset", "lolv1", "--weights", "tiny", "--metrics", "psnr", "--steps", "1")
-    script(*model, "--validation", "--quiet", "--json", "held-out.json")
+    call(*model, "--validation", "--quiet", "--json", "held-out.json")
     scored = json.loads(Path("held-out.json").read_text())
     assert scored["dataset"] == "lolv1 validation" and scored["images"] == 2
     assert "HVI-CIDNet" not in capsys.readouterr().out  # published scores are the test set's
@@ -199,7 +199,7 @@ def test_validation_scores_the_pairs_that_chose_the_weights(
     for side in ("low", "high"):
         (tmp_path / f"data/LOLv1/our485/{side}/{scored['per_image'][0]['name']}.png").unlink()
     with pytest.raises(UserError, match=r"not all, in .*data\.root"):
-        script(*model, "--validation", "--quiet", "--set", f"data.root={tmp_path / 'data'}")
+        call(*model, "--validation", "--quiet", "--set", f"data.root={tmp_path / 'data'}")
 
 
 @pytest.mark.parametrize(
@@ -211,13 +211,13 @@ def test_validation_scores_the_pairs_that_chose_the_weights(
 )
 def test_evaluate_refuses_what_it_cannot_heed(inside: Path, arguments: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        script("evaluate", "--dataset", "lolv1", "--quiet", *arguments)
+        call("evaluate", "--dataset", "lolv1", "--quiet", *arguments)
 
 
 def test_scores_are_shown_before_they_are_written(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("file").touch()
     with pytest.raises(UserError, match="cannot write file/x"):
-        script(
+        call(
             "evaluate", "--dataset", "lolv1", "--weights", "tiny-1", "--metrics", "psnr", "--quiet",
             "--json", "file/x.json",
         )  # fmt: skip
@@ -233,7 +233,7 @@ def test_evaluate_warns_of_pictures_seen_in_training(
         target.mkdir(parents=True, exist_ok=True)
         for path in seen:
             (target / path.name).write_bytes((inside / "data/LOLv1/our485" / side / path.name).read_bytes())
-    script(
+    call(
         "evaluate", "--dataset", "lolv1", "--weights", "tiny", "--metrics", "psnr", "--steps", "1",
         "--set", "data.root=overlap", "--quiet",
     )  # fmt: skip
@@ -241,7 +241,7 @@ def test_evaluate_warns_of_pictures_seen_in_training(
 
 
 def test_enhance_writes_pictures_of_the_same_size(inside: Path) -> None:
-    script("enhance", "-i", "data/LOLv1/eval15/low", "-o", "bright", "--weights", "tiny-2", "--quiet")
+    call("enhance", "-i", "data/LOLv1/eval15/low", "-o", "bright", "--weights", "tiny-2", "--quiet")
     for path in Path("data/LOLv1/eval15/low").iterdir():
         assert read_uint8(Path("bright") / path.name).shape == read_uint8(path).shape
 
@@ -253,28 +253,28 @@ def test_enhance_goes_on_past_a_damaged_file(inside: Path, capsys: pytest.Captur
     (mixed / "good.png").write_bytes(good.read_bytes())
     (mixed / "bad.png").write_bytes(good.read_bytes()[:60])
     command = ["enhance", "-i", "mixed", "-o", "mixed-out", "--weights", "tiny-1", "--quiet"]
-    assert script(*command) == 1
+    assert call(*command) == 1
     assert Path("mixed-out/good.png").exists()
     said = capsys.readouterr()
     assert said.out == "1 picture in mixed-out (tiny-1, 1 step); 1 failed\n"
     lines = said.err.splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: mixed/bad.png ")
-    assert script(*command) == 1
+    assert call(*command) == 1
     assert "0 pictures in mixed-out (tiny-1, 1 step); 1 there already" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"^mixed/bad\.png "):  # a single file: exit code 2
-        script("enhance", "-i", "mixed/bad.png", "-o", "mixed-out", "--weights", "tiny-1", "--quiet")
+        call("enhance", "-i", "mixed/bad.png", "-o", "mixed-out", "--weights", "tiny-1", "--quiet")
 
 
 def test_enhance_warns_of_lit_pictures_in_one_line(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (inside / "day").mkdir()
     (inside / "day" / "day.png").write_bytes(encode(np.full((16, 16, 3), 180, np.uint8)))
     command = ["enhance", "-i", "day", "-o", "day-out", "--weights", "tiny-1", "--quiet"]
-    assert script(*command) == 0
+    assert call(*command) == 0
     assert capsys.readouterr().err.splitlines() == [
         "warning: day/day.png is not dark (mean luminance 0.71, dark is up to 0.24): left as it is; "
         "--force (guard=False) enhances it fully"
     ]
-    assert script(*command, "--overwrite", "--force") == 0
+    assert call(*command, "--overwrite", "--force") == 0
     assert capsys.readouterr().err == ""
     assert read_uint8(Path("day-out/day.png")).min() != 180
 
@@ -287,8 +287,8 @@ def test_enhance_needs_no_model_and_no_flag(
     for steps in (2, 4):
         (tmp_path / f"light-{steps}.safetensors").write_bytes(light_weights.read_bytes())
     photo = "data/LOLv1/eval15/low/eval15-0.png"
-    assert script("enhance", "-i", photo, "-o", "plain", "--quiet") == 0
-    assert script("enhance", "-i", photo, "-o", "plain", "--quiet", "--steps", "4", "--suffix", "4") == 0
+    assert call("enhance", "-i", photo, "-o", "plain", "--quiet") == 0
+    assert call("enhance", "-i", photo, "-o", "plain", "--quiet", "--steps", "4", "--suffix", "4") == 0
     said = capsys.readouterr().out.splitlines()
     assert said == ["1 picture in plain (light-2, 2 steps)", "1 picture in plain (light-4, 4 steps)"]
     assert {path.name for path in Path("plain").iterdir()} == {"eval15-0.png", "eval15-0_4.png"}
@@ -296,20 +296,20 @@ def test_enhance_needs_no_model_and_no_flag(
 
 def test_weights_had_an_older_name(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = "data/LOLv1/eval15/low/eval15-0.png"
-    assert script("enhance", "-i", photo, "-o", "older", "--checkpoint", "tiny-2", "--quiet") == 0
+    assert call("enhance", "-i", photo, "-o", "older", "--checkpoint", "tiny-2", "--quiet") == 0
     with pytest.raises(SystemExit):
-        script("enhance", "--help")
+        call("enhance", "--help")
     assert "--weights" in (said := capsys.readouterr().out) and "--checkpoint" not in said
 
 
 def test_enhance_never_overwrites_an_original(inside: Path) -> None:
     low = inside / "data/LOLv1/eval15/low"
     with pytest.raises(UserError, match="would overwrite its original"):
-        script("enhance", "-i", str(low), "-o", str(low), "--weights", "tiny-1")
+        call("enhance", "-i", str(low), "-o", str(low), "--weights", "tiny-1")
 
 
 def test_report_has_a_row_for_every_step_count(inside: Path) -> None:
-    script("report", "-c", "tiny.yaml", "--metrics", "psnr", "ssim", "--quiet")
+    call("report", "-c", "tiny.yaml", "--metrics", "psnr", "ssim", "--quiet")
     with (inside / "runs/tiny/results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["steps"] for row in rows] == ["16", "8", "4", "2", "1"]
@@ -327,8 +327,8 @@ def test_report_tells_which_scores_are_not_fair(
     monkeypatch.setenv("REDDIT_DATA", str(folder / "data"))
     shutil.copytree(folder / "runs/tiny", "runs/tiny")
     shutil.copy(folder / "tiny.yaml", tmp_path)
-    script("distill", "-c", "tiny.yaml", "--steps", "8", "--ablation", "d6", "--name", "odd", "--quiet")
-    script("report", "-c", "tiny.yaml", "--metrics", "psnr", "--quiet")
+    call("distill", "-c", "tiny.yaml", "--steps", "8", "--ablation", "d6", "--name", "odd", "--quiet")
+    call("report", "-c", "tiny.yaml", "--metrics", "psnr", "--quiet")
     warning = "odd, 8 steps was trained on, or chosen by, 2 of the test pictures"
     page = Path("runs/tiny/report.html").read_text()
     assert warning in capsys.readouterr().out and warning in page
@@ -338,7 +338,7 @@ def test_report_tells_which_scores_are_not_fair(
 def test_another_network_is_no_continuation(inside: Path) -> None:
     before = Path("runs/tiny/config.yaml").read_bytes()
     with pytest.raises(UserError, match=r"runs/tiny holds a run of another network \(model\.width changed"):
-        script("train_teacher", "-c", "tiny.yaml", "--quiet", "--set", "model.width=16")
+        call("train", "-c", "tiny.yaml", "--quiet", "--set", "model.width=16")
     assert Path("runs/tiny/config.yaml").read_bytes() == before
 
 
@@ -353,7 +353,7 @@ def test_another_network_is_no_continuation(inside: Path) -> None:
 def test_runs_that_cannot_begin_leave_nothing(inside: Path, settings: list[str], message: str) -> None:
     before = sorted(Path("runs").iterdir())
     with pytest.raises(UserError, match=message):
-        script("train_teacher", "-c", "tiny.yaml", "--quiet", "--set", *settings)
+        call("train", "-c", "tiny.yaml", "--quiet", "--set", *settings)
     assert sorted(Path("runs").iterdir()) == before and not Path("escaped").exists()
 
 
@@ -386,13 +386,13 @@ def test_mistakes_end_in_one_line_and_exit_code_2(inside: Path, arguments: list[
 
 
 def test_export_halves_a_model_and_keeps_what_it_says_of_itself(inside: Path) -> None:
-    script("export", "--weights", "tiny-2", "-o", "small.safetensors")
+    call("export", "--weights", "tiny-2", "-o", "small.safetensors")
     small, whole = read_info("small.safetensors"), read_info("runs/tiny-2/checkpoints/best.safetensors")
     assert (small.config, small.steps, small.family) == (whole.config, whole.steps, whole.family)
     assert small.training_pictures == whole.training_pictures
     assert Path("small.safetensors").stat().st_size < 0.7 * whole.path.stat().st_size
     for name, model in (("by-small", "small.safetensors"), ("by-whole", "tiny-2")):
-        script("enhance", "-i", "data/LOLv1/eval15/low", "-o", name, "--weights", model, "--quiet")
+        call("enhance", "-i", "data/LOLv1/eval15/low", "-o", name, "--weights", model, "--quiet")
     for path in Path("by-small").iterdir():
         difference = read_uint8(path).astype(int) - read_uint8(Path("by-whole") / path.name)
         assert abs(difference).max() <= 3

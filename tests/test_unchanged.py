@@ -30,7 +30,7 @@ import skimage.data
 import torch
 import yaml
 from PIL import Image
-from repository import ROOT, script
+from repository import ROOT, call
 from safetensors.torch import load_file, save_file
 
 import reddit
@@ -164,12 +164,12 @@ def trained(family: str) -> dict[str, dict[str, Any]]:
     precision = FAMILIES[family]["precision"]
     config = CONFIG | settings | {"name": family, "precision": precision}
     Path("run.yaml").write_text(yaml.safe_dump(config))
-    script("train_teacher", "-c", "run.yaml", "--quiet")
+    call("train", "-c", "run.yaml", "--quiet")
     found = {"teacher": left_by(Path("runs") / family)}
     for method in METHODS.get(family, ("reddit",)):
         name = f"{family}-{method}"
         chosen = ("--set", f"distill.method={method}", "--name", name)
-        script("distill", "-c", "run.yaml", "--steps", "2", "--quiet", *chosen)
+        call("distill", "-c", "run.yaml", "--steps", "2", "--quiet", *chosen)
         found[method] = left_by(Path("runs") / name)
     return found
 

@@ -210,7 +210,7 @@ def located(layout: Layout, root: Path, split: Split) -> tuple[Path, ...]:
         expected = " + ".join(str(root / folder) for folder in layout.folders(split))
         raise UserError(
             f"data set {layout.name} ({split}) is not under {root}: expected {expected}; it is published at "
-            f"{layout.published}; put it there, run `scripts/prepare_data.py link --dataset {layout.name} "
+            f"{layout.published}; put it there, run `reddit-llie data link --dataset {layout.name} "
             "--from FOLDER`, or name another root with REDDIT_DATA or --set data.root=FOLDER"
         )
     return folders

@@ -79,7 +79,7 @@ def family_models(config: Config, family: str) -> list[CheckpointInfo]:
     counts = {m.steps for m in all_models(runs) if m.family == family and m.method in methods}
     if config.diffusion.teacher_steps not in counts:
         raise UserError(
-            f"no teacher of the family {family} in {runs}: train it with scripts/train_teacher.py -c FILE"
+            f"no teacher of the family {family} in {runs}: train it with reddit-llie train -c FILE"
         )
     models = [find_model(runs, steps, family, methods) for steps in sorted(counts, reverse=True)]
     return [model for model in models if model is not None]

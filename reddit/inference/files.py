@@ -136,6 +136,7 @@ def enhance_files(
     *,
     seed: int = 0,
     strength: float = 1.0,
+    ensemble: int = 1,
     guard: bool = True,
     tile: int | None = None,
     tile_overlap: int | None = None,
@@ -146,7 +147,7 @@ def enhance_files(
     Raises:
         UserError: settings with which none could be enhanced.
     """
-    model.check_settings(strength, tile, tile_overlap)
+    model.check_settings(strength, tile, tile_overlap, ensemble)
     done = Enhanced([], [])
     for source, target in progress(plan.outputs.items(), "enhancing", "picture", quiet=quiet):
         try:
@@ -155,6 +156,7 @@ def enhance_files(
                 photo.pixels,
                 seed=seed,
                 strength=strength,
+                ensemble=ensemble,
                 guard=guard,
                 tile=tile,
                 tile_overlap=tile_overlap,

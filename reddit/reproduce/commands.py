@@ -17,7 +17,7 @@ def commands(runs: Runs, file: str | None, again: Iterable[str]) -> list[str]:
 
     Args:
         file: the configuration.
-        again: the arguments of `scripts/reproduce.py` that led here.
+        again: the arguments of `reddit-llie reproduce` that led here.
     """
     pending = runs.pending()
     teachers = [_command(run, file) for run in pending if run.teacher is None]
@@ -32,16 +32,15 @@ def commands(runs: Runs, file: str | None, again: Iterable[str]) -> list[str]:
     return [
         *lines,
         "# then the scores, the plot and the page",
-        shlex.join(["python", "scripts/reproduce.py", *again]),
+        shlex.join(["reddit-llie", "reproduce", *again]),
     ]
 
 
 def _command(run: Run, file: str | None) -> str:
-    words = ["python"]
     if run.teacher is None:
-        words += ["scripts/train_teacher.py"]
+        words = ["reddit-llie", "train"]
     else:
-        words += ["scripts/distill.py", "--steps", str(run.steps), "--teacher", str(run.teacher.folder)]
+        words = ["reddit-llie", "distill", "--steps", str(run.steps), "--teacher", str(run.teacher.folder)]
         words += ["--name", run.name]
     words += ["-c", file] if file else []
     return shlex.join([*words, "--quiet", "--set", *run.settings])

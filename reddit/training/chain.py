@@ -58,12 +58,12 @@ def find_teacher(config: Config, steps: int, family: str | None = None, log: Log
             f"{m.path.parent.parent.name} ({counted(m.steps, 'step')})" for m in all_models(runs)[:6]
         )
         if steps == config.diffusion.teacher_steps:
-            remedy = "train it with scripts/train_teacher.py -c FILE"
+            remedy = "train it with reddit-llie train -c FILE"
         elif steps not in (halves := _halves(config.diffusion.teacher_steps)):
             whole = config.diffusion.teacher_steps
             remedy = f"halving {whole} steps reaches {_listed(halves)}: choose one of these"
         else:
-            remedy = f"distil it with scripts/distill.py --steps {steps}, or walk the whole way with --chain"
+            remedy = f"distil it with reddit-llie distill --steps {steps}, or walk the whole way with --chain"
         raise UserError(
             f"no {steps}-step model{of_family} in {runs} (there: {there or 'none'}): {remedy}, "
             "or name one with --teacher"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from repository import load
+from repository import call
 from torch import Tensor
 from torch.export import ExportedProgram
 
@@ -47,11 +47,10 @@ STEPS = {"light": 2, "sr3": 1}
 OTHER_SIZES = [(37, 70), (64, 49), (3, 2), (1, 1), (1, 6)]  # odd ones, and smaller than a cell of the network
 
 
-def script(*arguments: str) -> str:
-    """Call the script's main in this process; returns what it printed."""
-    module = load("scripts/export.py")
+def exported(*arguments: str) -> str:
+    """Call `reddit-llie export` in this process; returns what it printed."""
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        module.main(list(arguments))
+        call("export", *arguments)
     return said.getvalue()
 
 
@@ -82,7 +81,7 @@ def graphs(folder: Path) -> dict[str, ExportedProgram]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(export, "_trace", lambda s, name=name: found.setdefault(name, trace(s)))
             files = str(folder / f"{name}.safetensors"), str(folder / f"{name}.pt2")
-            said = script("--weights", files[0], "-o", files[1], "--quiet")
+            said = exported("--weights", files[0], "-o", files[1], "--quiet")
         assert f"pt2, {counted(steps, 'step')} of tiny" in said
     return found
 
@@ -97,7 +96,7 @@ def onnx(folder: Path, graphs: dict[str, ExportedProgram]) -> dict[str, Path]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(export, "_trace", lambda _, name=name: graphs[name])
             weights = str(folder / f"{name}.safetensors")
-            said = script("--weights", weights, "-o", str(path), "--check", "--quiet")
+            said = exported("--weights", weights, "-o", str(path), "--check", "--quiet")
         assert f"onnx, opset {export.OPSET}, {counted(STEPS[name], 'step')} of tiny" in said
         assert "131×75: largest difference" in said
     return files
@@ -193,7 +192,7 @@ def test_files_tell_nothing_of_this_machine(folder: Path, onnx: dict[str, Path])
 
 def test_half_precision_is_checked_too(folder: Path) -> None:
     output = folder / "half.safetensors"
-    said = script("--weights", str(folder / "light.safetensors"), "-o", str(output), "--check")
+    said = exported("--weights", str(folder / "light.safetensors"), "-o", str(output), "--check")
     differences = [float(line.split("difference ")[1].split(",")[0]) for line in said.splitlines()[1:]]
     assert len(differences) == len(export.CHECKED)
     assert 0 < max(differences) < export.TOLERATED["safetensors"][0]
@@ -236,7 +235,7 @@ def test_a_missing_package_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(UserError, match=r"pip install 'reddit-llie\[onnx\]'") as caught:
-        script("--weights", str(folder / "sr3.safetensors"), "-o", str(folder / "no.onnx"), "--check")
+        exported("--weights", str(folder / "sr3.safetensors"), "-o", str(folder / "no.onnx"), "--check")
     assert missing in str(caught.value) and "\n" not in str(caught.value)
     assert not (folder / "no.onnx").exists()
 
@@ -253,7 +252,7 @@ def test_a_missing_package_names_the_extra(
 def test_mistakes(folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str) -> None:
     monkeypatch.chdir(folder)
     with pytest.raises(UserError, match=message):
-        script("--weights", "sr3.safetensors", "--quiet", *arguments)
+        exported("--weights", "sr3.safetensors", "--quiet", *arguments)
 
 
 def test_a_sampler_that_draws_noise_is_no_graph(folder: Path) -> None:

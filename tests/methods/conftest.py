@@ -9,7 +9,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # `known`
 
-from repository import script
+from repository import call
 from tiny_set import TINY, write
 
 
@@ -30,7 +30,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("REDDIT_DATA", raising=False)
-        script("train_teacher", "-c", "tiny.yaml", "--quiet")
+        call("train", "-c", "tiny.yaml", "--quiet")
     return folder
 
 

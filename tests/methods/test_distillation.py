@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from known import ZERO_SNR, part, pictures, tiny_denoiser
-from repository import script
+from repository import call
 from safetensors.torch import load_file
 from tiny_set import TINY, write
 
@@ -44,7 +44,7 @@ def test_a_student_has_seen_what_its_teacher_saw(inside: Path, tmp_path: Path) -
     write(tmp_path, TINY, train=3, test=1, coarse=(3, 4))
     settings = [f"data.root={tmp_path / 'data'}", f"runs={tmp_path / 'runs'}"]
     words = ["-c", "tiny.yaml", "--steps", "2", "--teacher", "runs/tiny", "--quiet"]
-    script("distill", *words, "--set", *settings)
+    call("distill", *words, "--set", *settings)
     teacher, student = (
         read_info(run / "checkpoints/best.safetensors").training_pictures
         for run in (Path("runs/tiny"), tmp_path / "runs/tiny-2")
@@ -66,7 +66,7 @@ def test_stages_draw_anew_and_seeds_share_the_split(
     monkeypatch.setattr(training_run, "TrainingCrops", crops)
     for seed in (0, 1, 2):
         words = ["-c", "tiny.yaml", "--chain", "--teacher", "runs/tiny", "--quiet"]
-        script("distill", *words, "--set", f"runs={tmp_path}/{seed}", f"seed={seed}")
+        call("distill", *words, "--set", f"runs={tmp_path}/{seed}", f"seed={seed}")
     assert len(splits) == 1 and len(seeds) == 3 * 2
 
 
@@ -146,7 +146,7 @@ def test_whom_a_teacher_can_teach(name: str, teacher: int, students: list[int]) 
 @pytest.mark.parametrize("name", RIVALS)
 def test_from_the_command_to_the_picture(inside: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     steps = RIVALS[name]
-    script("distill", "-c", "tiny.yaml", "--steps", str(steps), "--set", f"distill.method={name}", "--quiet")
+    call("distill", "-c", "tiny.yaml", "--steps", str(steps), "--set", f"distill.method={name}", "--quiet")
     assert "teacher: runs/tiny/checkpoints/best.safetensors (teacher, 4 steps" in capsys.readouterr().out
     run = inside / "runs" / f"tiny-{name}-{steps}"
     info = read_info(run / "checkpoints" / "best.safetensors")
@@ -155,9 +155,9 @@ def test_from_the_command_to_the_picture(inside: Path, name: str, capsys: pytest
     teacher = load_file(inside / "runs/tiny/checkpoints/best.safetensors")
     assert load_file(run / "checkpoints" / "best.safetensors").keys() == teacher.keys()
 
-    script("evaluate", "--dataset", "lolv1", "--checkpoint", run.name, "--metrics", "psnr", "--quiet")
+    call("evaluate", "--dataset", "lolv1", "--checkpoint", run.name, "--metrics", "psnr", "--quiet")
     assert f"sampler {info.config.diffusion.sampler}" in capsys.readouterr().out
-    script("enhance", "-i", "data/LOLv1/eval15/low", "-o", name, "--checkpoint", run.name, "--quiet")
+    call("enhance", "-i", "data/LOLv1/eval15/low", "-o", name, "--checkpoint", run.name, "--quiet")
     for path in (inside / "data/LOLv1/eval15/low").iterdir():
         assert read_uint8(inside / name / path.name).shape == read_uint8(path).shape
 
@@ -165,14 +165,14 @@ def test_from_the_command_to_the_picture(inside: Path, name: str, capsys: pytest
 def test_a_student_may_be_sampled_otherwise(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["evaluate", "--dataset", "lolv1", "--checkpoint", "tiny", "--metrics", "psnr", "--quiet"]
     for sampler in ("dpmpp", "unipc"):
-        script(*arguments, "--sampler", sampler)
+        call(*arguments, "--sampler", sampler)
         assert f"sampler {sampler}" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"--sampler: diffusion.sampler: should be 'ddim', .*not 'euler'"):
-        script(*arguments, "--sampler", "euler")
+        call(*arguments, "--sampler", "euler")
 
 
 def test_a_student_may_start_blind(inside: Path) -> None:
-    script(
+    call(
         "distill", "-c", "tiny.yaml", "--steps", "2", "--teacher", "runs/tiny", "--quiet",
         "--set", "runs=apart", "diffusion.mask_x_T=true",
     )  # fmt: skip
@@ -184,7 +184,7 @@ def test_a_student_may_start_blind(inside: Path) -> None:
 
 def test_a_resumed_run_is_the_same(inside: Path) -> None:
     def weights(run: str, *settings: str) -> dict[str, torch.Tensor]:
-        script(
+        call(
             "distill", "-c", "tiny.yaml", "--steps", "1", "--name", run, "--quiet",
             "--set", "distill.method=consistency", "train.decay_from=1", *settings,
         )  # fmt: skip
@@ -197,7 +197,7 @@ def test_a_resumed_run_is_the_same(inside: Path) -> None:
 
 
 def test_a_chain_of_progressive_students(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script(
+    call(
         "distill",
         "-c",
         "tiny.yaml",
@@ -213,11 +213,11 @@ def test_a_chain_of_progressive_students(inside: Path, capsys: pytest.CaptureFix
 
 
 def test_rivals_do_not_teach_each_other(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script("distill", "--steps", "2", "--set", "distill.method=progressive", "--quiet")
-    script("distill", "--steps", "1", "--set", "distill.method=progressive", "--quiet")
+    call("distill", "--steps", "2", "--set", "distill.method=progressive", "--quiet")
+    call("distill", "--steps", "1", "--set", "distill.method=progressive", "--quiet")
     assert "runs/tiny-progressive-2/" in capsys.readouterr().out
     with pytest.raises(UserError, match="no 2-step model"):
-        script("distill", "--steps", "1", "--set", "distill.method=reddit", "--quiet")
+        call("distill", "--steps", "1", "--set", "distill.method=reddit", "--quiet")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_rivals_do_not_teach_each_other(inside: Path, capsys: pytest.CaptureFixt
 )
 def test_mistakes(inside: Path, arguments: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        script("distill", *arguments, "--quiet")
+        call("distill", *arguments, "--quiet")
 
 
 def test_the_schedule_is_the_one_the_networks_share() -> None:

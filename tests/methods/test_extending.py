@@ -11,7 +11,7 @@ import pytest
 import torch
 from documents import blocks, section
 from known import part, pictures, tiny_denoiser
-from repository import ROOT, script
+from repository import ROOT, call
 
 import reddit.methods
 from reddit.checkpoint.format import read_info
@@ -48,12 +48,12 @@ def test_its_commands(extended: type[Distillation], inside: Path, capsys: pytest
         command = command.replace("configs/lolv1_light.yaml", "tiny.yaml").replace("lolv1-light", "tiny")
         python, path, *arguments = shlex.split(command)
         assert python == "python"
-        assert script(Path(path).stem, *arguments, "--quiet") == 0
+        assert call(Path(path).stem, *arguments, "--quiet") == 0
     info = read_info(inside / "runs/tiny-whole-sample-1/checkpoints/best.safetensors")
     assert (info.method, info.steps) == ("whole-sample", 1)
     assert "tiny-whole-sample-1, 1 step" in capsys.readouterr().out
     with pytest.raises(UserError, match="it can teach 1 by whole-sample, not 2"):
-        script("distill", "--steps", "2", "--teacher", "tiny", "--set", "distill.method=whole-sample")
+        call("distill", "--steps", "2", "--teacher", "tiny", "--set", "distill.method=whole-sample")
 
 
 def test_it_keeps_the_rules(extended: type[Distillation]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from known import PAPER, ZERO_SNR, Known, exact_teacher, levels, pictures
-from repository import script
+from repository import call
 from scipy.stats import kstest
 from torch import nn
 
@@ -118,22 +118,22 @@ def test_an_average_without_warm_up_remembers_its_start() -> None:
 
 
 def test_selection_on_the_test_set_is_loud(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script("distill", "--steps", "2", "-c", "tiny.yaml", "--ablation", "d6", "--quiet")
+    call("distill", "--steps", "2", "-c", "tiny.yaml", "--ablation", "d6", "--quiet")
     assert "WARNING: train.select_on_test" in capsys.readouterr().out
     info = read_info(inside / "runs/tiny-d6-2/checkpoints/best.safetensors")
     arguments = ["--checkpoint", "tiny-d6-2", "--metrics", "psnr", "--quiet", "--json", "d6.json"]
-    script("evaluate", "--dataset", "lolv1", *arguments)
+    call("evaluate", "--dataset", "lolv1", *arguments)
     assert "2 of 2 test pictures were in the training set" in capsys.readouterr().err
     scored = json.loads((inside / "d6.json").read_text())["gt_mean"]["psnr"]
     assert info.validation["psnr"] == info.validation["test_gt_mean_psnr"] == pytest.approx(scored, abs=5e-3)
 
 
 def test_an_ablation_by_name(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script("distill", "--steps", "2", "-c", "tiny.yaml", "--ablation", "first-order", "--quiet")
+    call("distill", "--steps", "2", "-c", "tiny.yaml", "--ablation", "first-order", "--quiet")
     info = read_info(inside / "runs/tiny-first-order-2/checkpoints/best.safetensors")
     assert info.config.distill.order == 1
     assert not (inside / "runs/tiny-2").exists()
-    script(
+    call(
         "distill",
         "-c",
         "tiny.yaml",
@@ -146,11 +146,11 @@ def test_an_ablation_by_name(inside: Path, capsys: pytest.CaptureFixture[str]) -
         "-n",
     )
     assert "jitter: shared" in capsys.readouterr().out  # what the command line says itself wins
-    script("distill", "--ablation", "list")
+    call("distill", "--ablation", "list")
     assert "no-ratr: Without the reflectance" in capsys.readouterr().out
-    script("train_teacher", "--ablation", "list")
+    call("train", "--ablation", "list")
     assert "d4: Fault D4" in capsys.readouterr().out
     with pytest.raises(UserError, match="give it a --name"):
-        script("train_teacher", "-c", "tiny.yaml", "--ablation", "x0")
+        call("train", "-c", "tiny.yaml", "--ablation", "x0")
     with pytest.raises(UserError, match="makes another teacher"):
-        script("distill", "--steps", "2", "--ablation", "x0")
+        call("distill", "--steps", "2", "--ablation", "x0")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from repository import script
+from repository import call
 from tiny_set import TINY, write
 
 SMALL = TINY | {
@@ -13,8 +13,8 @@ SMALL = TINY | {
 
 
 def reproduce(*arguments: str) -> None:
-    """Call scripts/reproduce.py, for PSNR and SSIM alone."""
-    script("reproduce", *arguments, "--quiet", "--metrics", "psnr")
+    """Call `reddit-llie reproduce`, for PSNR and SSIM alone."""
+    call("reproduce", *arguments, "--quiet", "--metrics", "psnr")
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from reddit.reproduce.reproduction import Reproduction, prepare
 from reddit.reproduce.runs import Choice
 from reddit.utils.errors import UserError
 
-from .conftest import reproduce, script
+from .conftest import call, reproduce
 
 FIGURE6 = ("figure6", "-c", "tiny.yaml", "--seeds", "0", "--steps", "2")
 OUT = Path("runs/reproduce/figure6-tiny")
@@ -60,7 +60,7 @@ def test_every_number_leads_back_to_its_weights(done: Path) -> None:
 
 def test_the_scores_are_those_of_evaluate(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = next(row for row in rows("summary.csv") if (row["arm"], row["steps"]) == ("teacher, DDIM", "4"))
-    script(
+    call(
         "evaluate", "--dataset", "lolv1", "--checkpoint", "runs/tiny", "--metrics", "psnr", "--quiet",
         "--format", "csv",
     )  # fmt: skip
@@ -113,13 +113,13 @@ def test_the_commands_do_the_same_work(
     lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("#")]
     assert len(lines) == 2  # the pixel loss is what figure 6 has not taken away yet
     words = shlex.split(lines[0])
-    assert words[1] == "scripts/distill.py"
-    script("distill", *words[2:])
+    assert words[1] == "distill"
+    call("distill", *words[2:])
     monkeypatch.setattr(training, "distill_stage", refuse)
     monkeypatch.setattr(training, "train_teacher", refuse)
     words = shlex.split(lines[1])
-    assert words[:2] == ["python", "scripts/reproduce.py"]
-    script("reproduce", *words[2:])
+    assert words[:2] == ["reddit-llie", "reproduce"]
+    call("reproduce", *words[2:])
     arms = {row["arm"] for row in rows("summary.csv", Path("runs/reproduce/figure5-tiny"))}
     assert arms == {"ReDDiT", "no RATR", "no pixel loss", "GT only", "teacher, DDIM"}
     assert (
@@ -134,10 +134,10 @@ def test_the_command_of_a_teacher_means_the_same_configuration(
     reproduce(
         "faults", "-c", "tiny.yaml", "--steps", "2", "--set", "name=fresh", "train.lr=3e-4", "--commands"
     )
-    lines = [line for line in capsys.readouterr().out.splitlines() if "train_teacher" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("reddit-llie train")]
     teachers = prepared("faults", "name=fresh", "train.lr=3e-4").runs.teachers
     for line, run in zip(lines, (teachers["full", 0], teachers["d4", 0]), strict=True):
-        script("train_teacher", *shlex.split(line)[2:], "--dry-run")
+        call("train", *shlex.split(line)[2:], "--dry-run")
         assert capsys.readouterr().out == run.config.to_yaml()
 
 
@@ -183,7 +183,7 @@ def test_a_run_whose_last_validation_was_cut_off_is_not_done(done: Path) -> None
 
 def test_commands_of_rivals_stand_alone(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     reproduce("figure4", "-c", "tiny.yaml", "--seeds", "5", "--steps", "2", "1", "--commands")
-    lines = [line for line in capsys.readouterr().out.splitlines() if "scripts/distill.py" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "reddit-llie distill" in line]
     chains = [line for line in lines if "&&" in line]
     assert len(lines) == 3 + 2 * 2  # ReDDiT, progressive, GT only in chains; consistency and reflow not
     assert len(chains) == 3 and not any("consistency" in line or "reflow" in line for line in chains)
@@ -194,7 +194,7 @@ def test_times_need_no_training_and_no_lpips(
 ) -> None:
     monkeypatch.setenv("REDDIT_ALEXNET", "nowhere.safetensors")
     words = ["table4", "-c", "tiny.yaml", "--seeds", "0", "1", "--steps", "2", "--set", "runs=elsewhere"]
-    script("reproduce", *words, "--quiet")
+    call("reproduce", *words, "--quiet")
     assert "LPIPS" not in capsys.readouterr().err
     timed = rows("pictures.csv", Path("elsewhere/reproduce/table4-tiny"))
     assert len(timed) == 6 * 2 * 2 and all(float(row["seconds"]) > 0 for row in timed)

@@ -22,7 +22,7 @@ from reddit.utils.errors import Stopped, UserError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from repository import load
+from repository import call
 
 
 def watch_writes(folder: Path) -> list[str]:
@@ -66,7 +66,7 @@ def main(folder: Path) -> None:
     for command in json.loads((folder / "commands.json").read_text()):
         try:
             with stopped_at(command.get("stop") if rank == 1 else None):
-                load(f"scripts/{command['script']}.py").main(command["arguments"])
+                call(command["command"], *command["arguments"])
             codes.append(0)
         except Stopped as stopped:
             codes.append(stopped.code)

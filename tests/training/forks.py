@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # `tiny_set`
 from tiny_runs import Run, settings, student, teacher
 
 from reddit.checkpoint import format as checkpoint
-from reddit.cli.common import run as run_script
+from reddit.cli.errors import run as run_command
 from reddit.training import loop
 from reddit.training.logging import Tracker
 from reddit.training.stopping import only_process
@@ -134,7 +134,7 @@ def forked(work: Callable[[], object], said: Path) -> int:
         os.dup2(file.fileno(), 2)
     code = 0
     try:
-        run_script(lambda _: work() and None)
+        run_command(lambda _: work() and None)
     except SystemExit as ended:
         code = ended.code
     except BaseException:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from repository import load
+from repository import call
 from tiny_runs import left_by, same, write_lol
 from torch import Tensor
 
@@ -32,7 +32,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 def command(folder: Path, name: str, *settings: str, stop: int | None = None) -> dict[str, Any]:
     return {
-        "script": "train_teacher",
+        "command": "train",
         "arguments": ["-c", str(folder / "tiny.yaml"), "--quiet", "--name", name, "--set", *settings],
         "stop": stop,
     }
@@ -41,7 +41,7 @@ def command(folder: Path, name: str, *settings: str, stop: int | None = None) ->
 def student(folder: Path, name: str, *settings: str) -> dict[str, Any]:
     taught = command(folder, name, *settings)
     taught["arguments"] += ["--steps", "1", "--teacher", str(folder / "runs" / "together")]
-    return taught | {"script": "distill"}
+    return taught | {"command": "distill"}
 
 
 TWENTY, TEN = "train.iterations=20", "train.iterations=10"
@@ -90,7 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         command(folder, "handed-over", TWENTY, *COMMON),
     ]
     for one in alone:
-        load(f"scripts/{one['script']}.py").main(one["arguments"])
+        call(one["command"], *one["arguments"])
     return folder
 
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 import torch
-from repository import load
+from repository import call
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tiny_runs import Run, left_by, same, settings, write_lol
 
 from reddit.checkpoint import format as checkpoint
 from reddit.checkpoint.format import load_state
-from reddit.cli.common import run as run_script
+from reddit.cli.errors import run as run_command
 from reddit.training import loop
 from reddit.training.logging import Meter
 from reddit.training.lr_schedule import learning_rate
@@ -123,17 +123,16 @@ def test_a_file_system_that_flushes_no_folders(tmp_path: Path, monkeypatch: pyte
     assert run.saved_iteration() == 2
 
 
-# Scripts
+# Commands
 
 
-def script_ends(
+def command_ends(
     name: str, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> tuple[object, list[str], list[str]]:
-    """A script's exit code and its lines on stdout and on stderr."""
-    module = load(f"scripts/{name}.py")
+    """A command's exit code and its lines on stdout and on stderr."""
     capfd.readouterr()
     with pytest.raises(SystemExit) as ended:
-        run_script(lambda _: module.main([*arguments, "--quiet"]))
+        run_command(lambda _: call(name, *arguments, "--quiet"))
     out, err = capfd.readouterr()
     return ended.value.code, out.splitlines(), err.splitlines()
 
@@ -146,7 +145,7 @@ def lol(tmp_path: Path) -> list[str]:
 
 def test_a_run_folder_that_cannot_be(tmp_path: Path, lol: list[str], capfd: pytest.CaptureFixture) -> None:
     (tmp_path / "file").touch()
-    code, _, err = script_ends("train_teacher", [*lol, f"runs={tmp_path / 'file'}"], capfd)
+    code, _, err = command_ends("train", [*lol, f"runs={tmp_path / 'file'}"], capfd)
     assert (code, len(err)) == (2, 1)
     assert err[0].startswith(f"error: cannot write in the run folder {tmp_path / 'file' / 'tiny'}: ")
 
@@ -158,7 +157,7 @@ def test_a_read_only_run_folder(
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    code, _, err = script_ends("train_teacher", lol, capfd)
+    code, _, err = command_ends("train", lol, capfd)
     assert (code, len(err)) == (2, 1)
     assert "Read-only file system" in err[0] and "choose another --name or --set runs=FOLDER" in err[0]
 
@@ -173,7 +172,7 @@ def truncate(path: Path) -> None:
 def test_a_damaged_picture_ends_the_run(tmp_path: Path, lol: list[str], capfd: pytest.CaptureFixture) -> None:
     damaged = tmp_path / "data/LOLv1/our485/high/our485-3.png"
     truncate(damaged)
-    code, _, err = script_ends("train_teacher", lol, capfd)
+    code, _, err = command_ends("train", lol, capfd)
     assert (code, len(err)) == (2, 1)
     assert err[0].startswith(f"error: {damaged} is a truncated PNG")
     assert err[0].endswith("or leave such pairs out with data.on_corrupt=skip")
@@ -183,7 +182,7 @@ def test_a_damaged_picture_ends_the_run(tmp_path: Path, lol: list[str], capfd: p
 def test_a_damaged_picture_is_skipped(tmp_path: Path, lol: list[str], capfd: pytest.CaptureFixture) -> None:
     damaged = tmp_path / "data/LOLv1/our485/high/our485-3.png"
     truncate(damaged)
-    code, out, err = script_ends("train_teacher", [*lol, "data.on_corrupt=skip"], capfd)
+    code, out, err = command_ends("train", [*lol, "data.on_corrupt=skip"], capfd)
     assert (code, err) == (0, [])
     assert [line for line in out if str(damaged) in line] == [out[0]]
     assert out[0].startswith(f"skipped: {damaged} is a truncated PNG")
@@ -211,7 +210,7 @@ def test_a_picture_that_is_damaged_during_the_run(
 
     monkeypatch.setattr(loop, "step", step)
     memory = ["data.memory_gb=0", f"data.workers={workers}", "train.iterations=30"]
-    code, _, err = script_ends("train_teacher", [*lol, *memory], capfd)
+    code, _, err = command_ends("train", [*lol, *memory], capfd)
     assert (code, len(err)) == (2, 1), err
     named = re.match(r"error: (\S+) is empty \(0 bytes\)", err[0])
     assert named and Path(named[1]) in lows
@@ -382,7 +381,7 @@ def test_code_in_a_training_state_is_not_run(
         (tmp_path / "elsewhere.pt", ["--resume", str(tmp_path / "elsewhere.pt")]),
     ):
         hostile(path, trace, form)
-        code, _, err = script_ends("train_teacher", [*lol, *flags], capfd)
+        code, _, err = command_ends("train", [*lol, *flags], capfd)
         assert (code, len(err)) == (2, 1), err
         assert err[0].startswith(f"error: the training state {path} is damaged")
         path.unlink()
@@ -403,7 +402,7 @@ def test_code_in_weights_is_not_run(
         ("evaluate", ["--dataset", "pairs", "--checkpoint", str(path), "--set", *pairs]),
         ("distill", ["--steps", "1", "--teacher", str(path)]),
     ):
-        code, _, err = script_ends(name, arguments, capfd)
+        code, _, err = command_ends(name, arguments, capfd)
         assert (code, len(err)) == (2, 1), err
         assert err[0].startswith(f"error: {path} is not a safetensors file")
     assert not trace.exists()

@@ -14,7 +14,7 @@ import pytest
 import torch
 from tiny_runs import Run, left_by, same, settings, write_lol
 
-from reddit.cli.common import run as run_script
+from reddit.cli.errors import run as run_command
 from reddit.config import load_config
 from reddit.training import stopping
 from reddit.training import validation as validating
@@ -188,7 +188,7 @@ def test_a_real_validation_stops_between_two_pictures(
 def exit_of(work: Callable[[], object], capfd: pytest.CaptureFixture[str]) -> tuple[object, list[str]]:
     """The exit code of a script that does this work, and its lines on stderr."""
     with pytest.raises(SystemExit) as ended:
-        run_script(lambda _: work() and None)
+        run_command(lambda _: work() and None)
     return ended.value.code, [line for line in capfd.readouterr().err.splitlines() if line]
 
 

@@ -1,0 +1,51 @@
+"""`reddit-llie data`: check a data set, or lay out a downloaded one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from reddit.cli.flags import parser_of
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = parser_of(
+        "data",
+        "Check a data set on disk, or link an unpacked archive into the expected tree.",
+        "check --dataset lolv1",
+        "link --dataset lolv2_real --from ~/Downloads/LOL-v2",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="check|link")
+    checking = verbs.add_parser(
+        "check", help="count, pair, decode and compare; exit 1 if the set is unusable"
+    )
+    checking.add_argument(
+        "--alone", action="store_true", help="do not read the other data sets under the root"
+    )
+    checking.add_argument("--quiet", action="store_true", help="no progress bars")
+    linking = verbs.add_parser(
+        "link", help="lay an unpacked archive out with symbolic links, copying nothing"
+    )
+    linking.add_argument(
+        "--from", dest="source", metavar="FOLDER", required=True, help="the unpacked archive"
+    )
+    linking.add_argument("-n", "--dry-run", action="store_true", help="say what would be linked and stop")
+    for verb in (checking, linking):
+        verb.add_argument("--dataset", metavar="NAME", required=True, help="lolv1, lolv2_real, sid, dicm, …")
+        verb.add_argument("--data-root", metavar="DIR", help="where data sets live (REDDIT_DATA, else data)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    from reddit.data.check import check
+    from reddit.data.link import link
+
+    root = Path(arguments.data_root or os.environ.get("REDDIT_DATA") or "data")
+    if arguments.verb == "check":
+        report = check(arguments.dataset, root, alone=arguments.alone, quiet=arguments.quiet)
+        print(report.text())
+        return 0 if report.usable else 1
+    link(arguments.dataset, Path(arguments.source), root, dry_run=arguments.dry_run)
+    return 0

@@ -1,0 +1,98 @@
+"""`reddit-llie distill`: a student of N steps from a model of 2N, or a whole chain of students."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from reddit.ablations import describe_ablations
+from reddit.cli.flags import config_flags, overrides, parser_of, run_flags
+from reddit.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from reddit.checkpoint.format import CheckpointInfo
+    from reddit.config import Config
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = parser_of(
+        "distill",
+        "Distil a student of N steps from a model of 2N. Other methods on the same teacher:\n"
+        "--set distill.method=progressive (also from 2N), consistency or reflow (from the teacher to N).",
+        "--steps 4",
+        "-c lolv1_light --chain",
+        "--steps 2 --set distill.method=consistency",
+    )
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="sampling steps of the student (1 with --chain)"
+    )
+    parser.add_argument(
+        "--teacher", metavar="NAME_OR_PATH", help="run or file that teaches; default: the newest of 2N steps"
+    )
+    parser.add_argument(
+        "--chain", action="store_true", help="distil every stage from the teacher to N steps, 16→8→4→2→1"
+    )
+    config_flags(parser)
+    run_flags(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    command = parser()
+    arguments = command.parse_args(argv)
+    if arguments.ablation == "list":
+        print(describe_ablations("student"))
+        return
+    steps = 1 if arguments.chain and arguments.steps is None else arguments.steps
+    if steps is None:
+        command.error("--steps N says how many steps the student takes; --chain walks down to one")
+    if steps < 1:
+        raise UserError(f"--steps {steps}: a student takes at least 1 step")
+    from reddit.config import load_config, resolve_config
+
+    settings = overrides(arguments, "student")
+    given = load_config(arguments.config, settings, stage=True)
+    if arguments.dry_run and arguments.config and not arguments.teacher:
+        print(given.to_yaml(), end="")
+        return
+    from reddit.checkpoint.registry import student_name
+    from reddit.methods import distillation_named
+    from reddit.training.chain import chain_steps, check_steps, distill_chain
+    from reddit.training.run import distill_stage
+
+    teacher = _teacher(arguments, given, steps)
+    config = (
+        given
+        if arguments.config
+        else resolve_config(teacher.config.model_dump(), settings, stage=True, source=str(teacher.path))
+    )
+    method = config.distill.method
+    if arguments.chain and not distillation_named(method).halving:
+        raise UserError(
+            f"--chain halves the steps, and {method} goes from the teacher straight to N steps: "
+            "use --steps N without --chain"
+        )
+    stages = chain_steps(teacher.steps, steps) if arguments.chain else [steps]
+    check_steps(config, teacher, stages[0])
+    if arguments.dry_run:
+        print(config.to_yaml(), end="")
+        return
+    variant = f"{teacher.family}-{arguments.ablation}" if arguments.ablation else None
+    if arguments.chain:
+        name = arguments.name or variant
+        distill_chain(config, teacher, stages, name=name, resume=arguments.resume, quiet=arguments.quiet)
+    else:
+        name = arguments.name or student_name(variant or teacher.family, steps, method)
+        distill_stage(config, teacher, steps, name=name, resume=arguments.resume, quiet=arguments.quiet)
+
+
+def _teacher(arguments: argparse.Namespace, given: Config, steps: int) -> CheckpointInfo:
+    from reddit.checkpoint.registry import find_checkpoint
+    from reddit.methods import distillation_named
+    from reddit.training.chain import find_teacher
+
+    if arguments.teacher:
+        return find_checkpoint(arguments.teacher, runs=given.runs_folder())
+    halving = distillation_named(given.distill.method).halving and not arguments.chain
+    wanted = 2 * steps if halving else given.diffusion.teacher_steps
+    return find_teacher(given, wanted, family=given.name if arguments.config else None)

@@ -1,0 +1,149 @@
+"""`reddit-llie enhance`: dark photographs on disk, made bright."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from reddit.cli.flags import parser_of, weights_flag
+from reddit.utils.errors import UserError
+from reddit.utils.text import counted
+
+if TYPE_CHECKING:
+    from reddit.inference.files import Enhanced, Plan
+
+FORMATS = ("jpg", "png", "tif", "webp", "bmp")
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = parser_of(
+        "enhance",
+        "Make dark photographs bright. Results that are there already are kept.",
+        "-i night.jpg -o bright.jpg",
+        "-i photos -o bright -r",
+        "-i night.jpg -o bright.png --strength 0.7",
+    )
+    parser.add_argument(
+        "-i",
+        "--input",
+        required=True,
+        nargs="+",
+        type=Path,
+        metavar="FILE_OR_FOLDER",
+        help="pictures, or folders of them",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        metavar="FOLDER_OR_FILE",
+        help="where results go; a file name for one picture",
+    )
+    weights_flag(parser, "default: light, which comes along")
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="sampling steps: more take longer; default: the weights' own"
+    )
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="0 leaves the picture, 1 (default) enhances it fully; between is a mixture",
+    )
+    parser.add_argument(
+        "--ensemble",
+        type=int,
+        default=1,
+        metavar="N",
+        help="mean over N flips and rotations, 1 to 8: a little cleaner, N times slower",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sampling noise")
+    parser.add_argument("--force", action="store_true", help="enhance pictures that are not dark as well")
+    parser.add_argument(
+        "-r", "--recursive", action="store_true", help="subfolders too; the results keep their tree"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
+    parser.add_argument("--format", choices=FORMATS, help="of the results; default: each picture's own")
+    parser.add_argument("--suffix", default="", help="appended to the names: photo_SUFFIX.jpg")
+    parser.add_argument(
+        "--tile",
+        type=int,
+        metavar="N",
+        help="side of the tiles of big pictures: smaller takes less memory; 0 for none; default 512",
+    )
+    parser.add_argument(
+        "--tile-overlap",
+        type=int,
+        metavar="N",
+        help="pixels that tiles share: more hides seams better; default: the network's",
+    )
+    parser.add_argument(
+        "--precision", choices=["fp32", "bf16", "fp16"], help="of the arithmetic; default: the model's"
+    )
+    parser.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto takes a GPU if there is one"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    from reddit.checkpoint.registry import name_of
+    from reddit.cli.models import choose_model
+    from reddit.inference.enhancer import EnhanceWarning, enhancer_of
+    from reddit.inference.files import enhance_files, plan_outputs
+
+    plan = plan_outputs(
+        arguments.input,
+        arguments.output,
+        suffix=arguments.suffix,
+        form=arguments.format,
+        recursive=arguments.recursive,
+        overwrite=arguments.overwrite,
+    )
+    info, steps = choose_model(arguments.weights, arguments.steps, Path("runs"), shipped_first=True)
+    model = enhancer_of(info, steps, arguments.device, arguments.precision)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", EnhanceWarning)
+        warnings.showwarning = _show_warning
+        done = enhance_files(
+            plan,
+            model,
+            seed=arguments.seed,
+            strength=arguments.strength,
+            ensemble=arguments.ensemble,
+            guard=not arguments.force,
+            tile=arguments.tile,
+            tile_overlap=arguments.tile_overlap,
+            quiet=arguments.quiet,
+        )
+    if plan.single and done.failed:
+        raise UserError(done.failed[0])
+    print(_summary(arguments.output, plan, done, f"{name_of(info)}, {counted(steps, 'step')}"))
+    for line in done.failed:
+        print(f"error: {line}", file=sys.stderr)
+    return 1 if done.failed else 0
+
+
+def _summary(output: Path, plan: Plan, done: Enhanced, model: str) -> str:
+    counts = [f"{counted(len(done.written), 'picture')} in {output} ({model})"]
+    if plan.present:
+        counts.append(f"{len(plan.present)} there already (--overwrite replaces them)")
+    if plan.others:
+        kinds = ", ".join(sorted({file.suffix.lower() or file.name for file in plan.others}))
+        counts.append(f"{counted(len(plan.others), 'other file')} left out ({kinds})")
+    if done.failed:
+        counts.append(f"{len(done.failed)} failed")
+    return "; ".join(counts)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """One line for a warning, above the progress bar."""
+    tqdm.write(f"warning: {message}", file=sys.stderr)

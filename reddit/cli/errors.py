@@ -1,0 +1,61 @@
+"""Errors of a command: one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from reddit.utils.errors import Stopped, UserError
+
+
+def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
+    """Run a command's `main` and exit; an error that ends it prints one line.
+
+    The exit code is 2 after an error the user can fix, 130 after Ctrl-C and 143 after SIGTERM.
+    """
+    try:
+        code = main(None) or 0
+        if sys.stdout is not None:  # somebody closed it
+            sys.stdout.flush()
+        _leave()
+    except Stopped as stopped:
+        if os.environ.get("RANK", "0") == "0":  # each process of a run stops; one of them says so
+            print(stopped, file=sys.stderr)
+        code = stopped.code
+    except UserError as error:
+        print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("stopped; what was finished is kept: the same command goes on from there", file=sys.stderr)
+        code = 130
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which may not be imported
+            raise
+        print(
+            "error: the GPU's memory is full: lower train.batch_size or data.crop, or use device=cpu",
+            file=sys.stderr,
+        )
+        code = 2
+    except BrokenPipeError:  # the reader, `head` say, has what it wanted
+        _silence_output()
+        code = 0
+    except OSError as error:  # files are written elsewhere, with a message of their own
+        if error.errno != errno.ENOSPC:
+            raise
+        _silence_output()
+        print("error: cannot write to the standard output: no space left; free some space", file=sys.stderr)
+        code = 2
+    sys.exit(code)
+
+
+def _silence_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _leave() -> None:
+    """End the group of processes that training may have joined."""
+    if "reddit.training.distributed" in sys.modules:
+        sys.modules["reddit.training.distributed"].leave()

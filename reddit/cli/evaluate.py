@@ -1,0 +1,136 @@
+"""`reddit-llie evaluate`: scores of a model, or of any program's pictures, on a test set."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from reddit.cli.flags import check_overrides, config_flags, parser_of, scorer_flags, weights_flag
+from reddit.utils.errors import UserError
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = parser_of(
+        "evaluate",
+        "Score a model, or pictures that any program wrote, on a test set; raw and with GT-mean.",
+        "--dataset lolv2_real",
+        "--dataset lolv1 --weights light-1 --seeds 0 1 2 --html scores.html",
+        "--dataset lolv1 --predictions FOLDER --format md",
+    )
+    parser.add_argument(
+        "--dataset", metavar="NAME", required=True, help="lolv1, lolv2_real, sid, dicm, … (docs/datasets.md)"
+    )
+    config_flags(parser)
+    source = parser.add_mutually_exclusive_group()
+    weights_flag(source, "default: the newest run, those on this data set first, and says which")
+    source.add_argument(
+        "--predictions", type=Path, metavar="FOLDER", help="score pictures that any program wrote"
+    )
+    parser.add_argument("--allow-extra", action="store_true", help="ignore predictions of no test picture")
+    parser.add_argument("--steps", type=int, metavar="N", help="sampling steps; default: those of the model")
+    parser.add_argument("--sampler", metavar="NAME", help="ddim, ddpm, dpmpp, unipc …; default: the model's")
+    parser.add_argument("--seeds", type=int, nargs="+", help="seeds of the sampling noise; default: 0")
+    parser.add_argument(
+        "--average", action="store_true", help="score the mean of the seeds' pictures as one picture"
+    )
+    parser.add_argument(
+        "--ensemble",
+        type=int,
+        default=1,
+        metavar="N",
+        help="score the mean over N flips and rotations, 1 to 8",
+    )
+    parser.add_argument(
+        "--validation",
+        action="store_true",
+        help="score the model's own validation pairs: to try things without the test set",
+    )
+    parser.add_argument(
+        "--frames", choices=["all", "first30"], default="all", help="of each folder of a video set"
+    )
+    scorer_flags(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores, per image too")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a page to look at: sliders, error maps"
+    )
+    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], help="default: the model's")
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="write the restored pictures as PNG")
+    parser.add_argument(
+        "--time", action="store_true", help="measure the time of a picture, beside the paper's"
+    )
+    parser.add_argument(
+        "--format", choices=["text", "csv", "md", "latex"], default="text", help="of the table"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parser().parse_args(argv)
+    from reddit.cli import sources
+    from reddit.cli.models import scorer_from
+    from reddit.config import load_config
+    from reddit.evaluation.evaluate import evaluate, mean_over
+    from reddit.evaluation.page import EvaluationPage
+    from reddit.evaluation.published import our_row, rows_beside, without_empty_columns
+    from reddit.report.tables import render
+    from reddit.utils.device import choose_device
+    from reddit.utils.files import write_bytes
+
+    check_overrides(
+        arguments,
+        "data.",
+        "runs=",
+        "device=",
+        instead="--steps, --sampler and --precision change how it samples",
+    )
+    _check_predictions(arguments)
+    config = load_config(arguments.config, [*arguments.set, f"data.dataset={arguments.dataset}"])
+    if arguments.validation:
+        pictures = sources.validation_set(arguments, config)
+    else:
+        pictures = sources.test_set(config, arguments.frames)
+    gt = any(picture.high is not None for picture in pictures)
+    device = choose_device(config.device)
+    method, predict, settings = sources.source(arguments, config, pictures, device)
+    seeds = arguments.seeds or [0]
+    if arguments.average:
+        if len(seeds) < 2:
+            raise UserError("--average: takes two --seeds or more")
+        predict, settings["average over"] = mean_over(predict, seeds), f"seeds {' '.join(map(str, seeds))}"
+        seeds = seeds[:1]
+    page = EvaluationPage(arguments.html.parent) if arguments.html else None
+    evaluation = evaluate(
+        f"{arguments.dataset} validation" if arguments.validation else arguments.dataset,
+        pictures,
+        method,
+        predict,
+        scorer_from(arguments, gt=gt, device=str(device)),
+        seeds=seeds,
+        settings=settings | ({"frames": arguments.frames} if arguments.frames != "all" else {}),
+        save=arguments.save,
+        watch=page.add if page else None,
+        quiet=arguments.quiet,
+    )
+    sources.print_settings(evaluation, arguments.format)
+    if arguments.time:
+        print(render(sources.times(method, predict, settings, pictures, device), arguments.format))
+    published = [] if arguments.validation else rows_beside(evaluation, arguments.dataset)
+    print(render(without_empty_columns([our_row(evaluation), *published]), arguments.format), end="")
+    # What took long to compute stands on the screen before a full disk can lose it.
+    if arguments.json:
+        write_bytes(arguments.json, (json.dumps(evaluation.to_json(), indent=1) + "\n").encode())
+    if page:
+        page.finish(evaluation, arguments.html)
+
+
+def _check_predictions(arguments: argparse.Namespace) -> None:
+    """Refuse flags that have no effect on finished pictures."""
+    flags = ("steps", "sampler", "precision", "seeds", "average", "time", "validation")
+    given = [f"--{flag}" for flag in flags if getattr(arguments, flag)]
+    given += ["--ensemble"] if arguments.ensemble > 1 else []
+    if arguments.predictions and given:
+        raise UserError(
+            f"{', '.join(given)}: for models; --predictions scores pictures that are made already"
+        )

@@ -1,0 +1,110 @@
+"""`reddit-llie export`: weights in half precision, or a network for another runtime."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reddit.cli.flags import parser_of, weights_flag
+from reddit.utils.errors import UserError
+from reddit.utils.text import counted
+
+if TYPE_CHECKING:
+    from reddit.checkpoint.format import CheckpointInfo
+    from reddit.inference.export import Format
+
+FORMATS: tuple[Format, ...] = ("safetensors", "onnx", "pt2")
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = parser_of(
+        "export",
+        "Write a model for others. FILE.safetensors holds the weights in half precision, to share.\n"
+        "FILE.onnx and FILE.pt2 hold the whole sampler of a student for ONNX Runtime and for PyTorch\n"
+        "without this package: from `low`, (1, 3, H, W) in [0, 1], and `noise`, standard normal, to\n"
+        "`restored`, pictures of any size.",
+        "--weights light-1 -o light.onnx --check",
+        "--weights lolv1-4 -o student.safetensors",
+    )
+    weights_flag(parser.add_mutually_exclusive_group(required=True), "needed")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE")
+    parser.add_argument("--format", choices=FORMATS, help="default: what FILE ends in")
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="sampling steps of an onnx or pt2 file; default: the model's"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare what was written with PyTorch in single precision, on pictures of several sizes",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no messages of progress")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parser().parse_args(argv)
+    import torch
+
+    from reddit.checkpoint.format import load_denoiser, save_weights
+    from reddit.checkpoint.registry import find_checkpoint, sampling_steps
+    from reddit.inference.export import (
+        OPSET,
+        TOLERATED,
+        check_sampler,
+        export_sampler,
+        load_sampler,
+        require,
+    )
+
+    form = _format(arguments.format, arguments.output)
+    if form == "onnx" and arguments.check:
+        require("onnxruntime")  # now rather than after the export
+    model = find_checkpoint(arguments.weights, Path("runs"), arguments.steps)
+    denoiser, info = load_denoiser(model.path)
+    steps = sampling_steps(info, arguments.steps)
+    if form == "safetensors":
+        _check_steps(steps, info)
+        save_weights(
+            arguments.output,
+            denoiser,
+            info.config,
+            steps=info.steps,
+            family=info.family,
+            method=info.method,
+            iteration=info.iteration,
+            training_pictures=info.training_pictures,
+            validation_pictures=info.validation_pictures,
+            validation=info.validation,
+            dtype=torch.float16,
+        )
+    else:
+        if not arguments.quiet:
+            print(f"tracing {counted(steps, 'step')}; this takes a while", file=sys.stderr)
+        export_sampler(arguments.output, form, denoiser, info, steps)
+    kind = f"onnx, opset {OPSET}" if form == "onnx" else form
+    size = arguments.output.stat().st_size / 1e6
+    print(f"{arguments.output}: {kind}, {counted(steps, 'step')} of {info.family}, {size:.1f} MB")
+    if arguments.check:
+        clip = info.config.diffusion.clip
+        exported = load_sampler(arguments.output, form, steps, clip)
+        for difference in check_sampler(exported, denoiser, steps, clip=clip, tolerated=TOLERATED[form]):
+            print(difference)
+
+
+def _format(named: Format | None, output: Path) -> Format:
+    found = [form for form in FORMATS if output.suffix == f".{form}"]
+    if named and found != [named]:
+        raise UserError(f"-o {output}: a file of --format {named} must end in .{named}")
+    if not found:
+        raise UserError(f"-o {output}: end it in .safetensors, .onnx or .pt2 to say what it is")
+    return found[0]
+
+
+def _check_steps(steps: int, info: CheckpointInfo) -> None:
+    if steps != info.steps:
+        raise UserError(
+            f"--steps {steps}: {info.path} was trained for {counted(info.steps, 'step')}, which a "
+            ".safetensors file keeps; leave --steps out, or write .onnx or .pt2"
+        )

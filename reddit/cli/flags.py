@@ -1,0 +1,168 @@
+"""Flags that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from reddit.ablations import Stage, ablation_settings
+from reddit.utils.errors import UserError
+
+LONGEST_NAME = 200
+"""Bytes of a run's name: file systems take 255, and suffixes follow."""
+METRICS = ("psnr", "ssim", "lpips", "niqe")
+CONFIG_FOLDERS = (Path(__file__).parents[1] / "configs", Path(__file__).parents[2] / "configs")
+"""Where the configurations lie: in an installed package, and in the repository."""
+
+
+def parser_of(name: str, description: str, *examples: str) -> argparse.ArgumentParser:
+    """A parser whose help ends in examples.
+
+    Args:
+        name: of the subcommand.
+        examples: what follows `reddit-llie NAME`.
+    """
+    shown = "\n".join(f"  reddit-llie {name} {example}" for example in examples)
+    return argparse.ArgumentParser(
+        prog=f"reddit-llie {name}",
+        description=description,
+        epilog=f"examples:\n{shown}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def config_flags(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """`-c` and `--set`."""
+    parser.add_argument(
+        "-c",
+        "--config",
+        metavar="NAME_OR_FILE",
+        type=find_config,
+        default=default and find_config(default),
+        help="configuration: a name that comes along (lolv1, lolv1_light, photos, demo, …) or a YAML file"
+        + (f"; default {default}" if default else ""),
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="change settings of the configuration, e.g. train.lr=2e-4 (docs/configuration.md lists all)",
+    )
+
+
+def find_config(named: str) -> str:
+    """The file of a configuration: a path, or the name of one that comes along, as `lolv1`.
+
+    Raises:
+        UserError: there is neither such a file nor such a name.
+    """
+    if Path(named).is_file():
+        return named
+    stem = Path(named).name.removesuffix(".yaml")
+    known = {path.stem: path for folder in CONFIG_FOLDERS for path in sorted(folder.glob("*.yaml"))}
+    if stem in known and Path(named).parent.name in ("", "configs"):
+        return str(known[stem])
+    raise UserError(f"-c {named}: no such file; configurations that come along: {', '.join(known)}")
+
+
+def check_overrides(arguments: argparse.Namespace, *allowed: str, instead: str) -> None:
+    """Refuse settings that a command which uses finished models does not read.
+
+    Args:
+        allowed: beginnings of keys.
+        instead: what a user who wants such a thing can do.
+
+    Raises:
+        UserError: names the first such setting.
+    """
+    for setting in arguments.set:
+        if not setting.startswith(allowed):
+            raise UserError(f"--set {setting}: a finished model keeps its settings; {instead}")
+
+
+def run_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of a training run."""
+    parser.add_argument(
+        "--ablation",
+        metavar="NAME",
+        help="switch one thing off, or on one fault of the published code; `list` prints them and stops",
+    )
+    parser.add_argument(
+        "--name", metavar="RUN", type=run_name, help="name of the run: its folder is runs/RUN"
+    )
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="print the resolved configuration and stop"
+    )
+    parser.add_argument(
+        "--resume",
+        default="auto",
+        metavar="auto|none|PATH",
+        help="auto (default) continues the run of this name; none refuses to; PATH starts from a saved state",
+    )
+    parser.add_argument(
+        "--precision", choices=["fp32", "bf16", "fp16"], help="of the network's arithmetic; default bf16"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def run_name(name: str) -> str:
+    """A name that a folder can have.
+
+    Raises:
+        UserError: it is empty, too long, or holds characters that a terminal would obey.
+    """
+    if not name.strip():
+        raise UserError("--name: an empty name; choose one with letters or digits")
+    if not name.isprintable():
+        raise UserError(f"--name {name!r}: holds control characters; choose a plain name")
+    if len(name.encode()) > LONGEST_NAME:
+        raise UserError(f"--name {name[:20]}…: longer than {LONGEST_NAME} bytes; choose a shorter one")
+    return name
+
+
+def name_override(name: str | None) -> list[str]:
+    """`--name` as a `--set` override; quoted, since `1` or `yes` would not be text in YAML."""
+    return [] if name is None else [f"name={json.dumps(name)}"]
+
+
+def overrides(arguments: argparse.Namespace, stage: Stage = "teacher") -> list[str]:
+    """The `--set` list with the flags that stand for settings; `--ablation` comes first and yields to it.
+
+    Raises:
+        UserError: there is no such ablation in a run of this stage.
+    """
+    ablation = ablation_settings(arguments.ablation, stage) if getattr(arguments, "ablation", None) else []
+    extra = [f"precision={arguments.precision}"] if getattr(arguments, "precision", None) else []
+    return [*ablation, *arguments.set, *extra]
+
+
+def weights_flag(parser: argparse._ActionsContainer, default: str) -> None:
+    """`--weights`, and `--checkpoint`, its older name."""
+    parser.add_argument(
+        "--weights", metavar="NAME_OR_PATH", help=f"weights that come along, a run, or a file; {default}"
+    )
+    parser.add_argument("--checkpoint", dest="weights", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def scorer_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that decide how pictures are scored."""
+    parser.add_argument(
+        "--protocol",
+        default="standard",
+        metavar="standard|paper",
+        help="definitions of the metrics: the field's (default) or those of the paper's code",
+    )
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        choices=METRICS,
+        help="default: psnr, ssim and lpips with a ground truth, niqe without; PSNR and SSIM come always",
+    )
+    parser.add_argument(
+        "--lpips-weights",
+        metavar="FILE",
+        help="ImageNet convolutions for LPIPS as .safetensors; default: REDDIT_ALEXNET, else a download",
+    )

@@ -1,0 +1,85 @@
+"""Which model a command uses, and the scorer that its flags ask for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from reddit.checkpoint.format import CheckpointInfo, read_info
+from reddit.checkpoint.registry import (
+    DEFAULT,
+    all_models,
+    find_checkpoint,
+    find_shipped,
+    sampling_steps,
+    shipped_models,
+)
+from reddit.metrics import Scorer, protocol_named
+from reddit.utils.errors import UserError
+from reddit.utils.text import counted
+
+
+def choose_model(
+    named: str | None,
+    steps: int | None,
+    runs: Path,
+    *,
+    dataset: str | None = None,
+    shipped_first: bool = False,
+) -> tuple[CheckpointInfo, int]:
+    """The model a command uses and its sampling steps; says on stderr which one it chose unasked.
+
+    Without a name: the newest of `runs` that was trained for `steps`, those on `dataset` first; or the
+    weights that come with the package, which go first, and unsaid, where `shipped_first`.
+
+    Raises:
+        UserError: there is none; a step count below 1 or above the noise schedule's.
+    """
+    if named:
+        model = find_checkpoint(named, runs, steps)
+        return model, sampling_steps(model, steps)
+    if shipped_first and (path := find_shipped(DEFAULT, steps)):
+        model = read_info(path)
+        return model, sampling_steps(model, steps)
+    own = sorted(all_models(runs), key=lambda m: m.config.data.dataset != dataset)  # newest first among each
+    candidates = [*own, *shipped_models()]
+    fitting = [m for m in candidates if steps in (None, m.steps)] or candidates
+    if not fitting:
+        raise UserError(f"no model in {runs}: train one with reddit-llie train, or name one with --weights")
+    model = fitting[0]
+    print(
+        f"model: {model.path} ({counted(model.steps, 'step')}, trained on {model.config.data.dataset}); "
+        "--weights chooses another",
+        file=sys.stderr,
+    )
+    return model, sampling_steps(model, steps)
+
+
+def scorer_from(arguments: argparse.Namespace, *, gt: bool = True, device: str = "cpu") -> Scorer:
+    """The scorer that the flags ask for.
+
+    LPIPS is left out, with a warning, where nobody asked for it by name and its weights cannot be had.
+
+    Raises:
+        UserError: an unknown protocol; LPIPS was asked for and its weights cannot be had.
+    """
+    protocol = protocol_named(arguments.protocol)
+    metrics = arguments.metrics or (["psnr", "ssim", "lpips"] if gt else ["niqe"])
+    weights = arguments.lpips_weights
+    scorer = Scorer(
+        protocol,
+        with_lpips=gt and "lpips" in metrics,
+        with_niqe="niqe" in metrics,
+        lpips_weights=weights,
+        device=device,
+    )
+    if scorer.with_lpips:
+        try:
+            scorer.lpips()
+        except UserError as error:
+            if arguments.metrics or weights:
+                raise
+            print(f"warning: LPIPS is left out: {error}", file=sys.stderr)
+            scorer.with_lpips = False
+    return scorer

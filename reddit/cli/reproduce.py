@@ -1,0 +1,96 @@
+"""`reddit-llie reproduce`: the paper's comparisons and ablations, with statistics and a verdict."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from reddit.cli.flags import config_flags, parser_of, scorer_flags
+from reddit.utils.errors import UserError
+
+
+def parser() -> argparse.ArgumentParser:
+    from reddit.reproduce.targets import TARGETS
+
+    parser = parser_of(
+        "reproduce",
+        "Run a comparison of the paper: train what is missing, score, and write\n"
+        "runs/reproduce/TARGET-NAME/: a page, a plot, and tables in which every number names its run\n"
+        "folder and weights. A second call only draws again.",
+        "figure6 -c demo",
+        "faults -c lolv1_light --seeds 0 1 2",
+    )
+    targets = "; ".join(f"{name}: {target.help}" for name, target in TARGETS.items())
+    parser.add_argument("target", choices=TARGETS, help=targets, metavar="|".join(TARGETS))
+    config_flags(parser, default="lolv1")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0, 1, 2],
+        help="training seeds, and rounds of timing (default 0 1 2); one seed decides nothing",
+    )
+    parser.add_argument(
+        "--teacher-seeds", action="store_true", help="train a teacher for each seed; else all share one"
+    )
+    parser.add_argument(
+        "--iterations", type=int, metavar="N", help="of each distillation stage, for all arms alike"
+    )
+    parser.add_argument("--steps", type=int, nargs="+", metavar="N", help="sampling steps of the students")
+    parser.add_argument(
+        "--commands", action="store_true", help="print the work as plain commands, for a job array, and stop"
+    )
+    scorer_flags(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parser().parse_args(argv)
+    for flag, values in (("--seeds", arguments.seeds), ("--steps", arguments.steps or [1])):
+        if min(values) < (flag == "--steps"):
+            raise UserError(f"{flag} {min(values)}: too small")
+    if arguments.iterations is not None and arguments.iterations < 1:
+        raise UserError(f"--iterations {arguments.iterations}: a stage takes at least 1")
+
+    from reddit.cli.models import scorer_from
+    from reddit.reproduce.commands import commands
+    from reddit.reproduce.findings import verdicts
+    from reddit.reproduce.plot import check_plots
+    from reddit.reproduce.reproduction import prepare
+    from reddit.reproduce.runs import Choice
+    from reddit.utils.device import choose_device
+
+    choice = Choice(
+        arguments.config,
+        tuple(arguments.set),
+        tuple(dict.fromkeys(arguments.seeds)),
+        arguments.iterations,
+        arguments.teacher_seeds,
+    )
+    work = prepare(arguments.target, choice, arguments.steps, log=_aside)
+    if arguments.commands:
+        again = sys.argv[1:] if argv is None else argv
+        lines = commands(work.runs, arguments.config, [word for word in again if word != "--commands"])
+        print(*lines, sep="\n")
+        return
+    check_plots()
+    scorer = scorer_from(arguments, gt=not work.plan.timed, device=str(choose_device(work.config.device)))
+    print(work.describe())
+    if work.runs.pending():
+        print(f"estimate: {_duration(work.seconds(arguments.quiet))} on this machine, from a few timed steps")
+        work.train(arguments.quiet, print)
+    judged = work.write(work.score(scorer, arguments.quiet, print), scorer.protocol.describe())
+    for claim, verdict in verdicts(judged).items():
+        print(f"{verdict}: {claim}")
+    print(work.folder / "index.html")
+
+
+def _aside(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 5400:
+        return f"about {max(1, round(seconds / 60))} min"
+    return f"about {seconds / 3600:.1f} h"

@@ -1,0 +1,133 @@
+"""Where `evaluate` takes pictures from, and what it says of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from reddit.checkpoint.format import load_denoiser
+from reddit.checkpoint.registry import find_checkpoint, name_of
+from reddit.cli.models import choose_model
+from reddit.config import Config, resolve_config
+from reddit.data import TestPicture, load_pairs, load_picture, load_test_set, overlap
+from reddit.data.pairing import Frames
+from reddit.evaluation.evaluate import (
+    Evaluation,
+    Predict,
+    device_name,
+    model_settings,
+    predict_with,
+)
+from reddit.evaluation.held_out import validation_pairs
+from reddit.evaluation.predictions import predict_from, sizes_of
+from reddit.evaluation.published import published_times
+from reddit.evaluation.timing import seconds_a_call
+from reddit.models import count_parameters
+from reddit.report.tables import Cell, Format
+from reddit.utils.errors import UserError
+from reddit.utils.text import counted
+
+
+def test_set(config: Config, frames: Frames) -> list[TestPicture]:
+    if config.data.dataset == "pairs":
+        pairs = load_pairs(config.data, config.data_root(), "test")
+        return [TestPicture(pair.name, pair.low, pair.high) for pair in pairs]
+    return load_test_set(config.data.dataset, config.data_root(), frames=frames)
+
+
+def validation_set(arguments: argparse.Namespace, config: Config) -> list[TestPicture]:
+    if not arguments.weights:
+        raise UserError("--validation: name the model with --weights; each has its own validation pairs")
+    model = find_checkpoint(arguments.weights, config.runs_folder())
+    pairs = validation_pairs(model, config.data_root(), arguments.quiet)
+    return [TestPicture(pair.name, pair.low, pair.high) for pair in pairs]
+
+
+def source(
+    arguments: argparse.Namespace, config: Config, pictures: list[TestPicture], device: torch.device
+) -> tuple[str, Predict, dict[str, str]]:
+    """What makes the pictures: its label, itself, and what decides its numbers."""
+    if arguments.predictions:
+        names = [picture.name for picture in pictures]
+        return (
+            arguments.predictions.name,
+            predict_from(
+                arguments.predictions, names, sizes=sizes_of(pictures), allow_extra=arguments.allow_extra
+            ),
+            {"pictures": str(arguments.predictions)},
+        )
+    model, steps = choose_model(
+        arguments.weights, arguments.steps, config.runs_folder(), dataset=arguments.dataset
+    )
+    if arguments.sampler:
+        chosen = [f"diffusion.sampler={arguments.sampler}"]
+        given = model.config.model_dump()
+        sampled = resolve_config(given, chosen, source=str(model.path), laid_by="--sampler")
+        model = replace(model, config=sampled)
+    seen = [] if arguments.validation else overlap(model.training_pictures, pictures)
+    if seen:
+        print(
+            f"warning: {len(seen)} of {len(pictures)} test pictures were in the training set of {model.path} "
+            f"({', '.join(seen[:5])}{', …' if len(seen) > 5 else ''}): its scores here mean little",
+            file=sys.stderr,
+        )
+    precision = arguments.precision or model.config.precision
+    denoiser = load_denoiser(model.path)[0].to(device)
+    diffusion = model.config.diffusion
+    predict = predict_with(
+        denoiser,
+        steps,
+        sampler=diffusion.sampler,
+        clip=diffusion.clip,
+        precision=precision,
+        ensemble=arguments.ensemble,
+    )
+    settings = model_settings(model, steps, precision)
+    settings["parameters"] = f"{count_parameters(denoiser) / 1e6:.2f} M"
+    if arguments.ensemble > 1:
+        settings["ensemble"] = f"{arguments.ensemble} flips and rotations"
+    if not arguments.validation:
+        settings["test pictures seen in training"] = str(len(seen))
+    return f"{name_of(model)}, {counted(steps, 'step')}", predict, settings
+
+
+def print_settings(evaluation: Evaluation, form: Format) -> None:
+    """What decides the numbers: over the table, as comments in LaTeX, on stderr beside a clean CSV."""
+    mark = "% " if form == "latex" else ""
+    stream = sys.stderr if form == "csv" else sys.stdout
+    print(*(mark + line for line in evaluation.describe().splitlines()), sep="\n", file=stream)
+    if form == "md":
+        print()
+
+
+def times(
+    method: str,
+    predict: Predict,
+    settings: dict[str, str],
+    pictures: Sequence[TestPicture],
+    device: torch.device,
+) -> list[dict[str, Cell]]:
+    """Seconds, frames a second and parameters, on the first test picture; then the paper's Table 4."""
+    name, low = pictures[0].name, load_picture(pictures[0].low)
+    seconds = seconds_a_call(lambda: predict(name, low, 0), device)
+    where = f"{device_name(device)}, {low.shape[1]}×{low.shape[0]}"
+    rows: list[dict[str, Cell]] = [_time_row(method, seconds, settings.get("parameters"), where)]
+    for row in published_times():
+        rows.append(
+            _time_row(row.method, row.seconds, f"{row.params_m} M", "a GPU that the paper does not name")
+        )
+    return rows
+
+
+def _time_row(method: str, seconds: float, parameters: str | None, hardware: str) -> dict[str, Cell]:
+    return {
+        "method": method,
+        "seconds": f"{seconds:.3f}",
+        "frames/s": f"{1 / seconds:.2f}",
+        "parameters": parameters,
+        "hardware": hardware,
+    }

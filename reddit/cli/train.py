@@ -1,0 +1,40 @@
+"""`reddit-llie train`: a teacher from a configuration."""
+
+from __future__ import annotations
+
+import argparse
+
+from reddit.ablations import describe_ablations
+from reddit.cli.flags import config_flags, name_override, overrides, parser_of, run_flags
+from reddit.utils.errors import UserError
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = parser_of(
+        "train",
+        "Train a teacher. The same command, typed again, resumes it.",
+        "-c lolv1",
+        "-c lolv1_light --set data.root=/data train.batch_size=16",
+        "-c demo -n",
+    )
+    config_flags(parser, default="lolv1")
+    run_flags(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parser().parse_args(argv)
+    if arguments.ablation == "list":
+        print(describe_ablations("teacher"))
+        return
+    if arguments.ablation and not arguments.name:
+        raise UserError(f"--ablation {arguments.ablation} is another family: give it a --name of its own")
+    from reddit.config import load_config
+
+    config = load_config(arguments.config, overrides(arguments) + name_override(arguments.name))
+    if arguments.dry_run:
+        print(config.to_yaml(), end="")
+        return
+    from reddit.training.run import train_teacher
+
+    train_teacher(config, resume=arguments.resume, quiet=arguments.quiet)
