@@ -16,7 +16,7 @@ def parser() -> argparse.ArgumentParser:
         "check --dataset lolv1",
         "link --dataset lolv2_real --from ~/Downloads/LOL-v2",
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="check|link")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="check|link", help="what to do")
     checking = verbs.add_parser(
         "check", help="count, pair, decode and compare; exit 1 if the set is unusable"
     )

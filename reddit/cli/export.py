@@ -29,7 +29,9 @@ def parser() -> argparse.ArgumentParser:
         "--weights lolv1-4 -o student.safetensors",
     )
     weights_flag(parser.add_mutually_exclusive_group(required=True), "needed")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE")
+    parser.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="FILE", help="what to write; its ending says what"
+    )
     parser.add_argument("--format", choices=FORMATS, help="default: what FILE ends in")
     parser.add_argument(
         "--steps", type=int, metavar="N", help="sampling steps of an onnx or pt2 file; default: the model's"

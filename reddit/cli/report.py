@@ -28,7 +28,9 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the sampling noise")
     scorer_flags(parser)
-    parser.add_argument("--format", choices=["text", "csv", "md", "latex"], default="text")
+    parser.add_argument(
+        "--format", choices=["text", "csv", "md", "latex"], default="text", help="of the table"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     return parser
 
