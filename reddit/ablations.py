@@ -130,7 +130,9 @@ def ablation_settings(name: str, stage: Stage) -> list[str]:
             "student": f"leave it out here, and say reddit-llie distill --ablation {name}",
         }[ablation.stage]
         raise UserError(f"--ablation {name} makes another {ablation.stage}: {remedy}")
-    return list(ablation.settings)
+    # A teacher of an ablation has a family of its own; a student has not, and must not stand for it.
+    mark = [f"ablation={name}"] if stage == "student" else []
+    return [*mark, *ablation.settings]
 
 
 def describe_ablations(stage: Stage) -> str:

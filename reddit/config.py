@@ -235,6 +235,9 @@ class Config(_Section):
 
     name: str = "lolv1"
     """The family of runs; the teacher's folder is `runs/NAME`, an 8-step student's `runs/NAME-8`."""
+    ablation: str | None = None
+    """The ablation of students that this run, or its teacher's, belongs to; `--ablation` sets it. Such models
+    do not stand for their family."""
     runs: str = "runs"
     seed: int = Field(0, ge=0, lt=2**31)
     device: Literal["auto", "cpu", "cuda"] = "auto"

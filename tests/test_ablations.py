@@ -64,7 +64,7 @@ def test_both_spaces_from_zero_to_one() -> None:
 
 
 def test_a_wrong_name_or_stage() -> None:
-    assert ablation_settings("no-ratr", "student") == ["distill.omega=0"]
+    assert ablation_settings("no-ratr", "student") == ["ablation=no-ratr", "distill.omega=0"]
     with pytest.raises(UserError, match="none of that name; did you mean no-ratr"):
         ablation_settings("noratr", "student")
     with pytest.raises(UserError, match="--ablation list"):

@@ -327,7 +327,8 @@ def test_report_tells_which_scores_are_not_fair(
     monkeypatch.setenv("REDDIT_DATA", str(folder / "data"))
     shutil.copytree(folder / "runs/tiny", "runs/tiny")
     shutil.copy(folder / "tiny.yaml", tmp_path)
-    call("distill", "-c", "tiny.yaml", "--steps", "8", "--ablation", "d6", "--name", "odd", "--quiet")
+    on_test = ["--set", "train.select_on_test=true"]
+    call("distill", "-c", "tiny.yaml", "--steps", "8", "--name", "odd", "--quiet", *on_test)
     call("report", "-c", "tiny.yaml", "--metrics", "psnr", "--quiet")
     warning = "odd, 8 steps was trained on, or chosen by, 2 of the test pictures"
     page = Path("runs/tiny/report.html").read_text()

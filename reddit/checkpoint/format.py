@@ -8,6 +8,7 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,21 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from reddit.checkpoint.build import build_denoiser
+from reddit.checkpoint.build import build_denoiser, build_network
 from reddit.checkpoint.upgrade import upgrade
 from reddit.config import Config, resolve_config
 from reddit.diffusion import Denoiser
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_atomic
+from reddit.utils.text import counted
 
 FORMAT = "reddit-llie/1"
+Shapes = dict[str, tuple[int, ...]]
+"""Name of each tensor → its shape."""
 CHOSEN, NEWEST, STATE = "best.safetensors", "last.safetensors", "state.pt"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckpointInfo:
     """What a checkpoint file says of itself.
 
@@ -40,7 +44,6 @@ class CheckpointInfo:
             student's teacher, too.
         validation_pictures: of these, its own validation split; empty in older files.
         validation: the validation score that chose it, if any.
-        digest: the first 12 hexadecimal digits of the file's SHA-256.
     """
 
     config: Config
@@ -51,8 +54,15 @@ class CheckpointInfo:
     training_pictures: frozenset[str]
     validation_pictures: frozenset[str]
     validation: dict[str, float]
-    digest: str
     path: Path
+
+    @cached_property
+    def digest(self) -> str:
+        """The first 12 hexadecimal digits of the file's SHA-256; the whole file is read for it."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
+
+    def __repr__(self) -> str:
+        return f"CheckpointInfo({self.path}, {self.method}, steps={self.steps}, family={self.family!r})"
 
 
 def save_weights(
@@ -140,18 +150,30 @@ def read_info(path: str | Path) -> CheckpointInfo:
         raise UserError(f"{path} is not a safetensors file or is truncated: {error}") from error
     if metadata.get("format") != FORMAT:
         raise UserError(f"{path} holds no {FORMAT} checkpoint: was it written by another program?")
-    return CheckpointInfo(
-        config=resolve_config(upgrade(json.loads(metadata["config"])), source=str(path)),
-        steps=int(metadata["steps"]),
-        family=metadata["family"],
-        method=metadata["method"],
-        iteration=int(metadata["iteration"]),
-        training_pictures=frozenset(metadata["training_pictures"].split()),
-        validation_pictures=frozenset(metadata.get("validation_pictures", "").split()),
-        validation=json.loads(metadata["validation"]),
-        digest=hashlib.sha256(path.read_bytes()).hexdigest()[:12],
-        path=path,
-    )
+    try:
+        settings = upgrade(json.loads(metadata["config"]))
+        info = CheckpointInfo(
+            config=resolve_config(settings, source=str(path)),
+            steps=int(metadata["steps"]),
+            family=metadata["family"],
+            method=metadata["method"],
+            iteration=int(metadata["iteration"]),
+            training_pictures=frozenset(metadata["training_pictures"].split()),
+            validation_pictures=frozenset(metadata.get("validation_pictures", "").split()),
+            validation=dict(json.loads(metadata["validation"])),
+            path=path,
+        )
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"is damaged ({type(error).__name__})"
+        raise UserError(
+            f"{path}: its header {what}; take another copy, or name another checkpoint"
+        ) from error
+    if not 1 <= info.steps <= info.config.diffusion.steps:
+        raise UserError(
+            f"{path}: its header claims {info.steps} sampling steps, and its noise schedule has 1 to "
+            f"{info.config.diffusion.steps}; take another copy, or name another checkpoint"
+        )
+    return info
 
 
 def load_denoiser(path: str | Path) -> tuple[Denoiser, CheckpointInfo]:
@@ -161,26 +183,51 @@ def load_denoiser(path: str | Path) -> tuple[Denoiser, CheckpointInfo]:
         UserError: as `read_info`, or the weights do not fit the configuration they came with.
     """
     info = read_info(path)
+    check_shapes(info)
     denoiser = build_denoiser(info.config)
     load_weights(denoiser, info.path)
     return denoiser.eval(), info
+
+
+def check_shapes(info: CheckpointInfo) -> None:
+    """Compare the shapes in a file with those of the network that it claims to hold, allocating neither.
+
+    Raises:
+        UserError: they differ.
+    """
+    with safe_open(info.path, framework="pt") as file:
+        found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    with torch.device("meta"):
+        wanted = {key: tuple(t.shape) for key, t in build_network(info.config.model).state_dict().items()}
+    _compare(found, wanted, info.path)
+
+
+def _compare(found: Shapes, wanted: Shapes, path: Path) -> None:
+    wrong = sorted(found.keys() ^ wanted.keys()) or sorted(k for k in wanted if found[k] != wanted[k])
+    if wrong:
+        raise UserError(
+            f"{path} does not fit the configured network: {len(wrong)} tensors differ, first {wrong[0]}; "
+            "use the configuration it was trained with"
+        )
 
 
 def load_weights(denoiser: Denoiser, path: Path) -> None:
     """Load weights into a network of the same shape.
 
     Raises:
-        UserError: names or shapes differ.
+        UserError: names or shapes differ; a weight is not a finite number.
     """
     with safe_open(path, framework="pt") as file:
         tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    wanted = denoiser.network.state_dict()
-    wrong = sorted(tensors.keys() ^ wanted.keys()) or sorted(
-        k for k in wanted if tensors[k].shape != wanted[k].shape
+    shapes, wanted = (
+        {key: tuple(tensor.shape) for key, tensor in state.items()}
+        for state in (tensors, denoiser.network.state_dict())
     )
-    if wrong:
+    _compare(shapes, wanted, path)
+    broken = [key for key, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken:
         raise UserError(
-            f"{path} does not fit the configured network: {len(wrong)} tensors differ, first {wrong[0]}; "
-            "use the configuration it was trained with"
+            f"{path}: {counted(len(broken), 'tensor')} of it hold values that are not finite, first "
+            f"{broken[0]}; use an earlier checkpoint, or train again with a lower train.lr"
         )
     denoiser.network.load_state_dict(tensors)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reddit.checkpoint.format import CHOSEN, NEWEST, CheckpointInfo, read_info
 from reddit.utils.errors import UserError
+from reddit.utils.progress import Log
 
 FOLDER = Path(__file__).resolve().parent / "weights"
 """`NAME-STEPS.safetensors`: the students of one name differ in their sampling steps alone."""
@@ -103,32 +104,45 @@ def chosen_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def all_models(runs: Path) -> list[CheckpointInfo]:
-    """The chosen model of every run, newest first; damaged ones are left out."""
+def all_models(runs: Path, log: Log | None = None) -> list[CheckpointInfo]:
+    """The chosen model of every run, newest first; damaged ones are left out, and named by `log`.
+
+    Only the headers of the files are read.
+    """
     paths = [p for folder in runs.glob("*/") if (p := chosen_checkpoint(folder))]
     models = []
     for path in sorted(paths, key=lambda p: p.stat().st_mtime, reverse=True):
         try:
             models.append(read_info(path))
-        except UserError:
-            continue
+        except UserError as error:
+            if log is not None:
+                log(f"left out: {error}")
     return models
 
 
 def find_model(
-    runs: Path, steps: int, family: str | None = None, methods: Collection[str] | None = None
+    runs: Path,
+    steps: int,
+    family: str | None = None,
+    methods: Collection[str] | None = None,
+    ablation: str | None = None,
+    log: Log | None = None,
 ) -> CheckpointInfo | None:
     """A model of a step count, of one family and of certain methods if named.
 
-    A run that bears its family's name (`NAME`, `NAME-8`, then `NAME-progressive-8`) goes before variants of
-    other names; among equals the newest.
+    Runs of an ablation are left out; those of `ablation`, if it is named, go first. A run that bears its
+    family's name (`NAME`, `NAME-8`, then `NAME-progressive-8`) goes before variants of other names; among
+    equals the newest.
     """
     fitting = [
         m
-        for m in all_models(runs)
-        if m.steps == steps and family in (None, m.family) and (methods is None or m.method in methods)
+        for m in all_models(runs, log)
+        if m.steps == steps
+        and family in (None, m.family)
+        and (methods is None or m.method in methods)
+        and m.config.ablation in (None, ablation)
     ]
-    return min(fitting, key=_strangeness, default=None)
+    return min(fitting, key=lambda m: (m.config.ablation != ablation, _strangeness(m)), default=None)
 
 
 def _strangeness(model: CheckpointInfo) -> int:

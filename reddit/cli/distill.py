@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         command.error("--steps N says how many steps the student takes; --chain walks down to one")
     if steps < 1:
         raise UserError(f"--steps {steps}: a student takes at least 1 step")
-    from reddit.config import load_config, resolve_config
+    from reddit.config import load_config
 
     settings = overrides(arguments, "student")
     given = load_config(arguments.config, settings, stage=True)
@@ -61,11 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     from reddit.training.run import distill_stage
 
     teacher = _teacher(arguments, given, steps)
-    config = (
-        given
-        if arguments.config
-        else resolve_config(teacher.config.model_dump(), settings, stage=True, source=str(teacher.path))
-    )
+    config = given if arguments.config else _inherited(teacher, given, settings)
     method = config.distill.method
     if arguments.chain and not distillation_named(method).halving:
         raise UserError(
@@ -84,6 +80,19 @@ def main(argv: list[str] | None = None) -> None:
     else:
         name = arguments.name or student_name(variant or teacher.family, steps, method)
         distill_stage(config, teacher, steps, name=name, resume=arguments.resume, quiet=arguments.quiet)
+
+
+def _inherited(teacher: CheckpointInfo, given: Config, settings: list[str]) -> Config:
+    """The teacher's settings with those of the command line, and where this user keeps runs; says so."""
+    from reddit.config import DistillConfig, resolve_config
+
+    tree = teacher.config.model_dump() | {"runs": given.runs, "device": given.device, "ablation": None}
+    config = resolve_config(tree, settings, stage=True, source=str(teacher.path))
+    defaults = DistillConfig()
+    changed = {key: value for key, value in config.distill if value != getattr(defaults, key)}
+    shown = ", ".join(f"{key}={value}" for key, value in changed.items() if key != "train") or "the defaults"
+    print(f"settings of the teacher's run: distill: {shown} (-n prints all)")
+    return config
 
 
 def _teacher(arguments: argparse.Namespace, given: Config, steps: int) -> CheckpointInfo:

@@ -64,6 +64,8 @@ def main(argv: list[str] | None = None) -> None:
     if form == "onnx" and arguments.check:
         require("onnxruntime")  # now rather than after the export
     model = find_checkpoint(arguments.weights, Path("runs"), arguments.steps)
+    if arguments.output.resolve() == model.path.resolve():
+        raise UserError(f"-o {arguments.output} is the model itself: choose another file")
     denoiser, info = load_denoiser(model.path)
     steps = sampling_steps(info, arguments.steps)
     if form == "safetensors":

@@ -39,7 +39,7 @@ class EnhanceWarning(UserWarning):
     """A picture's result is not all that it could be; one line that names the picture and says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Enhancer:
     """A model ready to enhance.
 
@@ -53,6 +53,9 @@ class Enhancer:
     info: CheckpointInfo
     steps: int
     precision: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Enhancer({self.info.path.name}, steps={self.steps}, precision={self.precision})"
 
     def enhance(
         self,

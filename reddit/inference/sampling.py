@@ -50,6 +50,9 @@ def restore(
 
     Returns:
         (B, 3, H, W) in [0, 1], float32.
+
+    Raises:
+        UserError: the network answers values that are not finite.
     """
     y = 2 * low.float() - 1
 
@@ -151,8 +154,15 @@ def _sample(
     clip: bool,
     generators: Sequence[torch.Generator] | None = None,
 ) -> Tensor:
+    """The sampled clean image; not a number anywhere in it is an error, not a black pixel."""
     denoise = clipped(denoise, schedule) if clip else denoise
-    return SAMPLERS[sampler](denoise, schedule, x_T, y, schedule.grid(steps), generators)
+    x_0 = SAMPLERS[sampler](denoise, schedule, x_T, y, schedule.grid(steps), generators)
+    if not x_0.isfinite().all():
+        raise UserError(
+            "the network's answer is not finite: its weights are damaged, or their values overflow the "
+            "precision; use other weights, or --precision fp32"
+        )
+    return x_0
 
 
 def picture_seed(seed: int, fingerprint: str) -> int:

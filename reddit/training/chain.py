@@ -51,7 +51,8 @@ def find_teacher(config: Config, steps: int, family: str | None = None, log: Log
         UserError: there is none; the message says what there is and how to get one.
     """
     runs = config.runs_folder()
-    model = find_model(runs, steps, family, ("teacher", config.distill.method))
+    methods = ("teacher", config.distill.method)
+    model = find_model(runs, steps, family, methods, config.ablation, log)
     if model is None:
         of_family = f" of the family {family}" if family else ""
         there = ", ".join(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import resource
+import math
 import sys
 import threading
 import time
@@ -85,9 +85,13 @@ class Meter:
 
 
 def peak_memory(device: torch.device) -> float:
-    """The most bytes ever held: on a GPU by PyTorch, on a processor by this process."""
+    """The most bytes ever held: on a GPU by PyTorch, on a processor by this process (NaN if unknown)."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.nan
     unit = 1 if sys.platform == "darwin" else 1024
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 

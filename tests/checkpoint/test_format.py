@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tiny_set import NETWORK
 
 from reddit.checkpoint import format as checkpoint
@@ -223,3 +224,68 @@ def test_a_full_disk_under_torch_save(tmp_path: Path, monkeypatch: pytest.Monkey
         save_state(path, {"a": 2})
     assert "space" in one_line(error)
     assert load_state(path) == {"a": 1}
+
+
+def rewritten(path: Path, **metadata: str | None) -> Path:
+    """A valid checkpoint whose header says other things, or (None) nothing of them."""
+    saved(path)
+    with safe_open(path, framework="pt") as file:
+        header = {key: value for key, value in file.metadata().items() if metadata.get(key, "") is not None}
+    header |= {key: value for key, value in metadata.items() if value is not None}
+    save_file(load_file(path), path, header)
+    return path
+
+
+HEADERS: list[dict[str, str | None]] = [
+    {"config": None},
+    {"steps": None},
+    {"config": "{"},
+    {"config": "[1]"},
+    {"config": '{"model": 3}'},
+    {"config": "[" * 100_000},
+    {"steps": "-4"},
+    {"steps": "0"},
+    {"steps": "513"},
+    {"steps": "many"},
+    {"validation": "7"},
+    {"iteration": "1e3"},
+    {"config": '{"model": {"width": 4096, "groups": 4}}'},
+]
+
+
+@pytest.mark.parametrize("metadata", HEADERS, ids=str)
+def test_what_a_header_claims_is_checked(tmp_path: Path, metadata: dict[str, str | None]) -> None:
+    path = rewritten(tmp_path / "odd.safetensors", **metadata)
+    with pytest.raises(UserError) as error:
+        load_denoiser(path)
+    assert str(path) in str(error.value) and len(str(error.value)) < 2000
+
+
+def test_a_network_that_a_header_claims_is_not_built_before_its_shapes_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = rewritten(tmp_path / "huge.safetensors", config='{"model": {"width": 4096}}')
+    monkeypatch.setattr(checkpoint, "build_denoiser", lambda config: pytest.fail("built"))
+    with pytest.raises(UserError, match="does not fit"):
+        load_denoiser(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "broken.safetensors"
+    denoiser, config = saved(path)
+    next(denoiser.parameters()).data.view(-1)[0] = value
+    save_weights(path, denoiser, config, steps=2, family="f", method="teacher", iteration=1)
+    with pytest.raises(UserError, match=r"broken\.safetensors: 1 tensor of it hold values that are not"):
+        load_denoiser(path)
+
+
+def test_reading_a_header_reads_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.safetensors"
+    saved(path)
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", lambda self: pytest.fail("read whole"))
+        info = read_info(path)
+    assert info.digest == expected
+    assert len(repr(info)) < 300

@@ -5,9 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tiny_set import NETWORK
 
 from reddit.checkpoint import registry
-from reddit.checkpoint.format import read_info
+from reddit.checkpoint.build import build_denoiser
+from reddit.checkpoint.format import read_info, save_weights
+from reddit.config import resolve_config
 from reddit.utils.errors import UserError
 
 
@@ -95,3 +98,39 @@ def test_a_run_that_shares_a_shipped_name_must_be_told_apart(shelf: Path, light_
 def test_an_unknown_name_lists_the_known_ones(shelf: Path) -> None:
     with pytest.raises(UserError, match="'lihgt'; shipped: light-1, light-4, night-8; runs in runs: none"):
         registry.find_checkpoint("lihgt", Path("runs"))
+
+
+def model(name: str, steps: int, ablation: str | None = None) -> None:
+    """A run of the family `f`."""
+    settings = {"model": NETWORK, "name": "f", "ablation": ablation}
+    config = resolve_config(settings, source="test")
+    path = Path("runs") / name / "checkpoints" / "best.safetensors"
+    save_weights(path, build_denoiser(config), config, steps=steps, family="f", method="reddit", iteration=1)
+
+
+def found(steps: int, ablation: str | None = None) -> str | None:
+    model = registry.find_model(Path("runs"), steps, "f", ablation=ablation)
+    return model and registry.name_of(model)
+
+
+def test_a_student_of_an_ablation_does_not_stand_for_its_family(shelf: Path) -> None:
+    model("f-no-ratr-8", 8, "no-ratr")
+    assert found(8) is None
+    assert found(8, "no-ratr") == "f-no-ratr-8"
+    model("f-variant-8", 8)
+    assert found(8) == "f-variant-8"
+    assert found(8, "no-ratr") == "f-no-ratr-8"
+    assert found(8, "no-pixel") == "f-variant-8"
+
+
+def test_a_damaged_run_is_named_and_left_out(shelf: Path) -> None:
+    model("good", 4)
+    for name, content in (("odd", b"odd"), ("empty", b"")):
+        path = Path("runs") / name / "checkpoints" / "best.safetensors"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    said: list[str] = []
+    assert [registry.name_of(m) for m in registry.all_models(Path("runs"), said.append)] == ["good"]
+    assert sorted("odd" in line for line in said) == [False, True]
+    with pytest.raises(UserError, match="runs/odd"):
+        registry.find_checkpoint("odd", Path("runs"))
