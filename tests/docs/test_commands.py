@@ -11,23 +11,15 @@ from pathlib import Path
 import pytest
 import yaml
 from documents import DOCUMENTS, blocks, named
-from repository import ROOT, load
+from repository import ROOT
 
 from reddit.ablations import ABLATIONS
+from reddit.cli.main import main
 from reddit.config import resolve_config
 from reddit.utils.errors import UserError
 
-SCRIPTS = {
-    "enhance": "enhance",
-    "train": "train_teacher",
-    "distill": "distill",
-    "evaluate": "evaluate",
-    "report": "report",
-    "reproduce": "reproduce",
-    "export": "export",
-    "data": "prepare_data",
-}
-"""Subcommand → script."""
+SCRIPTS = {"train_teacher": "train", "prepare_data": "data"}
+"""Script → subcommand, where their names differ."""
 
 
 class ParsedError(Exception):
@@ -48,13 +40,13 @@ def commands(text: str) -> Iterator[str]:
 
 
 def ours(line: str) -> tuple[str, list[str]] | None:
-    """The script and the arguments of a command of this project, N being 4; None for others."""
-    words = [re.sub("^N$", "4", word) for word in shlex.split(line, comments=True)]
+    """The subcommand and its arguments in a command of this project; None for others. N is 4, FILE lolv1."""
+    words = [{"N": "4", "FILE": "lolv1"}.get(word, word) for word in shlex.split(line, comments=True)]
     for place, word in enumerate(words):
         if word == "reddit-llie":
-            return SCRIPTS[words[place + 1]], words[place + 2 :]
+            return words[place + 1], words[place + 2 :]
         if found := re.fullmatch(r"scripts/(\w+)\.py", word):
-            return found[1], words[place + 1 :]
+            return SCRIPTS.get(found[1], found[1]), words[place + 1 :]
     return None
 
 
@@ -75,12 +67,8 @@ def test_commands_parse(name: str, arguments: list[str], monkeypatch: pytest.Mon
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parsed)
     with pytest.raises(ParsedError) as found:
-        load(f"scripts/{name}.py").main(arguments)
+        main([name, *arguments])
     (flags,) = found.value.args
-    config = getattr(flags, "config", None)
-    if config and config != "FILE":
-        path = ROOT / config if "/" in config else ROOT / "configs" / f"{config}.yaml"
-        assert path.exists(), config
     settings_exist(getattr(flags, "set", []))
     ablation = getattr(flags, "ablation", None)
     assert ablation in (None, "list", "NAME") or ablation in ABLATIONS
