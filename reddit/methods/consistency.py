@@ -51,11 +51,11 @@ class ConsistencyDistillation(Distillation):
         teacher: Denoiser,
         steps: int,
         config: DistillConfig,
-        clip_teacher: bool = True,
+        clip: bool = True,
         perceptual: PerceptualDistance | None = None,
         teacher_steps: int | None = None,
     ) -> None:
-        super().__init__(student, teacher, steps, config, clip_teacher, perceptual, teacher_steps)
+        super().__init__(student, teacher, steps, config, clip, perceptual, teacher_steps)
         self.target = copy.deepcopy(student).eval().requires_grad_(False)
         # As a part of the student it is saved and resumed with it; checkpoints hold `student.network` alone.
         student.add_module("target", self.target.network)

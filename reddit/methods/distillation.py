@@ -23,7 +23,7 @@ class Distillation:
         teacher: frozen, on the same schedule.
         steps: N.
         config: the settings of the stage.
-        clip_teacher: hold the teacher's clean images in [-1, 1], as when it samples.
+        clip: hold the clean images of teacher and student in [-1, 1], as when they sample.
         perceptual: a distance between images; may be None unless `needs_perceptual`.
         teacher_steps: the steps that the teacher takes; 2N by default.
 
@@ -43,7 +43,7 @@ class Distillation:
         teacher: Denoiser,
         steps: int,
         config: DistillConfig,
-        clip_teacher: bool = True,
+        clip: bool = True,
         perceptual: PerceptualDistance | None = None,
         teacher_steps: int | None = None,
     ) -> None:
@@ -52,7 +52,7 @@ class Distillation:
         self.denoiser = student.requires_grad_(True)  # it may be a copy of a frozen teacher
         self.schedule = student.schedule
         self.teacher = teacher.eval().requires_grad_(False)
-        self.clip_teacher = clip_teacher
+        self.clip = clip
         self.steps = steps
         self.teacher_steps = teacher_steps or 2 * steps
         self.config = config
@@ -77,8 +77,11 @@ class Distillation:
 
     def frozen_teacher(self, context: Tensor | None) -> DenoiserFunction:
         """The teacher as it samples, for pictures whose thumbnails are `context`."""
-        teacher = self.teacher.condition(context)
-        return clipped(teacher, self.schedule) if self.clip_teacher else teacher
+        return self.as_sampled(self.teacher.condition(context))
+
+    def as_sampled(self, denoiser: DenoiserFunction) -> DenoiserFunction:
+        """A denoiser as sampling uses it: clean images held in [-1, 1], unless `clip` is off."""
+        return clipped(denoiser, self.schedule) if self.clip else denoiser
 
     def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
         """See `Method`."""

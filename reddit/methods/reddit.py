@@ -12,7 +12,6 @@ from reddit.data import Batch
 from reddit.diffusion import (
     DenoiserFunction,
     Prediction,
-    clipped,
     decode,
     decode_second_order,
     x0_target,
@@ -29,6 +28,7 @@ from reddit.methods.retinex import (
     reflectance_authors,
     remap,
 )
+from reddit.utils.device import forget_casts
 from reddit.utils.profiling import phase
 
 WRAPPED_FLOOR = 0.1
@@ -151,8 +151,8 @@ class ReDDiT(Distillation):
     ) -> tuple[Times, Tensor]:
         for k in range(self.steps, interval, -1):
             t, s = (torch.full((len(x),), self._grid_time(k, j), device=x.device) for j in (0, 2))
-            x = decode(clipped(student, self.schedule), self.schedule, x, y, t, s).x_s
-        torch.clear_autocast_cache()  # older PyTorch reuses casts made here, which carry no gradient
+            x = decode(self.as_sampled(student), self.schedule, x, y, t, s).x_s
+        forget_casts()
         times = (
             torch.full((len(x),), self._grid_time(interval, j), dtype=torch.float64, device=x.device)
             for j in range(3)

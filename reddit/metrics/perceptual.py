@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from reddit.metrics.pairs import check_pair, size_of
+from reddit.utils.device import full_precision
 from reddit.utils.errors import UserError
 
 LpipsBackbone = Literal["alex", "vgg"]
@@ -117,7 +118,7 @@ class LPIPS(nn.Module):
         """
         check_pair(output, gt)
         device = self.mean.device
-        with torch.autocast(device.type, enabled=False):
+        with full_precision(device):
             return self.forward(output.to(device), gt.to(device)).double().cpu()
 
     def _activations(self, image: Tensor) -> list[Tensor]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,28 +14,18 @@ import torch
 from reddit.checkpoint.build import build_denoiser
 from reddit.checkpoint.format import STATE, CheckpointInfo, load_weights, save_weights
 from reddit.config import Config, SamplerName
-from reddit.data import (
-    Batch,
-    PictureCache,
-    TrainingCrops,
-    fingerprint,
-    load_pairs,
-    readable,
-    split_validation,
-    training_loader,
-)
+from reddit.data import training_loader
 from reddit.data.crops import Denoise
-from reddit.data.denoised import make_denoiser
-from reddit.diffusion import Denoiser
-from reddit.methods import Method, Teacher, distillation_named
-from reddit.metrics.perceptual import LPIPS
-from reddit.training.distributed import join
+from reddit.methods import Method, distillation_named
+from reddit.training.build import build_denoise, build_distillation, build_teacher
+from reddit.training.data import TrainingData, TrainingSet
+from reddit.training.distributed import World, join
 from reddit.training.logging import read_log
-from reddit.training.loop import fit
+from reddit.training.loop import Trainer
 from reddit.training.run_folder import changed_settings, open_run, run_folder
 from reddit.training.state import Progress
 from reddit.training.stopping import only_process
-from reddit.training.validation import validator
+from reddit.training.validation import Validator
 from reddit.utils.device import autocast, choose_device
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
@@ -56,9 +46,8 @@ def train_teacher(config: Config, *, resume: str = "auto", quiet: bool = False, 
     """Train the teacher of a family in `runs/NAME`."""
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
-    denoiser = build_denoiser(config).to(device)
-    method = Teacher(denoiser, config.diffusion.teacher_steps, config.teacher.loss, config.teacher.p_terminal)
-    return _run(config, config.name, config.name, method, None, resume, quiet, log)
+    method = build_teacher(config, build_denoiser(config).to(device))
+    return _Run(config, config.name, config.name, method, config.seed).train(resume, quiet, log)
 
 
 def distill_stage(
@@ -78,32 +67,21 @@ def distill_stage(
     Raises:
         UserError: there is no such method; the configured network or schedule is not the teacher's.
     """
-    kind = distillation_named(config.distill.method)
-    if kind.sampler is not None:
-        config = _sampled_by(config, kind.sampler)
-    theirs = _as_students_may(teacher.config, config)
-    for section in ("model", "diffusion"):
-        if getattr(config, section) != getattr(theirs, section):
-            raise UserError(
-                f"{section}: the configuration differs from the one of the teacher {teacher.path}; "
-                f"a student starts as a copy: use the teacher's, or train a teacher with this one"
-            )
+    sampler = distillation_named(config.distill.method).sampler
+    if sampler is not None:
+        config = _sampled_by(config, sampler)
+    _check_same_network(config, teacher)
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
     frozen_teacher, student = (build_denoiser(c).to(device) for c in (teacher.config, config))
     load_weights(frozen_teacher, teacher.path)
     student.load_state_dict(frozen_teacher.state_dict())
-    perceptual = None
-    if kind.needs_perceptual(config.distill):
-        perceptual = LPIPS(config.distill.perceptual_backbone, config.distill.perceptual_weights).to(device)
-    method = kind(
-        student, frozen_teacher, steps, config.distill, config.diffusion.clip, perceptual, teacher.steps
+    method = build_distillation(
+        config, student, frozen_teacher, steps=steps, teacher_steps=teacher.steps, device=device
     )
-    denoise = None
-    if kind.needs_denoised(config.distill):
-        cache = config.runs_folder() / "cache" / "denoised"
-        denoise = make_denoiser(config.distill.denoiser, config.distill.nlm_strength, cache)
-    return _run(config, name, teacher.family, method, denoise, resume, quiet, log, teacher)
+    seed = _stage_seed(config.seed, steps)
+    run = _Run(config, name, teacher.family, method, seed, teacher, build_denoise(config))
+    return run.train(resume, quiet, log)
 
 
 def _sampled_by(config: Config, sampler: SamplerName) -> Config:
@@ -111,10 +89,120 @@ def _sampled_by(config: Config, sampler: SamplerName) -> Config:
     return config.model_copy(update={"diffusion": diffusion})
 
 
-def _as_students_may(teacher: Config, student: Config) -> Config:
-    """The teacher's configuration with what a student may choose for itself."""
-    own = {key: getattr(student.diffusion, key) for key in ("sampler", "mask_x_T")}
-    return teacher.model_copy(update={"diffusion": teacher.diffusion.model_copy(update=own)})
+def _check_same_network(config: Config, teacher: CheckpointInfo) -> None:
+    """See that a student can start as a copy of its teacher, but for what it may choose for itself."""
+    own = {key: getattr(config.diffusion, key) for key in ("sampler", "mask_x_T")}
+    theirs = {
+        "model": teacher.config.model,
+        "diffusion": teacher.config.diffusion.model_copy(update=own),
+    }
+    for section, settings in theirs.items():
+        if getattr(config, section) != settings:
+            raise UserError(
+                f"{section}: the configuration differs from the one of the teacher {teacher.path}; "
+                f"a student starts as a copy: use the teacher's, or train a teacher with this one"
+            )
+
+
+def _stage_seed(seed: int, steps: int) -> int:
+    """Each stage of a chain sees crops and noise of its own."""
+    return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A training run and its folder: everything around the loop.
+
+    Attributes:
+        name: of the folder under the runs folder.
+        family: the name of its teacher's run, or its own.
+        seed: of crops and noise.
+        teacher: of a student.
+        denoise: D of equation 7, where the method needs it.
+    """
+
+    config: Config
+    name: str
+    family: str
+    method: Method
+    seed: int
+    teacher: CheckpointInfo | None = None
+    denoise: Denoise | None = None
+
+    @property
+    def folder(self) -> Path:
+        return run_folder(self.config, self.name)
+
+    def train(self, resume: str, quiet: bool, log: Log) -> Outcome:
+        """Read the data, open the folder, train to the end, and say how it went."""
+        world = join()
+        quiet = quiet or not world.main
+        log = log if world.main else _silent
+        device = choose_device(self.config.device)
+        autocast(device, self.config.precision)  # what the device lacks is refused here
+        pictures = TrainingSet(self.config)
+        with only_process(self.folder) if world.main else nullcontext():
+            data = pictures.prepare(self.seed, self.denoise, world, log, quiet)
+            state = world.from_main(self._open(resume, log) if world.main else None)
+            log(self._begin(data, world, state))
+            progress = self._trainer(data, world, quiet).train(state)
+        log(_summary(self.folder, progress, self.config.train.batch_size))
+        return Outcome(self.folder, self.folder / "checkpoints" / "best.safetensors", progress)
+
+    def _open(self, resume: str, log: Log) -> Path | None:
+        """Make or reopen the run folder; the state to resume from, if any."""
+        folder = self.folder
+        changed = changed_settings(folder, self.config)
+        other = [key for key in changed if key.startswith("model.")]
+        if other and resume == "auto" and (folder / "checkpoints" / STATE).exists():
+            raise UserError(
+                f"{folder} holds a run of another network ({', '.join(other)} changed; its settings are in its "
+                "config.yaml): take that back, or choose another --name"
+            )
+        if self.teacher is not None:
+            _remember_teacher(folder, self.teacher)
+        state = open_run(folder, self.config, resume)
+        if state is not None and changed:
+            log(f"{folder}: continuing with other settings than before: {', '.join(changed)}")
+        return state
+
+    def _begin(self, data: TrainingData, world: World, state: Path | None) -> str:
+        """What begins, in a line."""
+        method = self.method
+        return (
+            f"{self.folder}: {method.name}, {counted(method.steps, 'step')}, {len(data.crops)} training and "
+            f"{len(data.validation)} validation pairs, "
+            + (f"{world.size} processes, " if world.size > 1 else "")
+            + (f"resuming from {state}" if state else "from the start")
+        )
+
+    def _trainer(self, data: TrainingData, world: World, quiet: bool) -> Trainer:
+        config, method = self.config, self.method
+        pin_memory = choose_device(config.device).type == "cuda"
+        batch_size = config.train.batch_size
+        return Trainer(
+            method,
+            partial(training_loader, data.crops, batch_size, self.seed, pin_memory=pin_memory),
+            config.train,
+            self.folder,
+            seed=self.seed,
+            precision=config.precision,
+            write_weights=partial(
+                save_weights,
+                config=config,
+                steps=method.steps,
+                family=self.family,
+                method=method.name,
+                # A student starts from its teacher's weights, which know the teacher's pictures.
+                training_pictures=data.pictures | (self.teacher.training_pictures if self.teacher else set()),
+                validation_pictures=data.validation_pictures,
+            ),
+            validate=Validator(config, method.steps, data.validation, world, quiet)
+            if data.validation
+            else None,
+            world=world,
+            quiet=quiet,
+        )
 
 
 def _remember_teacher(folder: Path, teacher: CheckpointInfo) -> None:
@@ -128,125 +216,6 @@ def _remember_teacher(folder: Path, teacher: CheckpointInfo) -> None:
         )
     text = json.dumps({"path": str(teacher.path), "digest": teacher.digest, "steps": teacher.steps})
     write_bytes(record, text.encode())
-
-
-def _run(
-    config: Config,
-    name: str,
-    family: str,
-    method: Method,
-    denoise: Denoise | None,
-    resume: str,
-    quiet: bool,
-    log: Log,
-    teacher: CheckpointInfo | None = None,
-) -> Outcome:
-    world = join()
-    seed = config.seed if teacher is None else _stage_seed(config.seed, method.steps)
-    quiet = quiet or not world.main
-    if not world.main:
-        log = _silent
-    folder = run_folder(config, name)
-    autocast(choose_device(config.device), config.precision)  # what the device lacks is refused here
-    found = load_pairs(config.data, config.data_root(), "train")
-    with only_process(folder) if world.main else nullcontext():
-        cache = PictureCache(config.data.memory_gb * 1e9)
-        pairs = readable(found, config.data.on_corrupt, cache, log, quiet)
-        train_pairs, validation_pairs = split_validation(
-            pairs, config.data.validation, config.data.split_seed, quiet, cache
-        )
-        if config.train.select_on_test:
-            validation_pairs = load_pairs(config.data, config.data_root(), "test")
-            log(
-                "WARNING: train.select_on_test: the weights are chosen by GT-mean PSNR on the TEST set "
-                "(fault D6); never report their scores there beside others'"
-            )
-        crops = TrainingCrops(train_pairs, config.data, seed, denoise, cache)
-        # Each process denoises its share, which the others then find in the cache on disk.
-        crops.prepare(world.share(range(len(crops))), quiet)
-        state = world.from_main(_open(folder, config, resume, teacher, log) if world.main else None)
-        crops.prepare(quiet=quiet)
-        cache.close()
-        log(
-            f"{folder}: {method.name}, {counted(method.steps, 'step')}, {len(train_pairs)} training and "
-            f"{len(validation_pairs)} validation pairs, "
-            + (f"{world.size} processes, " if world.size > 1 else "")
-            + (f"resuming from {state}" if state else "from the start")
-        )
-        # Validation chooses the weights, and a student starts from its teacher's: a test picture among the
-        # pictures of either is as much of a leak.
-        held_out = frozenset(
-            fingerprint(cache.read(p)) for pair in validation_pairs for p in (pair.low, pair.high)
-        )
-        seen = crops.fingerprints(quiet) | held_out
-        if teacher is not None:
-            seen |= teacher.training_pictures
-
-        def save(path: Path, denoiser: Denoiser, iteration: int, scores: dict[str, float]) -> None:
-            save_weights(
-                path,
-                denoiser,
-                config,
-                steps=method.steps,
-                family=family,
-                method=method.name,
-                iteration=iteration,
-                training_pictures=seen,
-                validation_pictures=held_out,
-                validation=scores,
-            )
-
-        def loader(done: int, batch_indices: range, grad_accum_steps: int) -> Iterable[Batch | UserError]:
-            return training_loader(
-                crops,
-                config.train.batch_size,
-                seed,
-                done,
-                batch_indices=batch_indices,
-                grad_accum_steps=grad_accum_steps,
-                pin_memory=choose_device(config.device).type == "cuda",
-            )
-
-        progress = fit(
-            method,
-            loader,
-            config.train,
-            folder,
-            seed=seed,
-            precision=config.precision,
-            save_weights=save,
-            validate=validator(config, method.steps, validation_pairs, world, quiet)
-            if validation_pairs
-            else None,
-            resume=state,
-            world=world,
-            quiet=quiet,
-        )
-    checkpoint = folder / "checkpoints" / "best.safetensors"
-    log(_summary(folder, progress, config.train.batch_size))
-    return Outcome(folder, checkpoint, progress)
-
-
-def _stage_seed(seed: int, steps: int) -> int:
-    """Each stage of a chain sees crops and noise of its own."""
-    return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
-
-
-def _open(folder: Path, config: Config, resume: str, teacher: CheckpointInfo | None, log: Log) -> Path | None:
-    """Make or reopen the run folder; the state to resume from, if any."""
-    changed = changed_settings(folder, config)
-    other = [key for key in changed if key.startswith("model.")]
-    if other and resume == "auto" and (folder / "checkpoints" / STATE).exists():
-        raise UserError(
-            f"{folder} holds a run of another network ({', '.join(other)} changed; its settings are in its "
-            "config.yaml): take that back, or choose another --name"
-        )
-    if teacher is not None:
-        _remember_teacher(folder, teacher)
-    state = open_run(folder, config, resume)
-    if state is not None and changed:
-        log(f"{folder}: continuing with other settings than before: {', '.join(changed)}")
-    return state
 
 
 def _summary(folder: Path, progress: Progress, batch_size: int) -> str:

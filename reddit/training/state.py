@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +42,7 @@ class TrainingState:
     """
 
     def __init__(self, denoiser: Denoiser, settings: TrainConfig, precision: str) -> None:
-        self.denoiser = denoiser
+        self.denoiser, self.settings, self.precision = denoiser, settings, precision
         self.device = next(denoiser.parameters()).device
         self.average = WeightAverage(denoiser, settings.ema, settings.ema_warmup)
         self.optimizer = torch.optim.Adam(denoiser.parameters(), lr=settings.lr, fused=True)
@@ -89,33 +87,3 @@ def read_progress(path: Path) -> Progress:
     progress = Progress()
     vars(progress).update(load_state(path)["progress"])
     return progress
-
-
-def kept_state(checkpoints: Path, iteration: int) -> Path:
-    """Where `keep_copy` keeps the state of an iteration."""
-    return checkpoints / f"{iteration:08d}.pt"
-
-
-def keep_copy(checkpoints: Path, iteration: int, keep: int) -> None:
-    """Keep the newest checkpoint under its iteration's number; of these the newest `keep` stay.
-
-    Raises:
-        UserError: the disk is full.
-    """
-    for name in ("last.safetensors", "state.pt"):
-        source = checkpoints / name
-        target = checkpoints / f"{iteration:08d}{source.suffix}"
-        target.unlink(missing_ok=True)
-        try:
-            os.link(source, target)  # the next checkpoint replaces the name, not the file: no copy needed
-        except OSError:
-            try:
-                shutil.copyfile(source, target)
-            except OSError as error:
-                target.unlink(missing_ok=True)
-                raise UserError(f"cannot keep {target}: {error.strerror}; free some space") from error
-    for suffix in (".safetensors", ".pt"):
-        # By age: a run that went back to an early state leaves higher numbers behind.
-        kept = sorted(checkpoints.glob(f"{'[0-9]' * 8}{suffix}"), key=lambda p: (p.stat().st_mtime_ns, p))
-        for old in kept[:-keep]:
-            old.unlink()

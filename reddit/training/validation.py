@@ -2,62 +2,92 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple, Protocol
+
 import torch
 from torch import Tensor
 
 from reddit.config import Config
-from reddit.data import (
-    Pair,
-    fingerprint,
-    load_picture,
-)
+from reddit.data import Pair, fingerprint, load_picture
 from reddit.diffusion import Denoiser
 from reddit.image.pixels import to_float
 from reddit.inference.sampling import picture_seed, restore
 from reddit.metrics import gt_mean, psnr
 from reddit.training.distributed import World
-from reddit.training.loop import Validate, Validation
 from reddit.training.stopping import StopRequest
 from reddit.utils.progress import progress
 
+FIRST_LOOK = 2
+"""Pictures validated before the first step, so that what would fail after an hour fails now."""
 
-def validator(config: Config, steps: int, pairs: list[Pair], world: World, quiet: bool) -> Validate:
+
+class Validation(NamedTuple):
+    """Scores by name (weights are chosen by `psnr`), and (low, ours, gt), each (3, H, W) in [0, 1]."""
+
+    scores: dict[str, float]
+    panel: tuple[Tensor, Tensor, Tensor]
+
+
+class Validate(Protocol):
+    def __call__(
+        self, denoiser: Denoiser, limit: int | None = None, stop: StopRequest | None = None
+    ) -> Validation | None:
+        """Score the averaged denoiser, on `limit` pictures or all; None where it was asked to stop."""
+        ...
+
+
+class Validator:
     """Raw PSNR at N steps on the validation pictures; the weights with the highest are chosen.
 
     With `select_on_test` it is GT-mean PSNR, and the pictures are the test set's.
-    """
-    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(config.data.split_seed))
-    chosen = [pairs[int(i)] for i in order[: config.train.validation_pictures]]
-    on_test = config.train.select_on_test
 
-    def validate(
-        denoiser: Denoiser, limit: int | None = None, stop: StopRequest | None = None
+    Args:
+        config: of the run; at most `train.validation_pictures` pairs are scored.
+        steps: sampling steps N.
+        pairs: the validation pairs, at least one.
+        world: the processes that share the work.
+        quiet: no progress bar.
+    """
+
+    def __init__(self, config: Config, steps: int, pairs: list[Pair], world: World, quiet: bool) -> None:
+        order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(config.data.split_seed))
+        self.pairs = [pairs[int(i)] for i in order[: config.train.validation_pictures]]
+        self.on_test = config.train.select_on_test
+        self.config, self.steps, self.world, self.quiet = config, steps, world, quiet
+
+    def __call__(
+        self, denoiser: Denoiser, limit: int | None = None, stop: StopRequest | None = None
     ) -> Validation | None:
-        device = next(denoiser.parameters()).device
+        """See `Validate`; each process scores its share."""
+        pairs = self.pairs[:limit]
         scores: list[float] = []
         panel: tuple[Tensor, Tensor, Tensor] | None = None
-        for pair in progress(world.share(chosen[:limit]), "validation", "picture", quiet=quiet):
+        for pair in progress(self.world.share(pairs), "validation", "picture", quiet=self.quiet):
             if stop:
                 break
-            picture = load_picture(pair.low)
-            low, gt = to_float(picture)[None], to_float(load_picture(pair.high))[None]
-            ours = restore(
-                denoiser,
-                low.to(device),
-                steps,
-                [picture_seed(config.seed, fingerprint(picture))],
-                sampler=config.diffusion.sampler,
-                clip=config.diffusion.clip,
-                precision=config.precision,
-            ).cpu()
+            low, ours, gt = self._restored(denoiser, pair)
             panel = panel or (low[0], ours[0], gt[0])
-            scores.append(float(psnr(gt_mean(ours, gt) if on_test else ours, gt)))
-        everywhere = [score for part in world.gather(scores) for score in part]
-        if len(everywhere) < len(chosen[:limit]):
+            scores.append(float(psnr(gt_mean(ours, gt) if self.on_test else ours, gt)))
+        everywhere = [score for part in self.world.gather(scores) for score in part]
+        if len(everywhere) < len(pairs):
             return None
-        panel = world.from_main(panel)  # the first picture is the main process's
-        assert panel is not None  # a validation split is never empty
+        panel = self.world.from_main(panel)  # the first picture is the main process's
+        assert panel is not None  # there is at least one pair
         mean = sum(everywhere) / len(everywhere)
-        return Validation({"psnr": mean} | ({"test_gt_mean_psnr": mean} if on_test else {}), panel)
+        return Validation({"psnr": mean} | ({"test_gt_mean_psnr": mean} if self.on_test else {}), panel)
 
-    return validate
+    def _restored(self, denoiser: Denoiser, pair: Pair) -> tuple[Tensor, Tensor, Tensor]:
+        """Low, restored and ground truth, each (1, 3, H, W) in [0, 1], on the processor."""
+        picture = load_picture(pair.low)
+        low, gt = to_float(picture)[None], to_float(load_picture(pair.high))[None]
+        diffusion = self.config.diffusion
+        ours = restore(
+            denoiser,
+            low.to(next(denoiser.parameters()).device),
+            self.steps,
+            [picture_seed(self.config.seed, fingerprint(picture))],
+            sampler=diffusion.sampler,
+            clip=diffusion.clip,
+            precision=self.config.precision,
+        )
+        return low, ours.cpu(), gt

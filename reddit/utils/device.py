@@ -34,3 +34,16 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
         raise UserError("precision: fp16 needs a GPU; on this processor use bf16 or fp32")
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
     return torch.autocast(device.type, dtype, enabled=precision != "fp32")
+
+
+def full_precision(device: torch.device) -> torch.autocast:
+    """No mixed precision, also inside a block that has it: for what half precision would spoil."""
+    return torch.autocast(device.type, enabled=False)
+
+
+def forget_casts() -> None:
+    """Forget casts of the weights that were made without gradients inside an autocast block.
+
+    Older PyTorch uses them again where gradients are wanted, which then do not reach the weights.
+    """
+    torch.clear_autocast_cache()

@@ -48,7 +48,7 @@ def perfect(schedule: NoiseSchedule, teacher_steps: int) -> Known:
 def method(student: Known, teacher_steps: int = 16) -> ConsistencyDistillation:
     teacher = exact_teacher(student.schedule)
     return ConsistencyDistillation(
-        student, teacher, 1, DistillConfig(), clip_teacher=False, teacher_steps=teacher_steps
+        student, teacher, 1, DistillConfig(), clip=False, teacher_steps=teacher_steps
     )
 
 

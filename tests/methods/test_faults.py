@@ -24,7 +24,7 @@ STUDENTS = pytest.mark.parametrize("steps", [8, 4, 2, 1])
 
 def reddit(student: Known, teacher: Known, steps: int, **options: object) -> ReDDiT:
     settings = DistillConfig(**({"w_per": 0.0, "w_pix": 0.0, "omega": 0.0} | options))  # type: ignore[arg-type]
-    return ReDDiT(student, teacher, steps, settings, clip_teacher=False)
+    return ReDDiT(student, teacher, steps, settings, clip=False)
 
 
 # First order

@@ -155,7 +155,7 @@ def test_loss_by_hand(prediction: str, steps: int, clip: bool, options: dict[str
         Denoiser(Blend(), PAPER, prediction),
         steps,
         settings,
-        clip_teacher=clip,
+        clip=clip,
         perceptual=distance if settings.w_per > 0 else None,
     )
     pictures = batch(64)

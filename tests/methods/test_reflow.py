@@ -38,7 +38,7 @@ def perfect(schedule: NoiseSchedule) -> Known:
 
 def method(student: Known) -> Reflow:
     teacher = exact_teacher(student.schedule)
-    return Reflow(student, teacher, 1, DistillConfig(), clip_teacher=False, teacher_steps=TEACHER_STEPS)
+    return Reflow(student, teacher, 1, DistillConfig(), clip=False, teacher_steps=TEACHER_STEPS)
 
 
 def test_a_perfect_student_has_no_loss() -> None:

@@ -1,0 +1,47 @@
+"""From settings to methods: the teacher's training and the distillations, with what they need."""
+
+from __future__ import annotations
+
+import torch
+
+from reddit.config import Config
+from reddit.data.crops import Denoise
+from reddit.data.denoised import make_denoiser
+from reddit.diffusion import Denoiser
+from reddit.methods import Distillation, Teacher, distillation_named
+from reddit.metrics import LPIPS
+
+
+def build_teacher(config: Config, denoiser: Denoiser) -> Teacher:
+    """The training of a teacher, in place."""
+    return Teacher(denoiser, config.diffusion.teacher_steps, config.teacher.loss, config.teacher.p_terminal)
+
+
+def build_distillation(
+    config: Config,
+    student: Denoiser,
+    frozen_teacher: Denoiser,
+    *,
+    steps: int,
+    teacher_steps: int,
+    device: torch.device,
+) -> Distillation:
+    """The configured distillation of a student of N steps.
+
+    Raises:
+        UserError: there is no such method; the perceptual distance has no weights.
+    """
+    kind = distillation_named(config.distill.method)
+    perceptual = None
+    if kind.needs_perceptual(config.distill):
+        perceptual = LPIPS(config.distill.perceptual_backbone, config.distill.perceptual_weights).to(device)
+    clip = config.diffusion.clip
+    return kind(student, frozen_teacher, steps, config.distill, clip, perceptual, teacher_steps)
+
+
+def build_denoise(config: Config) -> Denoise | None:
+    """D of equation 7, where the configured distillation needs it; slow results are kept beside the runs."""
+    if not distillation_named(config.distill.method).needs_denoised(config.distill):
+        return None
+    cache = config.runs_folder() / "cache" / "denoised"
+    return make_denoiser(config.distill.denoiser, config.distill.nlm_strength, cache)

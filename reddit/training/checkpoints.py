@@ -1,0 +1,106 @@
+"""The checkpoints of a run: `best` and `last` weights, the training state, and the copies of `keep_every`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+from reddit.checkpoint.format import CHOSEN, NEWEST, STATE
+from reddit.config import TrainConfig
+from reddit.diffusion import Denoiser
+from reddit.training.state import TrainingState
+from reddit.utils.errors import UserError
+
+
+class WriteWeights(Protocol):
+    def __call__(
+        self, path: Path, denoiser: Denoiser, *, iteration: int, validation: dict[str, float]
+    ) -> None:
+        """Write averaged weights and the validation scores that they have, whole or not at all."""
+        ...
+
+
+class Checkpoints:
+    """What a run saves in its folder's `checkpoints/`, and when a copy is kept.
+
+    Args:
+        folder: `runs/NAME/checkpoints`.
+        write: `save_weights` with all that does not change during the run.
+        settings: `keep_every` and `keep`.
+    """
+
+    def __init__(self, folder: Path, write: WriteWeights, settings: TrainConfig) -> None:
+        self.folder = folder
+        self.write = write
+        self.settings = settings
+        self.best, self.last, self.state = (folder / name for name in (CHOSEN, NEWEST, STATE))
+
+    def save_best(self, state: TrainingState) -> None:
+        """Write the averaged weights as the chosen ones."""
+        self._write_weights(self.best, state)
+
+    def save_last(self, state: TrainingState) -> None:
+        """Write the averaged weights and all that a resume needs; keep a copy where one is due.
+
+        Raises:
+            UserError: the disk is full or the folder cannot be written.
+        """
+        self._write_weights(self.last, state)
+        state.save(self.state)
+        if self.copy_due(state.progress.iteration):
+            keep_copy(self.folder, state.progress.iteration, self.settings.keep)
+
+    def copy_due(self, iteration: int) -> bool:
+        """Whether `keep_every` asks for a copy at this iteration."""
+        every = self.settings.keep_every
+        return every > 0 and iteration > 0 and iteration % every == 0
+
+    def copy_missing(self, iteration: int) -> bool:
+        """Whether a copy of this iteration is due and was not made, as where the run was killed."""
+        return self.copy_due(iteration) and not kept_state(self.folder, iteration).exists()
+
+    def last_good(self) -> str:
+        """Where a run that broke can be taken up, for a message."""
+        return (
+            f"{self.state} holds the last good state"
+            if self.state.exists()
+            else "no checkpoint had been written yet"
+        )
+
+    def _write_weights(self, path: Path, state: TrainingState) -> None:
+        progress = state.progress
+        self.write(
+            path, state.average.average, iteration=progress.iteration, validation=progress.scores or {}
+        )
+
+
+def kept_state(folder: Path, iteration: int) -> Path:
+    """Where `keep_copy` keeps the state of an iteration."""
+    return folder / f"{iteration:08d}.pt"
+
+
+def keep_copy(folder: Path, iteration: int, keep: int) -> None:
+    """Keep the newest checkpoint under its iteration's number; of these the newest `keep` stay.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    for name in (NEWEST, STATE):
+        source = folder / name
+        target = folder / f"{iteration:08d}{source.suffix}"
+        target.unlink(missing_ok=True)
+        try:
+            os.link(source, target)  # the next checkpoint replaces the name, not the file: no copy needed
+        except OSError:
+            try:
+                shutil.copyfile(source, target)
+            except OSError as error:
+                target.unlink(missing_ok=True)
+                raise UserError(f"cannot keep {target}: {error.strerror}; free some space") from error
+    for suffix in (".safetensors", ".pt"):
+        # By age: a run that went back to an early state leaves higher numbers behind.
+        kept = sorted(folder.glob(f"{'[0-9]' * 8}{suffix}"), key=lambda p: (p.stat().st_mtime_ns, p))
+        for old in kept[:-keep]:
+            old.unlink()
