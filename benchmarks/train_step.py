@@ -31,8 +31,8 @@ from reddit.evaluation.timing import seconds_a_call
 from reddit.methods import Method, ReDDiT, Teacher
 from reddit.metrics import LPIPS
 from reddit.report.tables import Cell, render
-from reddit.training.loop import step, to_device
 from reddit.training.state import TrainingState
+from reddit.training.step import to_device, train_step
 from reddit.utils.device import choose_device
 from reddit.utils.errors import UserError
 from reddit.utils.profiling import Stopwatch, phase
@@ -120,7 +120,7 @@ class _Case:
                 if isinstance(batch, UserError):
                     raise batch
                 batch = to_device(batch, self.device)
-            step(self.method, [batch], self.state, self.config.train, 0, self.case.precision, batch_indices)
+            train_step(self.method, [batch], self.state, seed=0, batch_indices=batch_indices)
         self.state.progress.iteration += 1
         return watch.seconds
 

@@ -135,7 +135,7 @@ def test_unknown_keys_name_the_nearest(tmp_path: Path, text: str, wrong: str, me
 
 def test_an_unknown_key_like_no_other(tmp_path: Path) -> None:
     (line,) = mistakes(write(tmp_path, "zzzzqqqq: 1\n"))
-    assert "unknown key; known: name, runs, seed" in line
+    assert "unknown key; known: name, ablation, runs" in line
 
 
 def test_all_mistakes_at_once(tmp_path: Path) -> None:

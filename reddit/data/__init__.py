@@ -1,20 +1,26 @@
 """Data sets, pairs and crops."""
 
-from reddit.data.cache import PictureCache
+from reddit.data.cache import PictureCache, fingerprint
 from reddit.data.check import overlap
 from reddit.data.crops import Batch, TrainingCrops, training_loader, working
 from reddit.data.layouts import LAYOUTS
+from reddit.data.mix import MixedCrops
 from reddit.data.pairing import Pair, TestPicture, find_pairs, find_pictures, pair_folders
-from reddit.data.pairs import fingerprint, load_pairs, load_picture, load_test_set, readable, split_validation
+from reddit.data.pairs import examine, load_pairs, load_picture, load_test_set, split_validation, usable
+from reddit.data.photos import PhotoCrops, find_photos, photo_pairs
 
 __all__ = [
     "LAYOUTS",
     "Batch",
+    "MixedCrops",
     "Pair",
+    "PhotoCrops",
     "PictureCache",
     "TestPicture",
     "TrainingCrops",
+    "examine",
     "find_pairs",
+    "find_photos",
     "find_pictures",
     "fingerprint",
     "load_pairs",
@@ -22,8 +28,9 @@ __all__ = [
     "load_test_set",
     "overlap",
     "pair_folders",
-    "readable",
+    "photo_pairs",
     "split_validation",
     "training_loader",
+    "usable",
     "working",
 ]

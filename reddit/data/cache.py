@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from reddit.data.pairing import Picture
 from reddit.image.read import read_uint8
+
+
+class Facts(NamedTuple):
+    """What is remembered of a picture that was read: (height, width), and its fingerprint."""
+
+    size: tuple[int, int]
+    fingerprint: str
+
+
+def fingerprint(picture: np.ndarray) -> str:
+    """16 hexadecimal digits of a picture's pixels and shape, whatever file they came in."""
+    digest = hashlib.blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=8)
+    digest.update(repr(picture.shape).encode())
+    return digest.hexdigest()
 
 
 class PictureCache:
@@ -25,6 +41,8 @@ class PictureCache:
         self.held = 0
         self.complete = True
         """Whether everything asked for so far found room."""
+        self.facts: dict[Path, Facts] = {}
+        """Of every file that was read, whether its picture found room or not."""
         self._arrays: dict[Hashable, np.ndarray] = {}
 
     def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -41,8 +59,26 @@ class PictureCache:
 
     def read(self, picture: Picture) -> np.ndarray:
         """RGB uint8 (H, W, 3), from a file or from memory; errors as in `read_uint8`."""
-        return self.get(picture, lambda: read_uint8(picture)) if isinstance(picture, Path) else picture
+        return self.get(picture, lambda: self._decoded(picture)) if isinstance(picture, Path) else picture
+
+    def facts_of(self, picture: Picture) -> Facts:
+        """Size and fingerprint; a file is read for them once. Errors as in `read_uint8`."""
+        if isinstance(picture, np.ndarray):
+            return _facts(picture)
+        if picture not in self.facts:
+            self.read(picture)
+        return self.facts[picture]
+
+    def _decoded(self, path: Path) -> np.ndarray:
+        array = read_uint8(path)
+        if path not in self.facts:
+            self.facts[path] = _facts(array)
+        return array
 
     def close(self) -> None:
         """Take in nothing more: the copies that worker processes have must not grow."""
         self.limit = self.held
+
+
+def _facts(picture: np.ndarray) -> Facts:
+    return Facts((picture.shape[0], picture.shape[1]), fingerprint(picture))

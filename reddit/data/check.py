@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from reddit.data.cache import fingerprint
 from reddit.data.layouts import LAYOUTS, Layout, Split, get_layout, locate, scene_of
 from reddit.data.pairing import Pair, Picture, TestPicture, find_pictures, survey
-from reddit.data.pairs import fingerprint, load_picture
+from reddit.data.pairs import load_picture
 from reddit.utils.errors import UserError
 from reddit.utils.progress import progress
 

@@ -16,8 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from reddit.config import DataConfig
 from reddit.data.cache import PictureCache
-from reddit.data.pairing import Pair, Picture
-from reddit.data.pairs import fingerprint
+from reddit.data.pairing import Pair
 from reddit.image.geometry import thumbnail
 from reddit.image.pixels import to_float
 from reddit.utils.errors import UserError
@@ -95,27 +94,38 @@ class TrainingCrops(Dataset["Batch | UserError"]):
         return EndlessOrder(len(self), seed, batch_size, batch_indices, done)
 
     def prepare(self, indices: Iterable[int] | None = None, quiet: bool = False) -> None:
-        """Check and denoise pairs ahead, all of them or these."""
+        """Read and denoise pairs ahead, all of them or these."""
         name = "reading pictures" if self.denoise is None else "denoising pictures"
         indices = range(len(self)) if indices is None else indices
         for index in progress(list(indices), name, "pair", quiet=quiet):
             self._pictures(index)
 
-    def fingerprints(self, quiet: bool = False) -> frozenset[str]:
+    def check_sizes(self) -> None:
+        """See that every picture can hold a crop.
+
+        Raises:
+            UserError: the first that cannot.
+        """
+        for pair in self.pairs:
+            self._check_size(pair, self.cache.facts_of(pair.low).size)
+
+    def fingerprints(self) -> frozenset[str]:
         """The fingerprints of every low and high picture."""
-        pictures: Iterable[Picture] = [picture for pair in self.pairs for picture in (pair.low, pair.high)]
-        pictures = progress(pictures, "fingerprints", "picture", quiet=quiet)
-        return frozenset(fingerprint(self.cache.read(picture)) for picture in pictures)
+        pictures = [picture for pair in self.pairs for picture in (pair.low, pair.high)]
+        return frozenset(self.cache.facts_of(picture).fingerprint for picture in pictures)
+
+    def _check_size(self, pair: Pair, size: tuple[int, int]) -> None:
+        if min(size) < self.config.crop:
+            raise UserError(
+                f"pair {pair.name}: {size[1]}×{size[0]} pixels cannot hold a crop of "
+                f"{self.config.crop}; lower data.crop"
+            )
 
     def _pictures(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Low, high and denoised low, uint8 (H, W, 3), and the low's thumbnail, float32 (64, 64, 3)."""
         pair, denoise = self.pairs[index], self.denoise
         low, high = self.cache.read(pair.low), self.cache.read(pair.high)
-        if min(low.shape[:2]) < self.config.crop:
-            raise UserError(
-                f"pair {pair.name}: {low.shape[1]}×{low.shape[0]} pixels cannot hold a crop of "
-                f"{self.config.crop}; lower data.crop"
-            )
+        self._check_size(pair, (low.shape[0], low.shape[1]))
         context = self.cache.get(("context", pair.name), lambda: _thumbnail(low))
         if denoise is None:
             return low, high, low, context

@@ -24,6 +24,9 @@ class MixedCrops(Dataset["Batch | UserError"]):
         self.weights = list(weights)
         self.config = sets[0].config
 
+    def __len__(self) -> int:
+        return sum(len(crops) for crops in self.sets)
+
     @property
     def in_memory(self) -> bool:
         return all(crops.in_memory for crops in self.sets)

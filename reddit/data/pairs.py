@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -63,45 +63,49 @@ def load_picture(picture: Picture) -> np.ndarray:
     return PictureCache().read(picture)
 
 
-def fingerprint(picture: np.ndarray) -> str:
-    """16 hexadecimal digits of a picture's pixels and shape, whatever file they came in."""
-    digest = hashlib.blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=8)
-    digest.update(repr(picture.shape).encode())
-    return digest.hexdigest()
-
-
-def readable(
-    pairs: list[Pair],
-    policy: Literal["error", "skip"],
-    cache: PictureCache,
-    log: Log = print,
-    quiet: bool = False,
-) -> list[Pair]:
+def examine(pairs: Sequence[Pair], cache: PictureCache, quiet: bool = False) -> dict[str, str]:
     """Read every picture once, before an hour of training rather than after it.
 
     Args:
-        policy: what a pair that cannot be read or whose sizes differ does: `error` ends the run, `skip`
-            leaves it out and names it.
+        cache: keeps what fits, and the size and fingerprint of each picture.
 
-    Raises:
-        UserError: the first such pair, or, with `skip`, none is left.
+    Returns:
+        Name → what is wrong, for the pairs that cannot be read or whose sizes differ.
     """
-    kept = []
+    problems = {}
     for pair in progress(pairs, "reading pictures", "pair", quiet=quiet):
         try:
-            low, high = cache.read(pair.low), cache.read(pair.high)
-            if low.shape != high.shape:
-                where = f" ({pair.low})" if isinstance(pair.low, Path) else ""
-                raise UserError(
-                    f"pair {pair.name}: low is {low.shape[1]}×{low.shape[0]} and high {high.shape[1]}×"
-                    f"{high.shape[0]} pixels; both must have one size{where}"
-                )
+            low, high = cache.facts_of(pair.low).size, cache.facts_of(pair.high).size
         except UserError as error:
+            problems[pair.name] = str(error)
+            continue
+        if low != high:
+            where = f" ({pair.low})" if isinstance(pair.low, Path) else ""
+            problems[pair.name] = (
+                f"pair {pair.name}: low is {low[1]}×{low[0]} and high {high[1]}×{high[0]} pixels; both must "
+                f"have one size{where}"
+            )
+    return problems
+
+
+def usable(
+    pairs: list[Pair], problems: dict[str, str], policy: Literal["error", "skip"], log: Log = print
+) -> list[Pair]:
+    """The pairs without problems.
+
+    Args:
+        problems: as `examine` found them.
+        policy: what a problem does: `error` ends the run, `skip` leaves the pair out and names it.
+
+    Raises:
+        UserError: the first problem, or, with `skip`, no pair is left.
+    """
+    for pair in pairs:
+        if pair.name in problems:
             if policy == "error":
-                raise UserError(f"{error}; or leave such pairs out with data.on_corrupt=skip") from error
-            log(f"skipped: {error}")
-        else:
-            kept.append(pair)
+                raise UserError(f"{problems[pair.name]}; or leave such pairs out with data.on_corrupt=skip")
+            log(f"skipped: {problems[pair.name]}")
+    kept = [pair for pair in pairs if pair.name not in problems]
     if not kept:
         raise UserError("no training pair can be read: every one was skipped")
     return kept
@@ -120,7 +124,7 @@ def split_validation(
         return pairs, []
     groups: dict[str, list[Pair]] = defaultdict(list)
     for pair in progress(pairs, "grouping by high picture", "pair", quiet=quiet):
-        groups[pair.scene or fingerprint(cache.read(pair.high))].append(pair)
+        groups[pair.scene or cache.facts_of(pair.high).fingerprint].append(pair)
     if len(groups) < 2:
         raise UserError("data.validation: one scene or high picture cannot be split; set data.validation=0")
     order = np.random.default_rng(seed).permutation(sorted(groups))

@@ -13,7 +13,6 @@ from reddit.data.cache import PictureCache
 from reddit.data.crops import Batch, Denoise, EndlessOrder, jittered, turned
 from reddit.data.night import Night, grid_of, night_scene, random_night, relight
 from reddit.data.pairing import Pair
-from reddit.data.pairs import fingerprint
 from reddit.image.geometry import thumbnail
 from reddit.image.pixels import to_float
 from reddit.image.read import list_images
@@ -95,8 +94,8 @@ class PhotoCrops(Dataset["Batch | UserError"]):
 
     def fingerprints(self, quiet: bool = False) -> frozenset[str]:
         """The fingerprint of every photograph; its dark twins are never the same."""
-        photos = progress(self.photos or [], "fingerprints", "picture", quiet=quiet)
-        return frozenset(fingerprint(self.cache.read(photo)) for photo in photos)
+        photos = progress(self.photos or [], "reading photographs", "picture", quiet=quiet)
+        return frozenset(self.cache.facts_of(photo).fingerprint for photo in photos)
 
     def __getitem__(self, key: tuple[int, int]) -> Batch | UserError:
         """The crop at `(position, index)`: position in the whole run, index of the photograph."""

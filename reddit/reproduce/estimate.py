@@ -18,8 +18,9 @@ from reddit.methods import Method, Teacher, distillation_named
 from reddit.metrics import LPIPS
 from reddit.reproduce.plan import Plan
 from reddit.reproduce.runs import Run
-from reddit.training.loop import FIRST_LOOK, step, to_device
 from reddit.training.state import TrainingState
+from reddit.training.step import to_device, train_step
+from reddit.training.validation import FIRST_LOOK
 from reddit.utils.device import choose_device
 from reddit.utils.errors import UserError
 from reddit.utils.progress import progress
@@ -73,7 +74,7 @@ def _an_iteration(run: Run, picture: np.ndarray, device: torch.device) -> float:
     batch = to_device(batch, device)
     batch_indices = range(settings.batch_size)
     return _repeated(
-        lambda: step(method, [batch], state, settings, config.seed, config.precision, batch_indices)
+        lambda: train_step(method, [batch], state, seed=config.seed, batch_indices=batch_indices)
     )
 
 

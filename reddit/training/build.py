@@ -14,7 +14,18 @@ from reddit.metrics import LPIPS
 
 def build_teacher(config: Config, denoiser: Denoiser) -> Teacher:
     """The training of a teacher, in place."""
-    return Teacher(denoiser, config.diffusion.teacher_steps, config.teacher.loss, config.teacher.p_terminal)
+    settings, perceptual = config.teacher, None
+    if settings.w_per:
+        device = next(denoiser.parameters()).device
+        perceptual = LPIPS(config.distill.perceptual_backbone, config.distill.perceptual_weights).to(device)
+    return Teacher(
+        denoiser,
+        config.diffusion.teacher_steps,
+        settings.loss,
+        settings.p_terminal,
+        settings.w_per,
+        perceptual,
+    )
 
 
 def build_distillation(

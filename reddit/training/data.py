@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from reddit.config import Config
+import numpy as np
+
+from reddit.config import Config, DataConfig, MixPart
 from reddit.data import (
+    MixedCrops,
     Pair,
+    PhotoCrops,
     PictureCache,
     TrainingCrops,
-    fingerprint,
+    examine,
+    find_photos,
     load_pairs,
-    readable,
+    photo_pairs,
     split_validation,
+    usable,
 )
 from reddit.data.crops import Denoise
 from reddit.training.distributed import World
 from reddit.utils.progress import Log
+
+PHOTO_VALIDATION, NIGHT_VALIDATION = 12, 4
+"""Photographs of a folder, and drawn nights, that are kept for choosing weights."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,7 @@ class TrainingData:
         validation_pictures: of these, the validation pairs'.
     """
 
-    crops: TrainingCrops
+    crops: TrainingCrops | PhotoCrops | MixedCrops
     validation: list[Pair]
     pictures: frozenset[str]
     validation_pictures: frozenset[str]
@@ -44,16 +55,16 @@ class TrainingSet:
     """
 
     def __init__(self, config: Config) -> None:
+        data, root = config.data, config.data_root()
         self.config = config
-        self.pairs = load_pairs(config.data, config.data_root(), "train")
-        self.test = (
-            load_pairs(config.data, config.data_root(), "test") if config.train.select_on_test else None
-        )
+        self.parts = data.mix or [MixPart(dataset=data.dataset, folder=data.photos)]
+        self.found = [_find(part, config) for part in self.parts]
+        self.test = load_pairs(data, root, "test") if config.train.select_on_test else None
 
     def prepare(
         self, seed: int, denoise: Denoise | None, world: World, log: Log, quiet: bool = False
     ) -> TrainingData:
-        """Read and check every picture, denoise where needed, and keep what fits into memory.
+        """Read and check every picture once, denoise where needed, and keep what fits into memory.
 
         Args:
             seed: of crops and flips.
@@ -67,21 +78,84 @@ class TrainingSet:
         """
         settings = self.config.data
         cache = PictureCache(settings.memory_gb * 1e9)
-        pairs = readable(self.pairs, settings.on_corrupt, cache, log, quiet)
-        train, validation = split_validation(
-            pairs, settings.validation, settings.split_seed, quiet, cache
-        )
+        sets: list[TrainingCrops | PhotoCrops] = []
+        held: list[Pair] = []
+        for part, found in zip(self.parts, self.found, strict=True):
+            if part.dataset in ("photos", "nights"):
+                photographs = _photos(found, settings, seed, denoise)  # type: ignore[arg-type]
+                sets.append(photographs[0])
+                held += photographs[1]
+            else:
+                pairs = _pairs(found, settings, seed, denoise, cache, world, log, quiet)  # type: ignore[arg-type]
+                sets.append(pairs[0])
+                held += pairs[1]
         if self.test is not None:
-            validation = self.test
+            held = self.test
             log(
                 "WARNING: train.select_on_test: the weights are chosen by GT-mean PSNR on the TEST set "
                 "(fault D6); never report their scores there beside others'"
             )
-        crops = TrainingCrops(train, settings, seed, denoise, cache)
-        # Each process denoises its share, which the others then find in the cache on disk.
+        cache.close()
+        held_out = frozenset(
+            cache.facts_of(side).fingerprint for pair in held for side in (pair.low, pair.high)
+        )
+        pictures = held_out.union(*(crops.fingerprints() for crops in sets))
+        crops = sets[0] if len(sets) == 1 else MixedCrops(sets, [part.weight for part in self.parts])
+        return TrainingData(crops, held, pictures, held_out)
+
+
+def _find(part: MixPart, config: Config) -> Sequence[Pair] | Sequence[Path] | None:
+    """The pairs or photographs of a part; None where they are drawn."""
+    if part.dataset == "nights":
+        return None
+    if part.dataset == "photos":
+        return find_photos(config.data_root() / (part.folder or "photos"))
+    data = config.data.model_copy(update={"dataset": part.dataset})
+    return load_pairs(data, config.data_root(), "train")
+
+
+def _photos(
+    photos: list[Path] | None, settings: DataConfig, seed: int, denoise: Denoise | None
+) -> tuple[PhotoCrops, list[Pair]]:
+    """Crops of photographs or drawn nights, and some that are kept for validation."""
+    if photos is None:
+        count = NIGHT_VALIDATION if settings.validation else 0
+        return PhotoCrops(None, settings, seed, denoise), photo_pairs(None, count, settings.split_seed)
+    count = min(PHOTO_VALIDATION, len(photos) // 2) if settings.validation else 0
+    order = [photos[i] for i in np.random.default_rng(settings.split_seed).permutation(len(photos))]
+    held = photo_pairs(order[:count], count, settings.split_seed)
+    return PhotoCrops(order[count:], settings, seed, denoise), held
+
+
+def _pairs(
+    pairs: list[Pair],
+    settings: DataConfig,
+    seed: int,
+    denoise: Denoise | None,
+    cache: PictureCache,
+    world: World,
+    log: Log,
+    quiet: bool,
+) -> tuple[TrainingCrops, list[Pair]]:
+    """Crops of pairs, and the validation split; each process reads its share once and tells the others."""
+    problems = {}
+    for theirs in world.gather(examine(world.share(pairs), cache, quiet)):
+        problems.update(theirs)
+    for facts in world.gather(cache.facts):
+        cache.facts.update(facts)
+    kept = usable(pairs, problems, settings.on_corrupt, log)
+    train, held = split_validation(kept, settings.validation, settings.split_seed, quiet, cache)
+    crops = TrainingCrops(train, settings, seed, denoise, cache)
+    crops.check_sizes()
+    if denoise is not None:  # each process its share, which the others then find in the cache on disk
         crops.prepare(world.share(range(len(crops))), quiet)
         world.wait()
+    if _bytes(train, cache) <= cache.limit:  # else pictures are read when they are needed
         crops.prepare(quiet=quiet)
-        cache.close()
-        held_out = frozenset(fingerprint(cache.read(p)) for pair in validation for p in (pair.low, pair.high))
-        return TrainingData(crops, validation, crops.fingerprints(quiet) | held_out, held_out)
+    return crops, held
+
+
+def _bytes(pairs: list[Pair], cache: PictureCache) -> int:
+    """What the decoded pictures of some pairs take."""
+    sizes = [cache.facts_of(side).size for pair in pairs for side in (pair.low, pair.high)]
+    return sum(3 * height * width for height, width in sizes)

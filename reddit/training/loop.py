@@ -135,7 +135,7 @@ class Trainer:
             self.tracker = Tracker(self.folder, self.progress.iteration)
 
     def before_first_step(self, resume: Path | None) -> None:
-        """Have a validation that would fail after an hour fail now, or make up for what a killed run missed."""
+        """Validate a little, so that what would fail later fails now; or catch up with a killed run."""
         if self.score is not None and self.progress.iteration == 0:
             self.score(self.state.average.average, limit=FIRST_LOOK)
         elif resume is not None:
@@ -153,7 +153,7 @@ class Trainer:
             self.save()
 
     def train_step(self, batches: Iterator[Batch | UserError]) -> dict[str, Tensor]:
-        """One iteration: fetch micro-batches, descend, average the weights; the losses (`step.train_step`)."""
+        """One iteration: fetch micro-batches, descend, average the weights; returns the losses."""
         with self.meter.waiting(), phase("data"):
             fetched = islice(batches, self.settings.grad_accum_steps)
             micro_batches = [to_device(_readable(batch), self.state.device) for batch in fetched]

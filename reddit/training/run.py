@@ -156,8 +156,8 @@ class _Run:
         other = [key for key in changed if key.startswith("model.")]
         if other and resume == "auto" and (folder / "checkpoints" / STATE).exists():
             raise UserError(
-                f"{folder} holds a run of another network ({', '.join(other)} changed; its settings are in its "
-                "config.yaml): take that back, or choose another --name"
+                f"{folder} holds a run of another network ({', '.join(other)} changed; its settings are in "
+                "its config.yaml): take that back, or choose another --name"
             )
         if self.teacher is not None:
             _remember_teacher(folder, self.teacher)

@@ -29,7 +29,7 @@ def train_step(
 
     Args:
         micro_batches: of equal size, on the network's device.
-        state: of `method.denoiser`; its weights, optimiser and scaler change, its progress and average do not.
+        state: of `method.denoiser`; its weights, optimiser and scaler change, not its progress and average.
         seed: of the run.
         batch_indices: of these samples in the whole batch.
         world: the processes of the run; by default this one alone.

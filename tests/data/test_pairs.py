@@ -12,13 +12,15 @@ from reddit.data import (
     Pair,
     PictureCache,
     TrainingCrops,
+    examine,
     fingerprint,
     load_pairs,
     load_picture,
-    readable,
     split_validation,
     training_loader,
+    usable,
 )
+from reddit.data import cache as cache_module
 from reddit.data.crops import EndlessOrder
 from reddit.data.demo import LONGEST_SIDE, PICTURES, demo_pairs
 from reddit.image.pixels import to_float
@@ -259,8 +261,31 @@ def test_fingerprints_are_of_pixels_and_shape() -> None:
 def test_halves_of_two_sizes() -> None:
     odd = [*pairs(1), Pair("odd", picture(0), picture(0, 20, 23))]
     with pytest.raises(UserError, match=r"pair odd: low is 24×20 and high 23×20.*on_corrupt=skip") as error:
-        readable(odd, "error", PictureCache())
+        usable(odd, examine(odd, PictureCache()), "error")
     assert "\n" not in str(error.value)
+
+
+def test_pictures_are_read_once_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checked, grouped for the validation split and fingerprinted in one pass, though none is kept."""
+    stored = []
+    for pair in pairs(4):
+        paths = [tmp_path / half / f"{pair.name}.png" for half in ("low", "high")]
+        for path, half in zip(paths, (pair.low, pair.high), strict=True):
+            assert isinstance(half, np.ndarray)
+            write_image(path, to_float(half))
+        stored.append(Pair(pair.name, *paths))
+    read: list[Path] = []
+    real = cache_module.read_uint8
+    monkeypatch.setattr(cache_module, "read_uint8", lambda path: read.append(path) or real(path))
+    cache = PictureCache(0)
+    kept = usable(stored, examine(stored, cache), "error")
+    train, _ = split_validation(kept, 0.3, 0, cache=cache)
+    data = TrainingCrops(train, DataConfig(crop=8), 0, None, cache)
+    data.check_sizes()
+    data.fingerprints()
+    assert sorted(read) == sorted(side for pair in stored for side in (pair.low, pair.high))
 
 
 @pytest.mark.parametrize("size", [(7, 30), (30, 7)])

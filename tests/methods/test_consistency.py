@@ -26,8 +26,8 @@ from reddit.config import DistillConfig, TrainConfig
 from reddit.diffusion import NoiseSchedule, Prediction, gaussian_flow, sample_consistency, sample_ddim
 from reddit.methods import ConsistencyDistillation, StepRNG
 from reddit.methods.consistency import consistency_function
-from reddit.training.loop import step
 from reddit.training.state import TrainingState
+from reddit.training.step import train_step
 
 SCHEDULES = pytest.mark.parametrize("schedule", [PAPER, ZERO_SNR], ids=["paper", "zero terminal SNR"])
 
@@ -165,7 +165,7 @@ def test_the_target_is_saved_and_resumed(tmp_path: Path) -> None:
         return found, TrainingState(found.denoiser, settings, "fp32")
 
     def go(found: ConsistencyDistillation, state: TrainingState) -> None:
-        step(found, [batch], state, settings, 0, "fp32", range(2))
+        train_step(found, [batch], state, seed=0, batch_indices=range(2))
         state.average.update(found.denoiser, state.progress.iteration)
         state.progress.iteration += 1
 

@@ -19,9 +19,9 @@ from reddit.data import Pair, TrainingCrops
 from reddit.image.read import read_uint8
 from reddit.inference.sampling import restore
 from reddit.methods import DISTILLATIONS, Distillation, StepRNG, distillation_named
-from reddit.training import run as training_run
-from reddit.training.loop import step
+from reddit.training import data as training_data
 from reddit.training.state import TrainingState
+from reddit.training.step import train_step
 from reddit.utils.errors import UserError
 
 METHODS = pytest.mark.parametrize("name", DISTILLATIONS)
@@ -56,14 +56,14 @@ def test_stages_draw_anew_and_seeds_share_the_split(
     inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     splits, seeds = set(), set()
-    real = training_run.TrainingCrops
+    real = training_data.TrainingCrops
 
     def crops(pairs: list[Pair], config: DataConfig, seed: int, *rest: Any) -> TrainingCrops:
         splits.add(tuple(sorted(pair.name for pair in pairs)))
         seeds.add(seed)
         return real(pairs, config, seed, *rest)
 
-    monkeypatch.setattr(training_run, "TrainingCrops", crops)
+    monkeypatch.setattr(training_data, "TrainingCrops", crops)
     for seed in (0, 1, 2):
         words = ["-c", "tiny.yaml", "--chain", "--teacher", "runs/tiny", "--quiet"]
         call("distill", *words, "--set", f"runs={tmp_path}/{seed}", f"seed={seed}")
@@ -86,7 +86,7 @@ def test_a_step_moves_the_student_and_leaves_the_teacher(name: str) -> None:
     settings = TrainConfig(lr=1e-3)
     state = TrainingState(found.denoiser, settings, "fp32")
     for _ in range(2):  # the first moves a fresh network's last layer alone
-        step(found, [pictures(2, dtype=torch.float32)], state, settings, 0, "fp32", range(2))
+        train_step(found, [pictures(2, dtype=torch.float32)], state, seed=0, batch_indices=range(2))
         state.progress.iteration += 1
     after = found.denoiser.network.state_dict()
     assert not [n for n in student if torch.equal(student[n], after[n])]

@@ -14,7 +14,7 @@ from reddit.inference.sampling import restore
 from reddit.methods import Teacher
 from reddit.metrics import psnr
 from reddit.models import ConditionalUNet
-from reddit.training.loop import fit
+from reddit.training.loop import Trainer
 
 SIDE = 32
 
@@ -40,7 +40,7 @@ def test_three_hundred_steps_overfit_one_pair(tmp_path: Path) -> None:
         iterations=300, batch_size=4, lr=3e-3, warmup=10, decay_from=0.3, ema=0.95, checkpoint_every=300
     )
     kept: list[Denoiser] = []
-    fit(
+    Trainer(
         Teacher(denoiser, 4, p_terminal=0.1),
         lambda done, batch_indices, grad_accum_steps: training_loader(
             crops,
@@ -54,9 +54,9 @@ def test_three_hundred_steps_overfit_one_pair(tmp_path: Path) -> None:
         tmp_path,
         seed=0,
         precision="fp32",
-        save_weights=lambda path, average, iteration, scores: kept.append(average),
+        write_weights=lambda path, average, **_: kept.append(average),
         quiet=True,
-    )
+    ).train()
     gt = to_float(high)[None]
     scores = {n: float(psnr(restore(kept[-1], to_float(low)[None], n, [1]), gt)) for n in (4, 1)}
     assert min(scores.values()) > 30, scores

@@ -28,9 +28,7 @@ def perfect(schedule: NoiseSchedule, steps: int) -> Known:
 
 def method(student: Known, steps: int, rule: LambdaRule = "max_snr_1") -> ProgressiveDistillation:
     settings = DistillConfig(lambda_rule=rule)
-    return ProgressiveDistillation(
-        student, exact_teacher(student.schedule), steps, settings, clip=False
-    )
+    return ProgressiveDistillation(student, exact_teacher(student.schedule), steps, settings, clip=False)
 
 
 @STUDENTS

@@ -14,8 +14,8 @@ from reddit.diffusion import Denoiser, NoiseSchedule, clipped, sample_ddim
 from reddit.image.geometry import thumbnail
 from reddit.methods import ReDDiT, StepRNG
 from reddit.models import ConditionalUNet
-from reddit.training.loop import step
 from reddit.training.state import TrainingState
+from reddit.training.step import train_step
 
 PAPER = NoiseSchedule()
 JITTERS = pytest.mark.parametrize("jitter", ["none", "shared", "independent"])
@@ -311,7 +311,7 @@ def test_a_step_moves_the_student_and_leaves_the_teacher(
     state = TrainingState(student, settings, precision)
     for i in range(2):
         state.progress.iteration = i
-        losses = step(method, [batch(2, i, torch.float32)], state, settings, 0, precision, range(2))
+        losses = train_step(method, [batch(2, i, torch.float32)], state, seed=0, batch_indices=range(2))
         assert losses["loss"].isfinite()
     assert [n for n, p in student.network.named_parameters() if torch.equal(p, before[n])] == []
     assert [n for n, p in network.state_dict().items() if not torch.equal(p, before[n])] == []

@@ -10,8 +10,8 @@ from reddit.diffusion import Denoiser, NoiseSchedule
 from reddit.image.geometry import thumbnail
 from reddit.methods import StepRNG, Teacher
 from reddit.models import ConditionalUNet
-from reddit.training.loop import step
 from reddit.training.state import TrainingState
+from reddit.training.step import train_step
 
 PREDICTIONS = pytest.mark.parametrize("prediction", ["eps", "v", "x0"])
 
@@ -94,7 +94,7 @@ def test_a_step_moves_every_parameter(prediction: str) -> None:
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
     settings = TrainConfig(lr=1e-3)
     state = TrainingState(method.denoiser, settings, "fp32")
-    losses = step(method, [batch()], state, settings, 0, "fp32", range(4))
+    losses = train_step(method, [batch()], state, seed=0, batch_indices=range(4))
     assert losses["loss"].isfinite()
     assert not losses["loss"].requires_grad
     still = [name for name, p in network.named_parameters() if torch.equal(p, before[name])]

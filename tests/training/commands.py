@@ -44,18 +44,18 @@ def watch_writes(folder: Path) -> list[str]:
 @contextlib.contextmanager
 def stopped_at(iteration: int | None):
     """The system asks this process to end in the middle of a step."""
-    real = loop.step
+    real = loop.train_step
 
-    def step(method: Any, micro_batches: Any, state: Any, *rest: Any) -> Any:
+    def step(method: Any, micro_batches: Any, state: Any, **rest: Any) -> Any:
         if state.progress.iteration == iteration:
             os.kill(os.getpid(), signal.SIGTERM)
-        return real(method, micro_batches, state, *rest)
+        return real(method, micro_batches, state, **rest)
 
-    loop.step = step
+    loop.train_step = step
     try:
         yield
     finally:
-        loop.step = real
+        loop.train_step = real
 
 
 def main(folder: Path) -> None:

@@ -67,15 +67,15 @@ class Hooks:
 
     def __init__(self, run: Run, where: str, step: int, act: Callable[[], object] = die) -> None:
         self.now = 0
-        real_step, real_save, real_write = loop.step, torch.save, checkpoint.save_file
+        real_step, real_save, real_write = loop.train_step, torch.save, checkpoint.save_file
         real_replace, real_losses, real_scalars = Path.replace, run.method.losses, Tracker.scalars
 
         def due(place: str) -> bool:
             return (place, self.now) == (where, step)
 
-        def hooked_step(*arguments):
-            self.now = arguments[2].progress.iteration + 1
-            result = real_step(*arguments)
+        def hooked_step(method, micro_batches, state, **rest):
+            self.now = state.progress.iteration + 1
+            result = real_step(method, micro_batches, state, **rest)
             if due("after the optimiser"):
                 act()
             return result
@@ -118,7 +118,7 @@ class Hooks:
             if picture == 1 and due("in validation"):
                 act()
 
-        loop.step, torch.save, checkpoint.save_file = hooked_step, save, save_file
+        loop.train_step, torch.save, checkpoint.save_file = hooked_step, save, save_file
         Path.replace, Tracker.scalars = replace, scalars
         run.method.losses, run.look = losses, look
 

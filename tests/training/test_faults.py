@@ -22,9 +22,12 @@ from reddit.checkpoint import format as checkpoint
 from reddit.checkpoint.format import load_state
 from reddit.cli.errors import run as run_command
 from reddit.training import loop
+from reddit.training.checkpoints import Checkpoints
+from reddit.training.finite import check_finite
 from reddit.training.logging import Meter
 from reddit.training.lr_schedule import learning_rate
 from reddit.training.state import TrainingState
+from reddit.training.step import train_step
 from reddit.utils.errors import UserError
 
 
@@ -199,16 +202,16 @@ def test_a_picture_that_is_damaged_during_the_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lows = sorted((tmp_path / "data/LOLv1/our485/low").iterdir())
-    real = loop.step
+    real = loop.train_step
 
-    def step(method: Any, micro_batches: Any, state: TrainingState, *rest: Any) -> Any:
+    def step(method: Any, micro_batches: Any, state: TrainingState, **rest: Any) -> Any:
         if state.progress.iteration == 2:
             for path in lows:
                 if path.stat().st_size:
                     path.write_bytes(b"")
-        return real(method, micro_batches, state, *rest)
+        return real(method, micro_batches, state, **rest)
 
-    monkeypatch.setattr(loop, "step", step)
+    monkeypatch.setattr(loop, "train_step", step)
     memory = ["data.memory_gb=0", f"data.workers={workers}", "train.iterations=30"]
     code, _, err = command_ends("train", [*lol, *memory], capfd)
     assert (code, len(err)) == (2, 1), err
@@ -288,8 +291,8 @@ class Scaled:
         self.batches = iter(self.run.loader(0, range(2), 1))
 
     def step(self) -> dict[str, torch.Tensor]:
-        losses = loop.step(
-            self.run.method, [next(self.batches)], self.state, self.run.settings, 11, "fp32", range(2)
+        losses = train_step(
+            self.run.method, [next(self.batches)], self.state, seed=11, batch_indices=range(2)
         )
         self.state.progress.iteration += 1
         return losses
@@ -322,27 +325,33 @@ def test_an_overflow_of_fp16_skips_the_step_and_halves_the_scale(tmp_path: Path)
     assert losses["loss"].isfinite() and not losses["gradient_norm"].isfinite()
     meter = Meter(torch.device("cpu"))
     meter.add(1, losses)
-    stop = loop._stop_if_broken
-    stop(meter, scaled.state, scaled.run.settings, "fp16", tmp_path)  # it is the scaler's business
+    checkpoints = Checkpoints(tmp_path, scaled.run.save, scaled.run.settings)
+    scaled.state.precision = "fp16"
+    check_finite(meter, scaled.state, checkpoints)  # it is the scaler's business
+    scaled.state.precision = "bf16"
     with pytest.raises(UserError, match="the gradient norm is not finite at iteration 1 "):
-        stop(meter, scaled.state, scaled.run.settings, "bf16", tmp_path)
+        check_finite(meter, scaled.state, checkpoints)
 
 
 def test_fp16_gives_up_where_every_scale_overflows(tmp_path: Path) -> None:
     state: Any = SimpleNamespace(
-        scaler=SimpleNamespace(get_scale=lambda: 0.5), progress=SimpleNamespace(iteration=40)
+        scaler=SimpleNamespace(get_scale=lambda: 0.5),
+        progress=SimpleNamespace(iteration=40),
+        precision="fp16",
+        settings=settings(),
     )
+    checkpoints = Checkpoints(tmp_path, lambda *_, **__: None, settings())
     meter = Meter(torch.device("cpu"))
     with pytest.raises(
         UserError, match="by iteration 40: use precision=bf16 or fp32; no checkpoint"
     ) as error:
-        loop._stop_if_broken(meter, state, settings(), "fp16", tmp_path)
+        check_finite(meter, state, checkpoints)
     one_line(error)
     state.scaler.get_scale = lambda: 1.0
-    loop._stop_if_broken(meter, state, settings(), "fp16", tmp_path)
+    check_finite(meter, state, checkpoints)
     meter.add(39, {"loss": torch.tensor(float("inf"))})
     with pytest.raises(UserError, match="the loss is not finite at iteration 39 "):
-        loop._stop_if_broken(meter, state, settings(), "fp16", tmp_path)
+        check_finite(meter, state, checkpoints)
 
 
 # Hostile files

@@ -16,7 +16,7 @@ from reddit.inference.sampling import restore
 from reddit.methods import ReDDiT, Teacher
 from reddit.models import ConditionalUNet
 from reddit.training.logging import read_log
-from reddit.training.loop import fit
+from reddit.training.loop import Trainer
 from reddit.training.state import TrainingState
 from reddit.utils.device import autocast
 from reddit.utils.errors import UserError
@@ -72,17 +72,16 @@ def train(
             pin_memory=True,
         )
 
-    fit(
+    Trainer(
         method,
         loader,
         settings,
         folder,
         seed=0,
         precision=precision,
-        save_weights=lambda *_: None,
-        resume=resume,
+        write_weights=lambda *_, **__: None,
         quiet=True,
-    )
+    ).train(resume)
     return [float(line["loss"]) for line in read_log(folder) if line["kind"] == "train"]
 
 

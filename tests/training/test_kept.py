@@ -12,9 +12,9 @@ from tiny_runs import Run, left_by, same, settings
 
 from reddit.checkpoint.format import load_state, read_info
 from reddit.config import Config
-from reddit.training import state
+from reddit.training import checkpoints
+from reddit.training.checkpoints import keep_copy
 from reddit.training.run_folder import open_run
-from reddit.training.state import keep_copy
 from reddit.utils.errors import UserError
 
 KEEPING = settings(keep_every=3, keep=2, checkpoint_every=4)
@@ -149,7 +149,7 @@ def test_a_full_disk_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr(state.shutil, "copyfile", refuse)
+    monkeypatch.setattr(checkpoints.shutil, "copyfile", refuse)
     (tmp_path / "last.safetensors").touch()
     with pytest.raises(UserError, match=r"cannot keep .*00000001\.safetensors: No space left on") as error:
         keep_copy(tmp_path, 1, 3)

@@ -19,10 +19,11 @@ from reddit.diffusion import Denoiser, NoiseSchedule
 from reddit.methods import Method, ReDDiT, StepRNG, Teacher
 from reddit.models import ConditionalUNet
 from reddit.training.ema import WeightAverage
-from reddit.training.loop import FIRST_LOOK, Validate, Validation, fit
+from reddit.training.loop import Trainer
 from reddit.training.lr_schedule import learning_rate
 from reddit.training.state import Progress
 from reddit.training.stopping import StopRequest
+from reddit.training.validation import FIRST_LOOK, Validate, Validation
 from reddit.utils.errors import UserError
 
 SETTINGS = TrainConfig(
@@ -99,12 +100,12 @@ class Run:
         self.validated.append((moved, copy.deepcopy(now)))
         return Validation({"psnr": moved}, (picture, picture, picture))
 
-    def save(self, path: Path, denoiser: Denoiser, iteration: int, scores: dict[str, float]) -> None:
+    def save(self, path: Path, denoiser: Denoiser, *, iteration: int, validation: dict[str, float]) -> None:
         named = {"steps": 1, "family": "tiny", "method": self.method.name, "iteration": iteration}
-        save_weights(path, denoiser, Config(), **named, validation=scores)  # type: ignore[arg-type]
+        save_weights(path, denoiser, Config(), **named, validation=validation)  # type: ignore[arg-type]
 
     def go(self, stop: int | None = None, resume: Path | None = None, validate: bool = True) -> Progress:
-        return fit(
+        return Trainer(
             self.method,
             lambda done, batch_indices, grad_accum_steps: self.loader(
                 done, batch_indices, grad_accum_steps, stop
@@ -113,11 +114,10 @@ class Run:
             self.folder,
             seed=11,
             precision="fp32",
-            save_weights=self.save,
+            write_weights=self.save,
             validate=self.validate if validate else None,
-            resume=resume,
             quiet=True,
-        )
+        ).train(resume)
 
     @property
     def state(self) -> Path:

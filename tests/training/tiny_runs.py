@@ -17,9 +17,10 @@ from reddit.data import Batch, Pair, TrainingCrops, training_loader
 from reddit.diffusion import Denoiser, NoiseSchedule
 from reddit.methods import Method, ReDDiT, Teacher
 from reddit.models import ConditionalUNet
-from reddit.training.loop import Validation, fit
+from reddit.training.loop import Trainer
 from reddit.training.state import Progress
 from reddit.training.stopping import StopRequest, only_process
+from reddit.training.validation import Validation
 from reddit.utils.errors import UserError
 
 SETTINGS = TrainConfig(
@@ -79,18 +80,17 @@ class Run:
         precision: str = "fp32",
     ) -> Progress:
         with only_process(self.folder):
-            return fit(
+            return Trainer(
                 self.method,
                 self.loader,
                 self.settings,
                 self.folder,
                 seed=11,
                 precision=precision,
-                save_weights=self.save,
+                write_weights=self.save,
                 validate=self.validate if validate else None,
-                resume=resume or (self.state if self.state.exists() else None),
                 quiet=True,
-            )
+            ).train(resume or (self.state if self.state.exists() else None))
 
     def loader(self, done: int, batch_indices: range, grad_accum_steps: int) -> Iterable[Batch | UserError]:
         return training_loader(
@@ -102,9 +102,9 @@ class Run:
             grad_accum_steps=grad_accum_steps,
         )
 
-    def save(self, path: Path, denoiser: Denoiser, iteration: int, scores: dict[str, float]) -> None:
+    def save(self, path: Path, denoiser: Denoiser, *, iteration: int, validation: dict[str, float]) -> None:
         named = {"steps": 1, "family": "tiny", "method": self.method.name, "iteration": iteration}
-        save_weights(path, denoiser, Config(), **named, validation=scores)  # type: ignore[arg-type]
+        save_weights(path, denoiser, Config(), **named, validation=validation)  # type: ignore[arg-type]
 
     def validate(
         self, denoiser: Denoiser, limit: int | None = None, stop: StopRequest | None = None
