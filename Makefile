@@ -2,26 +2,50 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+LOCKED := requirements/locked.txt
 
-.PHONY: setup demo test lint
+.PHONY: setup demo test test-oldest test-newest lint lock
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.ready: pyproject.toml $(LOCKED)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCKED) --editable '.[dev]'
 	touch $@
 
 demo: setup
-	$(BIN)/python scripts/train_teacher.py -c configs/demo.yaml
-	$(BIN)/python scripts/distill.py -c configs/demo.yaml --chain
-	$(BIN)/python scripts/report.py -c configs/demo.yaml
+	$(BIN)/reddit-llie train -c demo
+	$(BIN)/reddit-llie distill -c demo --chain
+	$(BIN)/reddit-llie report -c demo
 
 test: setup
 	$(BIN)/python -m pytest
+
+# Environments of their own, beside the locked one: what pyproject.toml allows at least, and what pip takes today.
+test-oldest:
+	test -x .venv-oldest/bin/python || python3.10 -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --upgrade pip
+	.venv-oldest/bin/python -m pip install --quiet -r requirements/oldest.txt
+	.venv-oldest/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	.venv-oldest/bin/python -m pytest
+
+test-newest:
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --upgrade pip
+	.venv-newest/bin/python -m pip install --quiet --editable '.[dev]'
+	.venv-newest/bin/python -m pytest
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Renew the tested set of versions; run `make test` afterwards and commit both.
+lock:
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --upgrade pip
+	.venv-lock/bin/python -m pip install --quiet '.[dev]'
+	echo '# The versions that `make setup` installs: tested together. Renew with `make lock`.' > $(LOCKED)
+	.venv-lock/bin/python -m pip freeze --exclude reddit-llie >> $(LOCKED)
+	rm -rf .venv-lock

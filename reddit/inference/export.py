@@ -158,9 +158,9 @@ def export_sampler(
             f"{info.path} samples with {diffusion.sampler}: only ddim can be exported as a graph; "
             "write a .safetensors file"
         )
-    if torch.__version__ < (2, 9):  # type: ignore[operator]
+    if torch.__version__ < (2, 12):  # type: ignore[operator]
         raise UserError(
-            f"exporting a graph needs torch 2.9, not {torch.__version__}: pip install --upgrade torch"
+            f"exporting a graph needs torch 2.12, not {torch.__version__}: pip install --upgrade torch"
         )
     if form == "onnx":
         require("onnx", "onnxscript")
