@@ -39,8 +39,6 @@ class PictureCache:
     def __init__(self, limit: float = 0) -> None:
         self.limit = limit
         self.held = 0
-        self.complete = True
-        """Whether everything asked for so far found room."""
         self.facts: dict[Path, Facts] = {}
         """Of every file that was read, whether its picture found room or not."""
         self._arrays: dict[Hashable, np.ndarray] = {}
@@ -53,9 +51,11 @@ class PictureCache:
             if self.held + array.nbytes <= self.limit:
                 self._arrays[key] = array
                 self.held += array.nbytes
-            else:
-                self.complete = False
         return array
+
+    def holds(self, key: Hashable | np.ndarray) -> bool:
+        """Whether the array of a key is kept; a picture in memory always is."""
+        return isinstance(key, np.ndarray) or key in self._arrays
 
     def read(self, picture: Picture) -> np.ndarray:
         """RGB uint8 (H, W, 3), from a file or from memory; errors as in `read_uint8`."""

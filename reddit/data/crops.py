@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol, TypedDict, TypeVar
 
 import numpy as np
@@ -17,13 +18,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from reddit.config import DataConfig
 from reddit.data.cache import PictureCache
 from reddit.data.pairing import Pair
-from reddit.image.geometry import thumbnail
+from reddit.image.geometry import THUMBNAIL, thumbnail
 from reddit.image.pixels import to_float
 from reddit.utils.errors import UserError
 from reddit.utils.progress import progress
 
 T = TypeVar("T")
 Denoise = Callable[[np.ndarray], np.ndarray]
+THUMBNAIL_BYTES = 4 * 3 * THUMBNAIL**2
 
 
 class Batch(TypedDict):
@@ -88,17 +90,29 @@ class TrainingCrops(Dataset["Batch | UserError"]):
 
     @property
     def in_memory(self) -> bool:
-        return self.cache.complete
+        return all(self.cache.holds(key) for pair in self.pairs for key in self._sources(pair))
 
     def order(self, seed: int, batch_size: int, batch_indices: range, done: int) -> EndlessOrder:
         return EndlessOrder(len(self), seed, batch_size, batch_indices, done)
 
-    def prepare(self, indices: Iterable[int] | None = None, quiet: bool = False) -> None:
-        """Read and denoise pairs ahead, all of them or these."""
-        name = "reading pictures" if self.denoise is None else "denoising pictures"
-        indices = range(len(self)) if indices is None else indices
-        for index in progress(list(indices), name, "pair", quiet=quiet):
+    def prepare(self, quiet: bool = False) -> None:
+        """Read what the cache does not hold yet, as far as there is room."""
+        for index in progress(range(len(self)), "reading pictures", "pair", quiet=quiet):
             self._pictures(index)
+
+    def keep(self, pair: Pair, low: np.ndarray) -> None:
+        """Have the cache hold what is made of a low picture: its thumbnail and D(y)."""
+        self._context(pair, low)
+        self._denoised(pair, low)
+
+    def missing(self) -> int:
+        """Bytes of what crops are made of and the cache does not hold."""
+        total = 0
+        for pair in self.pairs:
+            height, width = self.cache.facts_of(pair.low).size
+            total += sum(3 * height * width for key in self._sources(pair) if not self.cache.holds(key))
+            total += 0 if self.cache.holds(_made(pair, "context")) else THUMBNAIL_BYTES
+        return total
 
     def check_sizes(self) -> None:
         """See that every picture can hold a crop.
@@ -123,13 +137,22 @@ class TrainingCrops(Dataset["Batch | UserError"]):
 
     def _pictures(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Low, high and denoised low, uint8 (H, W, 3), and the low's thumbnail, float32 (64, 64, 3)."""
-        pair, denoise = self.pairs[index], self.denoise
+        pair = self.pairs[index]
         low, high = self.cache.read(pair.low), self.cache.read(pair.high)
         self._check_size(pair, (low.shape[0], low.shape[1]))
-        context = self.cache.get(("context", pair.name), lambda: _thumbnail(low))
-        if denoise is None:
-            return low, high, low, context
-        return low, high, self.cache.get(("denoised", pair.name), lambda: denoise(low)), context
+        return low, high, self._denoised(pair, low), self._context(pair, low)
+
+    def _sources(self, pair: Pair) -> list[Hashable | np.ndarray]:
+        """The pictures that a crop is cut from, as the cache knows them."""
+        denoised = [_made(pair, "denoised")] if self.denoise is not None else []
+        return [pair.low, pair.high, *denoised]
+
+    def _context(self, pair: Pair, low: np.ndarray) -> np.ndarray:
+        return self.cache.get(_made(pair, "context"), lambda: _thumbnail(low))
+
+    def _denoised(self, pair: Pair, low: np.ndarray) -> np.ndarray:
+        denoise = self.denoise
+        return low if denoise is None else self.cache.get(_made(pair, "denoised"), lambda: denoise(low))
 
     def __getitem__(self, key: tuple[int, int]) -> Batch | UserError:
         """The crop at `(position, index)`: position in the whole run, index of the pair.
@@ -173,6 +196,11 @@ def turned(picture: np.ndarray, turns: np.ndarray, config: DataConfig) -> np.nda
 def jittered(context: Tensor, rng: np.random.Generator, stops: float) -> Tensor:
     """A thumbnail in [0, 1] made darker or brighter by up to so many stops; 0: as it is."""
     return (context * 2.0 ** rng.uniform(-stops, stops)).clamp(max=1) if stops else context
+
+
+def _made(pair: Pair, what: str) -> Hashable:
+    """The cache's key of what is made of a pair's low picture; names are unique within a set alone."""
+    return what, pair.low if isinstance(pair.low, Path) else pair.name
 
 
 def _thumbnail(low: np.ndarray) -> np.ndarray:

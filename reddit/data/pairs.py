@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -63,28 +63,41 @@ def load_picture(picture: Picture) -> np.ndarray:
     return PictureCache().read(picture)
 
 
-def examine(pairs: Sequence[Pair], cache: PictureCache, quiet: bool = False) -> dict[str, str]:
+def examine(
+    pairs: Sequence[Pair],
+    cache: PictureCache,
+    *,
+    also: Callable[[Pair, np.ndarray], object] = lambda pair, low: None,
+    first_only: bool = False,
+    quiet: bool = False,
+) -> dict[str, str]:
     """Read every picture once, before an hour of training rather than after it.
 
     Args:
         cache: keeps what fits, and the size and fingerprint of each picture.
+        also: called with each good pair and its low picture, so that what is made of it needs no second read.
+        first_only: stop at the first problem.
 
     Returns:
         Name → what is wrong, for the pairs that cannot be read or whose sizes differ.
     """
-    problems = {}
+    problems: dict[str, str] = {}
     for pair in progress(pairs, "reading pictures", "pair", quiet=quiet):
         try:
-            low, high = cache.facts_of(pair.low).size, cache.facts_of(pair.high).size
+            picture = cache.read(pair.low)
+            low, high = picture.shape[:2], cache.facts_of(pair.high).size
+            if low != high:
+                where = f" ({pair.low})" if isinstance(pair.low, Path) else ""
+                raise UserError(
+                    f"pair {pair.name}: low is {low[1]}×{low[0]} and high {high[1]}×{high[0]} pixels; both "
+                    f"must have one size{where}"
+                )
         except UserError as error:
             problems[pair.name] = str(error)
-            continue
-        if low != high:
-            where = f" ({pair.low})" if isinstance(pair.low, Path) else ""
-            problems[pair.name] = (
-                f"pair {pair.name}: low is {low[1]}×{low[0]} and high {high[1]}×{high[0]} pixels; both must "
-                f"have one size{where}"
-            )
+            if first_only:
+                break
+        else:
+            also(pair, picture)
     return problems
 
 

@@ -97,6 +97,22 @@ class PhotoCrops(Dataset["Batch | UserError"]):
         photos = progress(self.photos or [], "reading photographs", "picture", quiet=quiet)
         return frozenset(self.cache.facts_of(photo).fingerprint for photo in photos)
 
+    def check_sizes(self) -> None:
+        """See that every photograph can hold a crop.
+
+        Raises:
+            UserError: the first that cannot.
+        """
+        for photo in self.photos or []:
+            self._check_size(photo, self.cache.facts_of(photo).size)
+
+    def _check_size(self, photo: Path, size: tuple[int, int]) -> None:
+        if min(size) < self.config.crop:
+            raise UserError(
+                f"{photo}: {size[1]}×{size[0]} pixels cannot hold a crop of {self.config.crop}; lower "
+                "data.crop, or remove the photograph"
+            )
+
     def __getitem__(self, key: tuple[int, int]) -> Batch | UserError:
         """The crop at `(position, index)`: position in the whole run, index of the photograph."""
         position, index = key
@@ -118,8 +134,7 @@ class PhotoCrops(Dataset["Batch | UserError"]):
         assert self.photos is not None
         picture = self.cache.read(self.photos[index])
         height, width = picture.shape[:2]
-        if min(height, width) < size:
-            raise UserError(f"{self.photos[index]}: {width}×{height} pixels cannot hold a crop of {size}")
+        self._check_size(self.photos[index], (height, width))
         night = random_night(rng, (height / max(height, width), width / max(height, width)))
         top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
         return photo_twin(picture, night, (slice(top, top + size), slice(left, left + size)), rng)

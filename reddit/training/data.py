@@ -24,7 +24,7 @@ from reddit.data import (
 )
 from reddit.data.crops import Denoise
 from reddit.training.distributed import World
-from reddit.utils.progress import Log
+from reddit.utils.progress import Log, progress
 
 PHOTO_VALIDATION, NIGHT_VALIDATION = 12, 4
 """Photographs of a folder, and drawn nights, that are kept for choosing weights."""
@@ -83,6 +83,8 @@ class TrainingSet:
         for part, found in zip(self.parts, self.found, strict=True):
             if part.dataset in ("photos", "nights"):
                 photographs = _photos(found, settings, seed, denoise)  # type: ignore[arg-type]
+                _look_at(photographs[0].photos or [], photographs[0].cache, world, quiet)
+                photographs[0].check_sizes()
                 sets.append(photographs[0])
                 held += photographs[1]
             else:
@@ -96,6 +98,8 @@ class TrainingSet:
                 "(fault D6); never report their scores there beside others'"
             )
         cache.close()
+        held_files = [side for pair in held for side in (pair.low, pair.high) if isinstance(side, Path)]
+        _look_at([path for path in held_files if path not in cache.facts], cache, world, quiet)
         held_out = frozenset(
             cache.facts_of(side).fingerprint for pair in held for side in (pair.low, pair.high)
         )
@@ -137,25 +141,40 @@ def _pairs(
     log: Log,
     quiet: bool,
 ) -> tuple[TrainingCrops, list[Pair]]:
-    """Crops of pairs, and the validation split; each process reads its share once and tells the others."""
+    """Crops of pairs, and the validation split.
+
+    Each process reads its share once, denoises it, and tells the others what it saw. Where all of it fits
+    into memory, each then reads the others' shares, too, to hold them; else what it does not hold is read
+    when a crop needs it.
+    """
     problems = {}
-    for theirs in world.gather(examine(world.share(pairs), cache, quiet)):
+    mine = examine(
+        world.share(pairs),
+        cache,
+        also=TrainingCrops(pairs, settings, seed, denoise, cache).keep,
+        first_only=settings.on_corrupt == "error",
+        quiet=quiet,
+    )
+    for theirs in world.gather(mine):
         problems.update(theirs)
-    for facts in world.gather(cache.facts):
-        cache.facts.update(facts)
+    _tell(cache, world)
     kept = usable(pairs, problems, settings.on_corrupt, log)
     train, held = split_validation(kept, settings.validation, settings.split_seed, quiet, cache)
     crops = TrainingCrops(train, settings, seed, denoise, cache)
     crops.check_sizes()
-    if denoise is not None:  # each process its share, which the others then find in the cache on disk
-        crops.prepare(world.share(range(len(crops))), quiet)
-        world.wait()
-    if _bytes(train, cache) <= cache.limit:  # else pictures are read when they are needed
-        crops.prepare(quiet=quiet)
+    if world.size > 1 and cache.held + crops.missing() <= cache.limit:
+        crops.prepare(quiet)
     return crops, held
 
 
-def _bytes(pairs: list[Pair], cache: PictureCache) -> int:
-    """What the decoded pictures of some pairs take."""
-    sizes = [cache.facts_of(side).size for pair in pairs for side in (pair.low, pair.high)]
-    return sum(3 * height * width for height, width in sizes)
+def _look_at(paths: Sequence[Path], cache: PictureCache, world: World, quiet: bool) -> None:
+    """Have the cache know size and fingerprint of some files; each process reads its share."""
+    for path in progress(world.share(paths), "reading pictures", "picture", quiet=quiet):
+        cache.facts_of(path)
+    _tell(cache, world)
+
+
+def _tell(cache: PictureCache, world: World) -> None:
+    """What each process saw of the pictures that it read, in every process."""
+    for facts in world.gather(cache.facts):
+        cache.facts.update(facts)

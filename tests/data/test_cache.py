@@ -28,7 +28,7 @@ class Counting:
 def test_what_fits_is_made_once() -> None:
     cache, make = PictureCache(10), Counting(10, 7)
     assert all((cache.get("a", make) == 7).all() for _ in range(3))
-    assert (make.made, cache.held, cache.complete) == (1, 10, True)
+    assert (make.made, cache.held, cache.holds("a")) == (1, 10, True)
 
 
 def test_what_does_not_fit_is_made_anew() -> None:
@@ -38,14 +38,14 @@ def test_what_does_not_fit_is_made_anew() -> None:
         cache.get("b", second)
         cache.get("a", first)  # stays: throwing it out would gain nothing
     assert (first.made, second.made) == (1, 3)
-    assert (cache.held, cache.complete) == (10, False)
+    assert (cache.held, cache.holds("a"), cache.holds("b")) == (10, True, False)
 
 
 def test_a_smaller_one_still_fits_after_a_larger_did_not() -> None:
     cache = PictureCache(15)
     for key, size in (("a", 10), ("b", 6), ("c", 5)):
         cache.get(key, Counting(size))
-    assert cache.held == 15 and not cache.complete
+    assert cache.held == 15 and not cache.holds("b")
 
 
 @pytest.mark.parametrize("limit", [0, 1, 99, 100, 1000, 1e9])
@@ -58,14 +58,14 @@ def test_the_limit_is_never_passed(limit: float) -> None:
         cache.get(key, Counting(size))
         held += size if held + size <= limit else 0
         assert cache.held == held <= limit
-    assert cache.complete == (limit > 20_000)
+    assert all(map(cache.holds, range(200))) == (limit > 20_000)
 
 
 def test_a_cache_of_nothing_holds_nothing() -> None:
     cache, make = PictureCache(), Counting(1)
     cache.get("a", make)
     cache.get("a", make)
-    assert (make.made, cache.held, cache.complete) == (2, 0, False)
+    assert (make.made, cache.held, cache.holds("a")) == (2, 0, False)
 
 
 def test_a_closed_cache_gives_and_takes_nothing_in() -> None:

@@ -20,7 +20,6 @@ from reddit.data import (
     training_loader,
     usable,
 )
-from reddit.data import cache as cache_module
 from reddit.data.crops import EndlessOrder
 from reddit.data.demo import LONGEST_SIDE, PICTURES, demo_pairs
 from reddit.image.pixels import to_float
@@ -265,27 +264,30 @@ def test_halves_of_two_sizes() -> None:
     assert "\n" not in str(error.value)
 
 
-def test_pictures_are_read_once_before_the_first_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Checked, grouped for the validation split and fingerprinted in one pass, though none is kept."""
-    stored = []
-    for pair in pairs(4):
-        paths = [tmp_path / half / f"{pair.name}.png" for half in ("low", "high")]
-        for path, half in zip(paths, (pair.low, pair.high), strict=True):
-            assert isinstance(half, np.ndarray)
-            write_image(path, to_float(half))
-        stored.append(Pair(pair.name, *paths))
-    read: list[Path] = []
-    real = cache_module.read_uint8
-    monkeypatch.setattr(cache_module, "read_uint8", lambda path: read.append(path) or real(path))
-    cache = PictureCache(0)
-    kept = usable(stored, examine(stored, cache), "error")
-    train, _ = split_validation(kept, 0.3, 0, cache=cache)
-    data = TrainingCrops(train, DataConfig(crop=8), 0, None, cache)
-    data.check_sizes()
-    data.fingerprints()
-    assert sorted(read) == sorted(side for pair in stored for side in (pair.low, pair.high))
+def test_a_problem_ends_the_reading_unless_all_are_wanted() -> None:
+    odd = [Pair(f"odd-{i}", picture(0), picture(0, 20, 23)) for i in range(3)]
+    assert list(examine(odd, PictureCache())) == ["odd-0", "odd-1", "odd-2"]
+    assert list(examine(odd, PictureCache(), first_only=True)) == ["odd-0"]
+
+
+def test_what_fails_beside_a_good_pair_is_not_its_fault() -> None:
+    def full(pair: Pair, low: np.ndarray) -> None:
+        raise UserError("the disk is full")
+
+    with pytest.raises(UserError, match="the disk is full"):
+        examine(pairs(1), PictureCache(), also=full)
+
+
+def test_pairs_of_one_name_in_two_sets_share_nothing(tmp_path: Path) -> None:
+    cache = PictureCache(1e6)
+    items = []
+    for number in range(2):
+        path = tmp_path / str(number) / "1.png"
+        write_image(path, to_float(picture(number)))
+        crop = TrainingCrops([Pair("1", path, path)], DataConfig(crop=8), 0, lambda low: 255 - low, cache)
+        items.append(crop[0, 0])
+    for name in ("denoised", "context"):
+        assert not torch.equal(items[0][name], items[1][name])
 
 
 @pytest.mark.parametrize("size", [(7, 30), (30, 7)])

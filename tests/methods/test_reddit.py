@@ -258,12 +258,15 @@ def test_p_terminal_is_a_share() -> None:
     assert at_end.double().mean().item() == pytest.approx(0.3, abs=0.06)
 
 
+@pytest.mark.parametrize("clip", [True, False])
 @STUDENTS
-def test_rollout_is_the_students_own_path(steps: int) -> None:
+def test_rollout_is_the_students_own_path(steps: int, clip: bool) -> None:
+    """As it is sampled: with its clean images held in [-1, 1], or not."""
     schedule = NoiseSchedule(zero_terminal_snr=True)
     student = Blend()
     denoiser = Denoiser(student, schedule, "v")
-    method = ReDDiT(denoiser, Denoiser(Blend(), schedule, "v"), steps, config(p_rollout=1.0))
+    ways = {True: clipped(denoiser, schedule), False: denoiser}
+    method = ReDDiT(denoiser, Denoiser(Blend(), schedule, "v"), steps, config(p_rollout=1.0), clip)
     pictures = batch(2, dtype=torch.float32)
     lengths = set()
     for seed in range(80):
@@ -275,8 +278,12 @@ def test_rollout_is_the_students_own_path(steps: int) -> None:
         noise = noise_of(seed, pictures["low"])
         x_t, alpha = student.seen[-1]
         way = schedule.grid(steps)[:length]
-        expected = sample_ddim(clipped(denoiser, schedule), schedule, noise, 2 * pictures["low"] - 1, way)
+        expected, other = (
+            sample_ddim(ways[kind], schedule, noise, 2 * pictures["low"] - 1, way)
+            for kind in (clip, not clip)
+        )
         assert torch.allclose(x_t, expected, atol=1e-5)
+        assert torch.equal(expected, other) == (length == 1)
         assert alpha.tolist() == pytest.approx(schedule.alpha(way[-1:]).expand(2).tolist(), abs=1e-6)
     assert lengths == set(range(1, steps + 1))
 

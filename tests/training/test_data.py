@@ -1,0 +1,207 @@
+"""From a configuration to training data: what is read, how often, by whom; and what is left in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+from tiny_runs import tiny_settings, write_lol
+
+from reddit.config import Config, resolve_config
+from reddit.data import cache as caching
+from reddit.data import fingerprint
+from reddit.image.read import read_uint8
+from reddit.image.write import encode
+from reddit.training.data import TrainingData, TrainingSet
+from reddit.training.distributed import World
+from reddit.utils.errors import UserError
+
+T = TypeVar("T")
+PAIRS = 6
+
+
+@dataclass
+class Meeting:
+    """Where processes exchange values; here they are threads."""
+
+    size: int
+    barrier: threading.Barrier = field(init=False)
+    values: dict[int, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.barrier = threading.Barrier(self.size, timeout=60)
+
+
+@dataclass(frozen=True)
+class ThreadWorld(World):
+    meeting: Meeting = field(default_factory=lambda: Meeting(1))
+
+    def gather(self, value: T) -> list[T]:
+        self.meeting.values[self.rank] = value
+        self.meeting.barrier.wait()
+        values = [self.meeting.values[rank] for rank in range(self.size)]
+        self.meeting.barrier.wait()
+        return values
+
+    def wait(self) -> None:
+        self.meeting.barrier.wait()
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        return items[self.rank :: self.size]
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
+    """How often each file was decoded."""
+    found: Counter[Path] = Counter()
+
+    def counting(path: Path) -> np.ndarray:
+        found[path] += 1
+        return read_uint8(path)
+
+    monkeypatch.setattr(caching, "read_uint8", counting)
+    return found
+
+
+def config(folder: Path, *overrides: str) -> Config:
+    return resolve_config(tiny_settings(folder), overrides, source="test")
+
+
+def prepared(chosen: Config, processes: int = 1, denoise: Any = None, log: Any = None) -> list[TrainingData]:
+    """What each of several processes ends up with."""
+    meeting = Meeting(processes)
+    found: dict[int, TrainingData | Exception] = {}
+
+    def work(rank: int) -> None:
+        try:
+            world = ThreadWorld(rank, processes, meeting)
+            found[rank] = TrainingSet(chosen).prepare(4, denoise, world, log or (lambda line: None), True)
+        except Exception as error:
+            found[rank] = error
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(processes)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one in found.values():
+        if isinstance(one, Exception):
+            raise one
+    return [found[rank] for rank in range(processes)]  # type: ignore[misc]
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted((folder / "data").glob("LOLv1/our485/*/*.png"))
+
+
+@pytest.mark.parametrize("denoised", [False, True])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_a_set_larger_than_memory_is_read_once(
+    processes: int, denoised: bool, tmp_path: Path, read: Counter[Path]
+) -> None:
+    """Checked, fingerprinted, grouped and denoised in one pass that the processes share."""
+    write_lol(tmp_path, PAIRS)
+    made: list[str] = []
+
+    def denoise(low: np.ndarray) -> np.ndarray:
+        made.append(fingerprint(low))
+        return low
+
+    chosen = config(tmp_path, "data.memory_gb=0", "data.workers=auto")
+    data = prepared(chosen, processes, denoise if denoised else None)
+    assert len(files(tmp_path)) == 2 * PAIRS
+    assert read == dict.fromkeys(files(tmp_path), 1)
+    lows = [fingerprint(read_uint8(path)) for path in files(tmp_path) if path.parent.name == "low"]
+    assert sorted(made) == (sorted(lows) if denoised else [])
+    assert not any(one.crops.in_memory for one in data)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_set_that_fits_is_held_by_every_process(
+    processes: int, tmp_path: Path, read: Counter[Path]
+) -> None:
+    write_lol(tmp_path, PAIRS)
+    data = prepared(config(tmp_path), processes, lambda low: low)
+    assert all(one.crops.in_memory for one in data)
+    assert max(read.values()) <= processes
+    read.clear()
+    for one in data:
+        for index in range(len(one.crops)):
+            assert not isinstance(one.crops[(0, index)], UserError)
+    assert not read
+
+
+def test_a_share_that_fits_of_a_set_that_does_not(tmp_path: Path, read: Counter[Path]) -> None:
+    """Two of three processes' shares are on disk alone: workers must prepare the batches."""
+    write_lol(tmp_path, PAIRS)
+    size = sum(read_uint8(path).nbytes for path in files(tmp_path))
+    data = prepared(config(tmp_path, f"data.memory_gb={0.6 * size / 1e9}"), 3)
+    assert not any(one.crops.in_memory for one in data)
+    assert read == dict.fromkeys(files(tmp_path), 1)
+
+
+def test_every_process_comes_to_the_same(tmp_path: Path) -> None:
+    write_lol(tmp_path, PAIRS)
+    alone, *others = prepared(config(tmp_path), 1) + prepared(config(tmp_path, "data.memory_gb=0"), 3)
+    everything = {fingerprint(read_uint8(path)) for path in files(tmp_path)}
+    for one in (alone, *others):
+        assert one.pictures == everything
+        assert [pair.name for pair in one.validation] == [pair.name for pair in alone.validation]
+        assert len(one.crops) + len(one.validation) == PAIRS
+        assert one.validation_pictures == {
+            fingerprint(read_uint8(side)) for pair in one.validation for side in (pair.low, pair.high)
+        }
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_damaged_pair_is_the_same_error_everywhere(processes: int, tmp_path: Path) -> None:
+    write_lol(tmp_path, PAIRS)
+    first, last = (files(tmp_path)[PAIRS + index] for index in (1, PAIRS - 1))
+    first.write_bytes(b"")
+    last.write_bytes(b"")
+    with pytest.raises(UserError, match=rf"{first.name} is empty .*on_corrupt=skip"):
+        prepared(config(tmp_path), processes)
+    lines: list[str] = []
+    (data, *_) = prepared(config(tmp_path, "data.on_corrupt=skip"), processes, log=lines.append)
+    assert len(data.crops) + len(data.validation) == PAIRS - 2
+    assert len(lines) == 2 * processes and first.name in lines[0]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_test_pictures_that_choose_are_read_once(processes: int, tmp_path: Path, read: Counter[Path]) -> None:
+    write_lol(tmp_path, PAIRS)
+    for half in ("low", "high"):
+        path = tmp_path / "data" / "LOLv1" / "eval15" / half / "a.png"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(encode(np.full((32, 40, 3), 9, np.uint8)))
+    (data, *_) = prepared(config(tmp_path, "train.select_on_test=true", "data.memory_gb=0"), processes)
+    assert [pair.name for pair in data.validation] == ["a"]
+    assert set(read.values()) == {1} and len(read) == 2 * PAIRS + 2
+
+
+def write_photos(folder: Path, sizes: list[tuple[int, int]]) -> None:
+    for number, size in enumerate(sizes):
+        path = folder / "data" / "photos" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(np.full((*size, 3), 10 * number, np.uint8)))
+
+
+def test_photographs_are_fingerprinted_once_by_one_process(tmp_path: Path, read: Counter[Path]) -> None:
+    write_photos(tmp_path, [(40, 40)] * 8)
+    chosen = config(tmp_path, "data.dataset=photos", "data.validation=0")
+    first, second = prepared(chosen, 2)
+    assert len(read) == 8 and set(read.values()) == {1}
+    assert first.pictures == second.pictures and len(first.pictures) == 8
+
+
+def test_a_photograph_too_small_for_a_crop_ends_the_run_at_once(tmp_path: Path) -> None:
+    write_photos(tmp_path, [(40, 40), (12, 40)])
+    chosen = config(tmp_path, "data.dataset=photos", "data.validation=0")
+    with pytest.raises(UserError, match=r"1\.png: 40×12 pixels cannot hold a crop of 16; lower data\.crop"):
+        prepared(chosen)
