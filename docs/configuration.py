@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/configuration.md from the settings, their defaults and their docstrings in reddit/config.py."""
+"""Write docs/configuration.md from the settings, their defaults and their docstrings in reddit/config/."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reddit.config import RENAMED, Config
 PAGE = Path(__file__).with_suffix(".md")
 
 INTRODUCTION = """\
-<!-- Written by `python docs/configuration.py`. Change the docstrings in reddit/config.py, not this file. -->
+<!-- Written by `python docs/configuration.py`. Change the docstrings in reddit/config/, not this file. -->
 
 # Configuration
 

@@ -9,7 +9,7 @@ import yaml
 from reddit.config import RENAMED, Config, TrainConfig, load_config, resolve_config
 from reddit.utils.errors import UserError
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 FILES = sorted(CONFIGS.glob("*.yaml"))
 
 
