@@ -126,7 +126,9 @@ class _Case:
 
 
 def _distillation(config: Config, device: torch.device) -> Method:
-    settings = config.distill.model_copy(update={"omega": config.distill.omega or 0.2, "p_rollout": 0.0})
+    settings = config.distill.reddit.model_copy(
+        update={"omega": config.distill.reddit.omega or 0.2, "p_rollout": 0.0}
+    )
     distance = None
     if settings.w_per > 0:
         distance = LPIPS(settings.perceptual_backbone, settings.perceptual_weights).to(device)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/configuration.md from the settings, their defaults and their docstrings in reddit/config/."""
+"""Write docs/configuration.md from the settings in reddit/config and their docstrings."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from reddit.config import RENAMED, Config
+from reddit.config import RENAMED, Config, TrainConfig
 
 PAGE = Path(__file__).with_suffix(".md")
 
 INTRODUCTION = """\
-<!-- Written by `python docs/configuration.py`. Change the docstrings in reddit/config/, not this file. -->
+<!-- Written by `python docs/configuration.py` from the docstrings in reddit/config: change those. -->
 
 # Configuration
 
@@ -81,6 +81,9 @@ def attribute_docs(model: type[BaseModel]) -> dict[str, str]:
     for owner in reversed(model.__mro__):
         if not (issubclass(owner, BaseModel) and owner is not BaseModel):
             continue
+        if owner.__name__ == "StageConfig":  # made of TrainConfig's fields
+            found |= attribute_docs(TrainConfig)
+            continue
         body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
         assert isinstance(body, ast.ClassDef)
         for field, below in zip(body.body, body.body[1:], strict=False):
@@ -96,6 +99,8 @@ def _one_line(text: str) -> str:
 
 
 def _is_model(annotation: Any) -> bool:
+    if typing.get_origin(annotation) is not None:  # in Python 3.10 list[X] passes for a class
+        return False
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 

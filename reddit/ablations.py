@@ -39,7 +39,9 @@ def _omegas() -> dict[str, Ablation]:
     spaces = {"trajectory": "moving x_s as the paper does", "clean": "moving the clean-image target"}
     return {
         f"omega-{omega:g}-{space}": _student(
-            f"RATR with omega {omega:g}, {how}.", f"distill.omega={omega:g}", f"distill.omega_space={space}"
+            f"RATR with omega {omega:g}, {how}.",
+            f"distill.reddit.omega={omega:g}",
+            f"distill.reddit.omega_space={space}",
         )
         for space, how in spaces.items()
         for omega in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
@@ -49,23 +51,26 @@ def _omegas() -> dict[str, Ablation]:
 _SOME_SIGNAL = ("diffusion.zero_terminal_snr=false", "diffusion.mask_x_T=false")
 
 ABLATIONS: dict[str, Ablation] = {
-    "no-ratr": _student("Without the reflectance-aware refinement, eq. 7 to 9.", "distill.omega=0"),
+    "no-ratr": _student("Without the reflectance-aware refinement, eq. 7 to 9.", "distill.reddit.omega=0"),
     **_omegas(),
-    "noise-signed": _student("Retinex noise keeps its sign: y - n is D(y).", "distill.noise=signed"),
-    "no-pixel": _student("Without the pixel loss, eq. 10.", "distill.w_pix=0"),
-    "no-perceptual": _student("Without the perceptual loss, eq. 11.", "distill.w_per=0"),
-    "no-auxiliary": _student("The distillation loss alone.", "distill.w_pix=0", "distill.w_per=0"),
-    "no-distillation": _student(
-        "The same training on ground truth only: what a stage gains without its teacher.", "distill.w_dis=0"
+    "noise-signed": _student("Retinex noise keeps its sign: y - n is D(y).", "distill.reddit.noise=signed"),
+    "no-pixel": _student("Without the pixel loss, eq. 10.", "distill.reddit.w_pix=0"),
+    "no-perceptual": _student("Without the perceptual loss, eq. 11.", "distill.reddit.w_per=0"),
+    "no-auxiliary": _student(
+        "The distillation loss alone.", "distill.reddit.w_pix=0", "distill.reddit.w_per=0"
     ),
-    "first-order": _student("The teacher goes from t to s in one step, eq. 2.", "distill.order=1"),
-    "lambda-snr-plus-1": _student("lambda_t = SNR + 1.", "distill.lambda_rule=snr_plus_1"),
-    "lambda-constant": _student("lambda_t = 1.", "distill.lambda_rule=constant"),
-    "no-jitter": _student("Noise levels on the grid.", "distill.jitter=none"),
+    "no-distillation": _student(
+        "The same training on ground truth only: what a stage gains without its teacher.",
+        "distill.reddit.w_dis=0",
+    ),
+    "first-order": _student("The teacher goes from t to s in one step, eq. 2.", "distill.reddit.order=1"),
+    "lambda-snr-plus-1": _student("lambda_t = SNR + 1.", "distill.reddit.lambda_rule=snr_plus_1"),
+    "lambda-constant": _student("lambda_t = 1.", "distill.reddit.lambda_rule=constant"),
+    "no-jitter": _student("Noise levels on the grid.", "distill.reddit.jitter=none"),
     "own-start": _student(
         "A quarter of the samples from pure noise, a quarter of the batches from the student's own rollout.",
-        "distill.p_terminal=0.25",
-        "distill.p_rollout=0.25",
+        "distill.reddit.p_terminal=0.25",
+        "distill.reddit.p_rollout=0.25",
     ),
     "eps": _teacher(
         "Predict eps, which zero terminal SNR does not allow.",
@@ -81,12 +86,13 @@ ABLATIONS: dict[str, Ablation] = {
     ),
     "no-zero-snr": _teacher("alpha_T = 0.075, as published.", *_SOME_SIGNAL),
     "d1": _student(
-        "Fault D1: the reflectance of the authors' code, from [-1, 1] values.", "distill.reflectance=authors"
+        "Fault D1: the reflectance of the authors' code, from [-1, 1] values.",
+        "distill.reddit.reflectance=authors",
     ),
     "d2": _student(
         "Fault D2: the last interval's end is drawn anywhere between clean and very noisy.",
-        "distill.last_interval=wrapped",
-        "distill.jitter=independent",
+        "distill.reddit.last_interval=wrapped",
+        "distill.reddit.jitter=independent",
     ),
     "d3": _student(
         "Fault D3: sampling ends above clean, and the network is told the wrong level; validation and "
@@ -98,8 +104,8 @@ ABLATIONS: dict[str, Ablation] = {
         "model.prediction=eps",
         *_SOME_SIGNAL,
         "teacher.p_terminal=0",
-        "distill.p_terminal=0",
-        "distill.p_rollout=0",
+        "distill.reddit.p_terminal=0",
+        "distill.reddit.p_rollout=0",
     ),
     "d5": _student(
         "Fault D5: the weights' average forgets its start too slowly.",

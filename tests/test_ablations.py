@@ -21,11 +21,12 @@ def resolved(config: str, name: str) -> dict[str, object]:
 @pytest.mark.parametrize("config", ["lolv1", "lolv1_light"])
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_every_ablation_resolves(name: str, config: str) -> None:
-    found = resolved(config, name)
     for setting in ABLATIONS[name].settings:
+        found = resolved(config, name)
         key, _, value = setting.partition("=")
-        section, _, field = key.partition(".")
-        assert found[section][field] == yaml.safe_load(value)  # type: ignore[index]
+        for part in key.split("."):
+            found = found[part]  # type: ignore[assignment]
+        assert found == yaml.safe_load(value)
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
@@ -56,7 +57,7 @@ def test_every_fault_is_there() -> None:
 def test_both_spaces_from_zero_to_one() -> None:
     for space in ("trajectory", "clean"):
         strengths = [
-            resolve_config({}, a.settings, source="x").distill.omega
+            resolve_config({}, a.settings, source="x").distill.reddit.omega
             for name, a in ABLATIONS.items()
             if name.startswith("omega-") and name.endswith(space)
         ]
@@ -64,7 +65,7 @@ def test_both_spaces_from_zero_to_one() -> None:
 
 
 def test_a_wrong_name_or_stage() -> None:
-    assert ablation_settings("no-ratr", "student") == ["ablation=no-ratr", "distill.omega=0"]
+    assert ablation_settings("no-ratr", "student") == ["ablation=no-ratr", "distill.reddit.omega=0"]
     with pytest.raises(UserError, match="none of that name; did you mean no-ratr"):
         ablation_settings("noratr", "student")
     with pytest.raises(UserError, match="--ablation list"):
@@ -77,4 +78,4 @@ def test_a_wrong_name_or_stage() -> None:
 
 def test_a_wrapped_interval_needs_jitter() -> None:
     with pytest.raises(UserError, match="last_interval: wrapped"):
-        resolve_config({}, ["distill.last_interval=wrapped", "distill.jitter=none"], source="x")
+        resolve_config({}, ["distill.reddit.last_interval=wrapped", "distill.reddit.jitter=none"], source="x")

@@ -30,7 +30,7 @@ SIXTEEN = TINY | {
     "data": {"dataset": "lolv1", "crop": 32, "validation": 0.3},
     "diffusion": {"zero_terminal_snr": True},
     "train": {"iterations": 4, "batch_size": 2, "validate_every": 2, "checkpoint_every": 2, "log_every": 1},
-    "distill": {"w_per": 0.0, "train": {"iterations": 3, "batch_size": 2}},
+    "distill": {"reddit": {"w_per": 0.0}, "train": {"iterations": 3, "batch_size": 2}},
 }
 
 

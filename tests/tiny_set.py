@@ -30,8 +30,7 @@ TINY: dict[str, Any] = {
     "diffusion": {"zero_terminal_snr": True, "teacher_steps": 4},
     "train": {"iterations": 2, "batch_size": 2, "validate_every": 2, "checkpoint_every": 2, "log_every": 1},
     "distill": {
-        "w_per": 0.0,
-        "denoiser": "gaussian",
+        "reddit": {"w_per": 0.0, "denoiser": "gaussian"},
         "train": {"iterations": 2, "batch_size": 2, "lr": 1e-3},
     },
 }

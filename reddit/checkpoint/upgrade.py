@@ -24,6 +24,13 @@ def upgrade(settings: Tree) -> Tree:
             target, name = _section(settings, new, make=True)
             if target is not None:
                 target.setdefault(name, value)
+    if settings.get("distill") == {}:
+        del settings["distill"]
+    distill, _ = _section(settings, "distill.")
+    if distill is not None and distill.get("method") == "progressive" and "reddit" in distill:
+        rule = distill["reddit"].get("lambda_rule")  # which both methods once read
+        if rule is not None:
+            distill.setdefault("progressive", {}).setdefault("lambda_rule", rule)
     data, _ = _section(settings, "data.")
     if data is not None:
         data.pop("in_memory", None)  # a setting of the first version

@@ -88,10 +88,11 @@ def _inherited(teacher: CheckpointInfo, given: Config, settings: list[str]) -> C
 
     tree = teacher.config.model_dump() | {"runs": given.runs, "device": given.device, "ablation": None}
     config = resolve_config(tree, settings, stage=True, source=str(teacher.path))
-    defaults = DistillConfig()
-    changed = {key: value for key, value in config.distill if value != getattr(defaults, key)}
-    shown = ", ".join(f"{key}={value}" for key, value in changed.items() if key != "train") or "the defaults"
-    print(f"settings of the teacher's run: distill: {shown} (-n prints all)")
+    method = config.distill.method
+    ours, defaults = (settings.settings(method) for settings in (config.distill, DistillConfig()))
+    changed = {key: value for key, value in ours if value != getattr(defaults, key)}
+    shown = ", ".join(f"{key}={value}" for key, value in changed.items()) or "the defaults"
+    print(f"settings of the teacher's run: distill.{method}: {shown} (-n prints all)")
     return config
 
 

@@ -1,4 +1,4 @@
-"""From YAML and `key=value` overrides to a checked configuration; all mistakes are reported at once."""
+"""From a file and `key=value` overrides to a checked configuration, with all mistakes at once."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from reddit.config.messages import explain
-from reddit.config.methods import DistillConfig
-from reddit.config.sections import TrainConfig
+from reddit.config.messages import explain, short
+from reddit.config.methods import STAGE_DEFAULTS, DistillConfig
 from reddit.config.settings import Config
-from reddit.config.yaml_files import Loader, merge, read_yaml
+from reddit.config.yaml_files import NOT_YAML, load_yaml, merge, read_yaml
 from reddit.utils.errors import UserError
+
+MOST_MISTAKES, DEEPEST = 10, 8
+"""Lines of an error, and dots of a key."""
 
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = (), *, stage: bool = False) -> Config:
-    """Read a YAML file (`base: OTHER.yaml` inherits), lay overrides on top, and check everything.
+    """Read a YAML file (`base: OTHER.yaml` inherits), apply overrides, and check everything.
 
     Args:
         path: the file; None for the defaults.
         overrides: `key=value` with dotted keys and YAML values, e.g. `train.lr=2e-4`.
-        stage: for a distillation stage: `distill.train` is laid over `train` before the overrides.
+        stage: for a distillation stage: `distill.train` replaces settings of `train` before the overrides.
 
     Raises:
         UserError: one line a mistake, all of them at once, unknown keys with the nearest known one.
@@ -46,40 +47,57 @@ def resolve_config(
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
-            mistakes.append(f"--set {override}: expected key=value, e.g. train.lr=2e-4")
+            mistakes.append(f"--set {short(override)}: expected key=value, e.g. train.lr=2e-4")
             continue
         try:
-            value = yaml.load(text, Loader)
-        except yaml.YAMLError:
-            mistakes.append(f"--set {override}: {text!r} is not a YAML value")
+            value = load_yaml(text)
+        except NOT_YAML:
+            mistakes.append(f"--set {short(override)}: not a YAML value")
+            continue
+        if key.count(".") > DEEPEST:
+            mistakes.append(f"--set {short(override)}: no setting lies that deep")
             continue
         for part in reversed(key.split(".")):
             value = {part: value}
         laid = merge(laid, value)
     given = merge(raw, laid)
-    stage_train = DistillConfig().train | _section(_section(given, "distill"), "train")
     if stage:
-        given = merge(merge(given, {"train": stage_train}), laid)
+        set_here = {k: v for k, v in _section(_section(given, "distill"), "train").items() if v is not None}
+        given = merge(merge(given, {"train": STAGE_DEFAULTS | set_here}), laid)
     try:
         config = Config.model_validate(given)
     except ValidationError as error:
-        for e in error.errors():
+        found = error.errors()
+        of_stage = {e["loc"][2:] for e in found if e["loc"][:2] == ("distill", "train")}
+        for e in found:
+            if e["loc"][0] == "train" and e["loc"][1:] in of_stage:
+                continue  # the same value
             laid_over = _is_among(".".join(map(str, e["loc"])), overrides)
             mistakes.append(explain(e, Config, laid_by if laid_over else source))
+    except RecursionError:
+        mistakes.append(f"{source}: nested too deeply")
     else:
-        mistakes += _contradictions(config, source)
-    try:
-        TrainConfig.model_validate(_section(given, "train") | stage_train)
-    except ValidationError as error:
-        seen = "\n".join(mistakes)
-        for e in error.errors():
-            if f"train.{e['loc'][0]}:" not in seen:
-                laid_over = _is_among(f"distill.train.{e['loc'][0]}", overrides)
-                named = laid_by if laid_over else source
-                mistakes.append(explain(e, TrainConfig, named, prefix="distill.train."))
+        mistakes += _contradictions(config, source) + _unread(config, overrides, laid_by)
     if mistakes:
-        raise UserError("\n".join(mistakes))
+        more = len(mistakes) - MOST_MISTAKES
+        tail = [f"{source}: and {more} mistakes more"] if more > 0 else []
+        raise UserError("\n".join([*mistakes[:MOST_MISTAKES], *tail]))
     return config
+
+
+def _unread(config: Config, overrides: Sequence[str], laid_by: str) -> list[str]:
+    """Overrides of a method's settings that the chosen method does not read.
+
+    A file may hold the settings of several methods, for when each is chosen; a command chooses one.
+    """
+    chosen = config.distill.method
+    keys = [override.partition("=")[0] for override in overrides]
+    methods = set(DistillConfig.model_fields) - {"method", "train", chosen}
+    return [
+        f"{laid_by}: {key}: only distill.method={key.split('.')[1]} reads it, and the method is {chosen}"
+        for key in keys
+        if key.startswith("distill.") and key.split(".")[1] in methods
+    ]
 
 
 def _is_among(key: str, overrides: Sequence[str]) -> bool:
@@ -95,8 +113,11 @@ def _contradictions(config: Config, source: str) -> list[str]:
         found.append("model.prediction: eps cannot start from zero terminal SNR; set it to v or x0")
     if diffusion.mask_x_T and not diffusion.zero_terminal_snr:
         found.append("diffusion.mask_x_T: x_T is pure noise only with diffusion.zero_terminal_snr=true")
-    if config.distill.last_interval == "wrapped" and config.distill.jitter == "none":
-        found.append("distill.last_interval: wrapped draws a level, which distill.jitter=none forbids")
+    reddit = config.distill.reddit
+    if reddit.last_interval == "wrapped" and reddit.jitter == "none":
+        found.append(
+            "distill.reddit.last_interval: wrapped draws a level, which distill.reddit.jitter=none forbids"
+        )
     for level, m in enumerate(model.multipliers if model.architecture == "unet" else []):
         if model.width * m % model.groups:
             found.append(

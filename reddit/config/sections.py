@@ -1,4 +1,7 @@
-"""The settings of data, network, diffusion and training loop: types, ranges, defaults and meanings."""
+"""The settings that every run has: data, network, diffusion, loop.
+
+The defaults are the paper's; where the paper is silent, its lineage's (GSAD, SR3).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,7 @@ SamplerName = Literal["ddim", "ddpm", "dpmpp", "unipc", "consistency", "ddim_aut
 
 
 class Section(BaseModel):
-    """Settings are typed and cannot be changed; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class MixPart(Section):
@@ -20,7 +21,7 @@ class MixPart(Section):
 
     dataset: str
     """As `data.dataset`."""
-    weight: float = Field(1.0, gt=0)
+    weight: float = Field(1.0, gt=0, le=1e6)
     """Its share of the samples, in units of the sum of all weights."""
     folder: str | None = None
     """Of `photos`: the folder of good photographs, under the data root."""
@@ -42,24 +43,24 @@ class DataConfig(Section):
     train_high: str | None = None
     test_low: str | None = None
     test_high: str | None = None
-    crop: int = Field(96, gt=0)
+    crop: int = Field(96, gt=0, le=8192)
     """Side of the square training crops, pixels."""
     horizontal_flip: bool = True
     vertical_flip: bool = False
     transpose: bool = False
-    gain: float = Field(0.0, ge=0)
+    gain: float = Field(0.0, ge=0, le=8)
     """Low pictures become darker or brighter by up to so many stops (factors of 2); ground truth does not."""
     context_window: float = Field(1.0, gt=0, le=1)
     """Side of the smallest part of a thumbnail that training shows as the whole; 1: always the whole."""
-    context_gain: float = Field(0.0, ge=0)
+    context_gain: float = Field(0.0, ge=0, le=8)
     """The view of the whole picture is made darker or brighter by up to so many stops; the picture is not."""
     validation: float = Field(0.05, ge=0, lt=1)
     """Share of the training pairs kept for choosing weights, grouped by the high picture; 0: none."""
     split_seed: int = Field(0, ge=0, lt=2**31)
     """Which pairs those are; apart from `seed`, so that no student is chosen by what its teacher learnt."""
-    memory_gb: float = Field(4.0, ge=0)
+    memory_gb: float = Field(4.0, ge=0, le=1e5)
     """Gigabytes of decoded pictures to keep in memory (LOL-v1 takes 0.7, denoised ones half more)."""
-    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = "auto"
     """Processes that prepare batches; `auto`: none where pictures in memory feed a processor."""
     on_corrupt: Literal["error", "skip"] = "error"
     """What a training pair that cannot be read does: ends the run, or is left out and named."""
@@ -71,18 +72,24 @@ class ModelConfig(Section):
     architecture: Literal["unet", "compact"] = "unet"
     """The paper's U-Net and its light relatives, or `reddit.models.compact`, which reads width, multipliers,
     blocks, unshuffle and detail."""
-    width: int = Field(64, gt=0)
-    multipliers: list[int] = [1, 1, 2, 2, 4]
-    blocks: int = Field(2, gt=0)
-    attention_levels: list[int] = [3]
-    groups: int = Field(32, gt=0)
-    unshuffle: int = Field(1, gt=0)
+    width: int = Field(64, gt=0, le=4096)
+    multipliers: Annotated[list[Annotated[int, Field(gt=0, le=64)]], Field(min_length=1, max_length=8)] = [
+        1,
+        1,
+        2,
+        2,
+        4,
+    ]
+    blocks: int = Field(2, gt=0, le=32)
+    attention_levels: Annotated[list[Annotated[int, Field(ge=0, lt=8)]], Field(max_length=8)] = [3]
+    groups: int = Field(32, gt=0, le=4096)
+    unshuffle: int = Field(1, gt=0, le=16)
     log_condition: bool = False
     block: Literal["sr3", "light"] = "sr3"
     """The paper's residual block, or one made for processors, without GroupNorm and attention."""
     context: bool = False
     """Show the network the whole low-light picture as a thumbnail, beside the part that it restores."""
-    detail: int = Field(16, gt=1)
+    detail: int = Field(16, gt=1, le=512)
     """`compact`: channels of the path at full resolution."""
     prediction: Literal["eps", "v", "x0"] = "eps"
 
@@ -91,7 +98,7 @@ class DiffusionConfig(Section):
     """The noise schedule and how it is sampled."""
 
     schedule: Literal["linear", "cosine"] = "linear"
-    steps: int = Field(512, gt=1)
+    steps: int = Field(512, gt=1, le=100_000)
     """T, the number of the noisiest time."""
     beta_start: float = Field(1e-4, gt=0, lt=1)
     beta_end: float = Field(2e-2, gt=0, lt=1)
@@ -99,7 +106,7 @@ class DiffusionConfig(Section):
     mask_x_T: bool = False  # noqa: N815 -- the paper's symbol
     """Show the network zeros in place of x_T, which is pure noise with zero terminal SNR; a student may
     differ from its teacher in this."""
-    teacher_steps: int = Field(16, gt=0)
+    teacher_steps: int = Field(16, gt=0, le=100_000)
     """Sampling steps of the teacher; students halve them."""
     sampler: SamplerName = "ddim"
     """`ddim_authors` ends above clean and tells the network a wrong level (fault D3), for ablation."""
@@ -110,10 +117,10 @@ class DiffusionConfig(Section):
 class TrainConfig(Section):
     """The loop, whatever the method."""
 
-    iterations: int = Field(1_000_000, gt=0)
-    batch_size: int = Field(8, gt=0)
+    iterations: int = Field(1_000_000, gt=0, le=10**9)
+    batch_size: int = Field(8, gt=0, le=100_000)
     """Samples a step, over all processes and micro-batches."""
-    lr: float = Field(1e-4, gt=0)
+    lr: float = Field(1e-4, gt=0, le=1e3)
     grad_accum_steps: int = Field(1, gt=0)
     """Micro-batches that a batch is computed in, one after the other, where it does not fit into memory."""
     compile: bool = False

@@ -9,7 +9,7 @@ from typing import Literal
 import yaml
 from pydantic import Field
 
-from reddit.config.methods import DistillConfig, TeacherConfig
+from reddit.config.methods import DistillConfig, PerceptualConfig, TeacherConfig
 from reddit.config.sections import DataConfig, DiffusionConfig, ModelConfig, Section, TrainConfig
 
 RENAMED = {
@@ -17,9 +17,31 @@ RENAMED = {
     "train.accumulate": "train.grad_accum_steps",
     "distill.train.accumulate": "distill.train.grad_accum_steps",
     "teacher.terminal_share": "teacher.p_terminal",
-    "distill.terminal_share": "distill.p_terminal",
-    "distill.rollout_share": "distill.p_rollout",
-    "distill.w_light": "distill.w_illumination",
+    "distill.terminal_share": "distill.reddit.p_terminal",
+    "distill.rollout_share": "distill.reddit.p_rollout",
+    "distill.w_light": "distill.reddit.w_illumination",
+    "distill.omega": "distill.reddit.omega",
+    "distill.omega_space": "distill.reddit.omega_space",
+    "distill.w_dis": "distill.reddit.w_dis",
+    "distill.w_pix": "distill.reddit.w_pix",
+    "distill.w_per": "distill.reddit.w_per",
+    "distill.lambda_rule": "distill.reddit.lambda_rule",
+    "distill.jitter": "distill.reddit.jitter",
+    "distill.order": "distill.reddit.order",
+    "distill.last_interval": "distill.reddit.last_interval",
+    "distill.illumination": "distill.reddit.illumination",
+    "distill.reflectance": "distill.reddit.reflectance",
+    "distill.noise": "distill.reddit.noise",
+    "distill.denoiser": "distill.reddit.denoiser",
+    "distill.nlm_strength": "distill.reddit.nlm_strength",
+    "distill.illumination_floor": "distill.reddit.illumination_floor",
+    "distill.p_terminal": "distill.reddit.p_terminal",
+    "distill.p_rollout": "distill.reddit.p_rollout",
+    "distill.w_illumination": "distill.reddit.w_illumination",
+    "distill.target_ema": "distill.consistency.target_ema",
+    "distill.consistency_distance": "distill.consistency.distance",
+    "distill.perceptual_backbone": "perceptual.backbone",
+    "distill.perceptual_weights": "perceptual.weights",
 }
 """Keys of earlier versions → their names today. Checkpoints and run folders still hold the former."""
 
@@ -41,6 +63,7 @@ class Config(Section):
     diffusion: DiffusionConfig = DiffusionConfig()
     train: TrainConfig = TrainConfig()
     teacher: TeacherConfig = TeacherConfig()
+    perceptual: PerceptualConfig = PerceptualConfig()
     distill: DistillConfig = DistillConfig()
 
     def data_root(self) -> Path:

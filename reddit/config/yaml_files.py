@@ -1,4 +1,4 @@
-"""YAML files and values: numbers as YAML 1.2 has them, repeated keys refused, `base` inherited."""
+"""YAML files and values: YAML 1.2 numbers, repeated keys refused, `base` inherited, sizes limited."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any
 
 import yaml
 
+from reddit.config.messages import short
 from reddit.utils.errors import UserError
+
+LARGEST_FILE = 1_000_000
+"""Bytes of a YAML file."""
+MOST_VALUES = 100_000
+NOT_YAML = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError, OverflowError, KeyError)
+"""What PyYAML raises on text that is no YAML, and on YAML that stands for no value."""
 
 
 class Loader(yaml.SafeLoader):
@@ -24,6 +31,14 @@ class Loader(yaml.SafeLoader):
                 )
         return super().construct_mapping(node, deep)
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge keys (`<<`) can grow without end, and `base` does the same."""
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, "merge keys (<<) are not read: use base", key.start_mark
+                )
+
 
 Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
@@ -32,8 +47,23 @@ Loader.add_implicit_resolver(
 )
 
 
+def load_yaml(text: str) -> Any:
+    """YAML as plain values; aliases that stand for more than `MOST_VALUES` of them are refused."""
+    value = yaml.load(text, Loader)
+    stack, count = [value], 0
+    while stack:
+        one, count = stack.pop(), count + 1
+        if count > MOST_VALUES:
+            raise yaml.YAMLError(f"it stands for more than {MOST_VALUES} values")
+        if isinstance(one, dict):
+            stack += one.values()
+        elif isinstance(one, list | tuple | set):
+            stack += one
+    return value
+
+
 def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the settings of `top` laid over it, section by section; neither is changed."""
+    """`base` with the settings of `top` in place of its own, section by section; neither is changed."""
     merged = dict(base)
     for key, value in top.items():
         below = merged.get(key)
@@ -42,12 +72,9 @@ def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The settings of a file over those of its `base`.
-
-    Raises:
-        UserError: if one of them cannot be read, is not a mapping, or inherits from itself.
-    """
     try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise UserError(f"{path} is larger than {LARGEST_FILE} bytes: is it a configuration?")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
@@ -56,12 +83,16 @@ def read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
         hint = f"; did you mean {path.parent / near[0]}?" if near else ""
         raise UserError(f"cannot read the configuration {path}: {reason}{hint}") from error
     try:
-        raw = yaml.load(text, Loader)
+        raw = load_yaml(text)
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or "cannot be parsed"
+        problem = getattr(error, "problem", None) or short(str(error)) or "cannot be parsed"
         raise UserError(f"{path}{line}: not valid YAML: {problem}") from error
+    except NOT_YAML as error:
+        deep = isinstance(error, RecursionError)
+        problem = "nested too deeply" if deep else short(str(error))
+        raise UserError(f"{path}: not valid YAML: {problem}") from error
     if raw is None:
         raw = {}
     if not isinstance(raw, dict):

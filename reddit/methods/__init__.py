@@ -1,6 +1,7 @@
 """Methods: each owns the network it trains and answers a batch with its losses."""
 
 import difflib
+from typing import Any
 
 from reddit.methods.consistency import ConsistencyDistillation
 from reddit.methods.distillation import Distillation
@@ -12,14 +13,14 @@ from reddit.methods.teacher import Teacher
 from reddit.utils.errors import UserError
 
 # A distillation is known by its name as soon as it is imported above: one line.
-DISTILLATIONS: dict[str, type[Distillation]] = {
+DISTILLATIONS: dict[str, type[Distillation[Any]]] = {
     kind.name: kind
     for kind in list(globals().values())
     if isinstance(kind, type) and issubclass(kind, Distillation) and kind is not Distillation
 }
 
 
-def distillation_named(name: str) -> type[Distillation]:
+def distillation_named(name: str) -> type[Distillation[Any]]:
     """The method that `distill.method` names.
 
     Raises:

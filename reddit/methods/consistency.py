@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor
 
-from reddit.config import DistillConfig
+from reddit.config import ConsistencyConfig
 from reddit.data import Batch
 from reddit.diffusion import Denoiser, DenoiserFunction, decode
 from reddit.methods.distillation import Distillation, PerceptualDistance
@@ -15,7 +15,7 @@ from reddit.methods.method import StepRNG, to_minus_one_one
 from reddit.utils.profiling import phase
 
 
-class ConsistencyDistillation(Distillation):
+class ConsistencyDistillation(Distillation[ConsistencyConfig]):
     """Their algorithm 2: states of one trajectory should have one clean image.
 
     The consistency function `f(x_t, t) = c_skip x_t + c_out F(x_t, t)`, F the network, takes any state to
@@ -33,7 +33,7 @@ class ConsistencyDistillation(Distillation):
         x_s  from x_t by one DDIM step of the teacher
         loss = d(f(x_t, t), f⁻(x_s, s))
 
-    with d the squared error, or LPIPS (`consistency_distance`), and f⁻ the student with the moving average
+    with d the squared error, or LPIPS (`distance`), and f⁻ the student with the moving average
     of its weights (`target_ema`, their mu; 0: the student itself), through which no gradient runs.
 
     Adapted: both networks see the low-light image (and its thumbnail); the ODE solver is the teacher's own
@@ -50,7 +50,7 @@ class ConsistencyDistillation(Distillation):
         student: Denoiser,
         teacher: Denoiser,
         steps: int,
-        config: DistillConfig,
+        config: ConsistencyConfig,
         clip: bool = True,
         perceptual: PerceptualDistance | None = None,
         teacher_steps: int | None = None,
@@ -62,8 +62,8 @@ class ConsistencyDistillation(Distillation):
         self._followed: int | None = None
 
     @classmethod
-    def needs_perceptual(cls, config: DistillConfig) -> bool:
-        return config.consistency_distance == "lpips"
+    def needs_perceptual(cls, config: ConsistencyConfig) -> bool:
+        return config.distance == "lpips"
 
     def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
         self._follow(rng.iteration)
@@ -83,7 +83,7 @@ class ConsistencyDistillation(Distillation):
         return {"loss": self._distance(found, target.clone())}
 
     def _distance(self, found: Tensor, target: Tensor) -> Tensor:
-        if self.config.consistency_distance == "l2" or self.perceptual is None:
+        if self.config.distance == "l2" or self.perceptual is None:
             return (found - target).square().mean()
         with phase("perceptual"):
             return self.perceptual((found + 1) / 2, (target + 1) / 2).mean()

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
+from pydantic import BaseModel
 from torch import Tensor
 
-from reddit.config import DistillConfig, SamplerName
+from reddit.config import SamplerName
 from reddit.data import Batch
 from reddit.diffusion import Denoiser, DenoiserFunction, clipped
 from reddit.methods.method import StepRNG
 
+Settings = TypeVar("Settings", bound=BaseModel)
 PerceptualDistance = Callable[[Tensor, Tensor], Tensor]
 """(output, gt), both (B, 3, H, W) in [0, 1] → (B,)."""
 
 
-class Distillation:
+class Distillation(Generic[Settings]):
     """Teaches a student of N steps; a method is a subclass with a `name` and `losses`.
 
     Args:
         student: the network to train, usually a copy of the teacher.
         teacher: frozen, on the same schedule.
         steps: N.
-        config: the settings of the stage.
+        config: the settings of the method, `distill.NAME`.
         clip: hold the clean images of teacher and student in [-1, 1], as when they sample.
         perceptual: a distance between images; may be None unless `needs_perceptual`.
         teacher_steps: the steps that the teacher takes; 2N by default.
@@ -42,7 +45,7 @@ class Distillation:
         student: Denoiser,
         teacher: Denoiser,
         steps: int,
-        config: DistillConfig,
+        config: Settings,
         clip: bool = True,
         perceptual: PerceptualDistance | None = None,
         teacher_steps: int | None = None,
@@ -59,12 +62,12 @@ class Distillation:
         self.perceptual = perceptual
 
     @classmethod
-    def needs_perceptual(cls, config: DistillConfig) -> bool:
+    def needs_perceptual(cls, config: Settings) -> bool:
         """Whether a loss takes a perceptual distance, whose network must then be loaded."""
         return False
 
     @classmethod
-    def needs_denoised(cls, config: DistillConfig) -> bool:
+    def needs_denoised(cls, config: Settings) -> bool:
         """Whether the batch's `denoised` pictures are used, which take a while to prepare."""
         return False
 

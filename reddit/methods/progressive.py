@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from reddit.config import ProgressiveConfig
 from reddit.data import Batch
 from reddit.diffusion import decode_second_order, x0_target
 from reddit.methods.distillation import Distillation
@@ -13,7 +14,7 @@ from reddit.methods.method import StepRNG, to_minus_one_one
 from reddit.utils.profiling import phase
 
 
-class ProgressiveDistillation(Distillation):
+class ProgressiveDistillation(Distillation[ProgressiveConfig]):
     """Their algorithm 2: one student step should land where two DDIM steps of the teacher do.
 
     t = kT/N with k uniform in 1 … N, u and s half a step and a step nearer to clean:

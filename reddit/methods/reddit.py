@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from reddit.config import DistillConfig
+from reddit.config import ReDDiTConfig
 from reddit.data import Batch
 from reddit.diffusion import (
     DenoiserFunction,
@@ -43,17 +43,17 @@ class Times(NamedTuple):
     s: Tensor
 
 
-class ReDDiT(Distillation):
+class ReDDiT(Distillation[ReDDiTConfig]):
     """Teaches a student of N steps what its teacher does in 2N; `config` holds the equations' weights."""
 
     name = "reddit"
 
     @classmethod
-    def needs_perceptual(cls, config: DistillConfig) -> bool:
+    def needs_perceptual(cls, config: ReDDiTConfig) -> bool:
         return config.w_per > 0
 
     @classmethod
-    def needs_denoised(cls, config: DistillConfig) -> bool:
+    def needs_denoised(cls, config: ReDDiTConfig) -> bool:
         return config.omega > 0 and config.w_dis > 0 and config.reflectance == "retinex"
 
     def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:

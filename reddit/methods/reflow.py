@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from reddit.config import ReflowConfig
 from reddit.data import Batch
 from reddit.diffusion import Prediction, sample_ddim
 from reddit.methods.distillation import Distillation
@@ -12,7 +13,7 @@ from reddit.methods.method import StepRNG, to_minus_one_one
 from reddit.utils.profiling import phase
 
 
-class Reflow(Distillation):
+class Reflow(Distillation[ReflowConfig]):
     """Rectified flow on pairs (noise, the teacher's sample from it), whose paths it makes straight.
 
     Liu et al. join a pair by `z = (1 - tau) x_1 + tau eps`, tau uniform in (0, 1], and learn the velocity

@@ -14,10 +14,10 @@ from reddit.config import Config
 from reddit.data import Pair, TrainingCrops, load_pairs, load_picture, training_loader
 from reddit.data.layouts import Split
 from reddit.evaluation.evaluate import predict_with
-from reddit.methods import Method, Teacher, distillation_named
-from reddit.metrics import LPIPS
+from reddit.methods import Method
 from reddit.reproduce.plan import Plan
 from reddit.reproduce.runs import Run
+from reddit.training.build import build_distillation, build_teacher
 from reddit.training.state import TrainingState
 from reddit.training.step import to_device, train_step
 from reddit.training.validation import FIRST_LOOK
@@ -82,19 +82,10 @@ def _method(run: Run, device: torch.device) -> Method:
     config = run.config
     network = build_denoiser(config).to(device)
     if run.teacher is None:
-        return Teacher(network, run.steps, config.teacher.loss, config.teacher.p_terminal)
-    kind = distillation_named(config.distill.method)
-    perceptual = None
-    if kind.needs_perceptual(config.distill):
-        perceptual = LPIPS(config.distill.perceptual_backbone, config.distill.perceptual_weights).to(device)
-    return kind(
-        copy.deepcopy(network),
-        network,
-        run.steps,
-        config.distill,
-        config.diffusion.clip,
-        perceptual,
-        run.teacher.steps,
+        return build_teacher(config, network)
+    student = copy.deepcopy(network)
+    return build_distillation(
+        config, student, network, steps=run.steps, teacher_steps=run.teacher.steps, device=device
     )
 
 

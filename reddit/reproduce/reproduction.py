@@ -151,7 +151,7 @@ def prepare(target: str, choice: Choice, steps: Sequence[int] | None, log: Log) 
         pairs = ", ".join(f"{labels[arm]} = {labels[other]}" for arm, other in equal.items())
         raise UserError(
             f"{target}: with this configuration nothing is left to compare ({pairs}): give the part a "
-            "weight, e.g. --set distill.omega=0.2"
+            "weight, e.g. --set distill.reddit.omega=0.2"
         )
     runs = Runs() if plan.timed else collect(plan, choice, shared)
     check(runs, log)

@@ -10,7 +10,7 @@ from pathlib import Path
 from reddit.checkpoint.format import CHOSEN, NEWEST, STATE, CheckpointInfo, read_info
 from reddit.checkpoint.registry import chosen_checkpoint
 from reddit.config import Config, load_config
-from reddit.methods import distillation_named
+from reddit.methods import DISTILLATIONS, distillation_named
 from reddit.reproduce.plan import Arm, Plan
 from reddit.training.chain import chain_steps
 from reddit.training.run import distill_stage, train_teacher
@@ -169,7 +169,7 @@ def same_as(plan: Plan, choice: Choice) -> dict[str, str]:
     equal = {}
     for arm in plan.arms:
         if arm.sampler is None:
-            config = load_config(choice.file, [*choice.settings, *arm.settings], stage=True).to_yaml()
+            config = load_config(choice.file, _read_by_method(choice, arm), stage=True).to_yaml()
             if config in seen:
                 equal[arm.key] = seen[config]
             seen.setdefault(config, arm.key)
@@ -205,6 +205,15 @@ def check(runs: Runs, log: Log) -> None:
             )
 
 
+def _read_by_method(choice: Choice, arm: Arm) -> tuple[str, ...]:
+    """The settings of an arm without those that only the methods of other arms read."""
+    settings = (*choice.settings, *arm.settings)
+    chosen = [one.partition("=")[2] for one in settings if one.startswith("distill.method=")]
+    method = chosen[-1] if chosen else load_config(choice.file).distill.method
+    others = tuple(f"distill.{name}." for name in DISTILLATIONS if name != method)
+    return tuple(one for one in settings if not one.startswith(others))
+
+
 def _digest(record: Path) -> str:
     return str(json.loads(record.read_text())["digest"])
 
@@ -229,7 +238,7 @@ def _teacher(choice: Choice, arm: Arm, seed: int) -> Run:
 def _students(choice: Choice, arm: Arm, steps: Sequence[int], seed: int, teacher: Run, key: str) -> list[Run]:
     """A chain of halvings, or students straight from the teacher, each with the budget of a chain to it."""
     shrunk = (f"train.iterations={choice.iterations}",) if choice.iterations else ()
-    settings = (*choice.settings, *arm.settings, f"seed={seed}", *shrunk)
+    settings = (*_read_by_method(choice, arm), f"seed={seed}", *shrunk)
     config = load_config(choice.file, settings, stage=True)
     chain = chain_steps(teacher.steps, min(steps))
     for n in steps:

@@ -34,7 +34,7 @@ SAMPLERS = (
 )
 NETWORK = Arm("network", "network", sampler="ddim")
 JITTERED = Arm(
-    "jitter-independent", "ReDDiT, independent jitter", ("distill.jitter=independent",), reference=True
+    "jitter-independent", "ReDDiT, independent jitter", ("distill.reddit.jitter=independent",), reference=True
 )
 FAULTS = {
     "D1, reflectance of values in [-1, 1],": _ablation("d1", "D1"),

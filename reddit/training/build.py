@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from reddit.config import Config
@@ -17,7 +19,7 @@ def build_teacher(config: Config, denoiser: Denoiser) -> Teacher:
     settings, perceptual = config.teacher, None
     if settings.w_per:
         device = next(denoiser.parameters()).device
-        perceptual = LPIPS(config.distill.perceptual_backbone, config.distill.perceptual_weights).to(device)
+        perceptual = LPIPS(config.perceptual.backbone, config.perceptual.weights).to(device)
     return Teacher(
         denoiser,
         config.diffusion.teacher_steps,
@@ -36,23 +38,24 @@ def build_distillation(
     steps: int,
     teacher_steps: int,
     device: torch.device,
-) -> Distillation:
+) -> Distillation[Any]:
     """The configured distillation of a student of N steps.
 
     Raises:
         UserError: there is no such method; the perceptual distance has no weights.
     """
     kind = distillation_named(config.distill.method)
-    perceptual = None
-    if kind.needs_perceptual(config.distill):
-        perceptual = LPIPS(config.distill.perceptual_backbone, config.distill.perceptual_weights).to(device)
+    settings, perceptual = config.distill.settings(kind.name), None
+    if kind.needs_perceptual(settings):
+        perceptual = LPIPS(config.perceptual.backbone, config.perceptual.weights).to(device)
     clip = config.diffusion.clip
-    return kind(student, frozen_teacher, steps, config.distill, clip, perceptual, teacher_steps)
+    return kind(student, frozen_teacher, steps, settings, clip, perceptual, teacher_steps)
 
 
 def build_denoise(config: Config) -> Denoise | None:
     """D of equation 7, where the configured distillation needs it; slow results are kept beside the runs."""
-    if not distillation_named(config.distill.method).needs_denoised(config.distill):
+    kind, settings = distillation_named(config.distill.method), config.distill.reddit
+    if not kind.needs_denoised(config.distill.settings(kind.name)):
         return None
     cache = config.runs_folder() / "cache" / "denoised"
-    return make_denoiser(config.distill.denoiser, config.distill.nlm_strength, cache)
+    return make_denoiser(settings.denoiser, settings.nlm_strength, cache)

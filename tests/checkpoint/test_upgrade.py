@@ -24,6 +24,28 @@ OLD: dict[str, Any] = {
     "distill.terminal_share": 0.2,
     "distill.rollout_share": 0.3,
     "distill.w_light": 0.4,
+    "distill.omega": 0.7,
+    "distill.omega_space": "clean",
+    "distill.w_dis": 0.6,
+    "distill.w_pix": 0.3,
+    "distill.w_per": 0.25,
+    "distill.lambda_rule": "constant",
+    "distill.jitter": "shared",
+    "distill.order": 1,
+    "distill.last_interval": "wrapped",
+    "distill.illumination": "mean",
+    "distill.reflectance": "authors",
+    "distill.noise": "signed",
+    "distill.denoiser": "gaussian",
+    "distill.nlm_strength": 4.0,
+    "distill.illumination_floor": 0.02,
+    "distill.p_terminal": 0.2,
+    "distill.p_rollout": 0.3,
+    "distill.w_illumination": 0.4,
+    "distill.target_ema": 0.9,
+    "distill.consistency_distance": "lpips",
+    "distill.perceptual_backbone": "alex",
+    "distill.perceptual_weights": "alex.safetensors",
 }
 
 
@@ -114,5 +136,5 @@ def test_an_old_run_folder_is_compared_by_todays_names(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(old_settings()))
     config = resolve_config(upgrade(old_settings()), source="test")
     assert changed_settings(tmp_path, config) == []
-    other = resolve_config(upgrade(old_settings()), ["distill.p_terminal=0.9"], source="test")
-    assert changed_settings(tmp_path, other) == ["distill.p_terminal"]
+    other = resolve_config(upgrade(old_settings()), ["distill.reddit.p_terminal=0.9"], source="test")
+    assert changed_settings(tmp_path, other) == ["distill.reddit.p_terminal"]

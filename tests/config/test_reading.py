@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from reddit.config import RENAMED, Config, TrainConfig, load_config, resolve_config
+from reddit.config.methods import STAGE_DEFAULTS
 from reddit.utils.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -122,9 +123,9 @@ def test_wrong_values_name_the_key(tmp_path: Path, text: str, key: str) -> None:
     [
         ("modle:\n  width: 8\n", "modle", "model"),
         ("model:\n  widht: 8\n", "model.widht", "model.width"),
-        ("distill:\n  omga: 0.1\n", "distill.omga", "distill.omega"),
+        ("distill:\n  omga: 0.1\n", "distill.omga", "distill.reddit.omega"),
         ("distill:\n  train:\n    itrations: 9\n", "distill.train.itrations", "distill.train.iterations"),
-        ("train:\n  omega: 0.1\n", "train.omega", "distill.omega"),
+        ("train:\n  omega: 0.1\n", "train.omega", "distill.reddit.omega"),
         ("lr: 0.1\n", "lr", "train.lr"),
     ],
 )
@@ -303,7 +304,10 @@ def test_data_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_stage_defaults_are_settings_of_train() -> None:
-    assert set(Config().distill.train) <= set(TrainConfig.model_fields)
+    assert set(STAGE_DEFAULTS) <= set(TrainConfig.model_fields)
+    stage = Config().distill.train.model_dump()
+    assert stage.keys() == TrainConfig.model_fields.keys()
+    assert {key: value for key, value in stage.items() if value is not None} == STAGE_DEFAULTS
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
@@ -315,3 +319,70 @@ def test_an_old_key_is_refused_by_its_new_name(tmp_path: Path, old: str, new: st
     path = write(tmp_path, yaml.safe_dump(raw))
     assert mistakes(path) == [f"{path}: {old}: this setting is now called {new}"]
     assert mistakes(None, f"{old}=1") == [f"--set: {old}: this setting is now called {new}"]
+
+
+# Hostile files and values
+
+NESTED = "[" * 5000
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]\n" for k in range(1, 12)
+)
+MERGES = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{k}: &a{k}\n  <<: [{', '.join([f'*a{k - 1}'] * 9)}]\n" for k in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    "text", [BOMB, MERGES, f"name: {NESTED}", "seed: !!float abc", "name: !!timestamp foo", "? [a]\n: b"]
+)
+def test_a_hostile_file_ends_in_a_line_at_once(tmp_path: Path, text: str) -> None:
+    (line,) = mistakes(write(tmp_path, text))
+    assert len(line) < 400
+
+
+def test_a_file_that_is_too_large(tmp_path: Path) -> None:
+    (line,) = mistakes(write(tmp_path, "#" * 1_100_000))
+    assert "larger than 1000000 bytes" in line
+
+
+def test_many_mistakes_are_counted(tmp_path: Path) -> None:
+    lines = mistakes(write(tmp_path, "train:\n" + "".join(f"  k{i}: {i}\n" for i in range(500))))
+    assert len(lines) == 11 and "and 490 mistakes more" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "precision=!!timestamp foo",
+        "model.unshuffle=1_000",
+        "diffusion.steps=1000000000000",
+        "model.width=100000",
+        f"model.multipliers=[{'1,' * 50}1]",
+        "model.multipliers=[]",
+        "model.attention_levels=[-1]",
+        "train.lr=.inf",
+        "train.lr=.nan",
+        "distill=3",
+        "train=[1]",
+        "a.b.c.d.e.f.g.h.i.j.k=1",
+        f"name={NESTED}",
+        f"name=[{'x' * 5000}]",
+        "data.mix=[{dataset: 3}]",
+        "name=\x1b[31m",
+        "=",
+        "",
+    ],
+)
+def test_a_hostile_value_ends_in_a_line(override: str) -> None:
+    with pytest.raises(UserError) as error:
+        resolve_config({}, [override], source="test")
+    text = str(error.value)
+    assert len(text) < 1500 and text.replace("\n", "").isprintable()
+
+
+def test_a_setting_of_another_method_is_refused_where_it_is_typed(tmp_path: Path) -> None:
+    of_reddit = ["distill.method=progressive", "distill.reddit.omega=1"]
+    with pytest.raises(UserError, match=r"only distill\.method=reddit reads it, and the method is progress"):
+        load_config(None, of_reddit)
+    path = write(tmp_path, "distill:\n  reddit:\n    omega: 0.3\n")  # a file may serve several methods
+    assert load_config(path, of_reddit[:1]).distill.reddit.omega == 0.3

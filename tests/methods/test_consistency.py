@@ -22,7 +22,7 @@ from known import (
 )
 from torch import Tensor
 
-from reddit.config import DistillConfig, TrainConfig
+from reddit.config import ConsistencyConfig, TrainConfig
 from reddit.diffusion import NoiseSchedule, Prediction, gaussian_flow, sample_consistency, sample_ddim
 from reddit.methods import ConsistencyDistillation, StepRNG
 from reddit.methods.consistency import consistency_function
@@ -48,7 +48,7 @@ def perfect(schedule: NoiseSchedule, teacher_steps: int) -> Known:
 def method(student: Known, teacher_steps: int = 16) -> ConsistencyDistillation:
     teacher = exact_teacher(student.schedule)
     return ConsistencyDistillation(
-        student, teacher, 1, DistillConfig(), clip=False, teacher_steps=teacher_steps
+        student, teacher, 1, ConsistencyConfig(), clip=False, teacher_steps=teacher_steps
     )
 
 
@@ -117,7 +117,7 @@ def test_the_distance_may_be_perceptual() -> None:
         shown.append((output, gt))
         return distance(output, gt)
 
-    settings = DistillConfig(consistency_distance="lpips")
+    settings = ConsistencyConfig(distance="lpips")
     networks = tiny_denoiser(1), tiny_denoiser(2)
     batch = pictures(2, dtype=torch.float32)
     with pytest.raises(ValueError, match="perceptual"):
@@ -142,7 +142,7 @@ def weights(method: ConsistencyDistillation) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("ema", [0.0, 0.95])
 def test_the_target_is_a_moving_average(ema: float) -> None:
     student = tiny_denoiser(1)
-    found = ConsistencyDistillation(student, tiny_denoiser(2), 1, DistillConfig(target_ema=ema))
+    found = ConsistencyDistillation(student, tiny_denoiser(2), 1, ConsistencyConfig(target_ema=ema))
     batch = pictures(4, dtype=torch.float32)
     _, expected = weights(found)
     for iteration in range(3):
@@ -161,7 +161,7 @@ def test_the_target_is_saved_and_resumed(tmp_path: Path) -> None:
     batch = pictures(2, dtype=torch.float32)
 
     def fresh() -> tuple[ConsistencyDistillation, TrainingState]:
-        found = ConsistencyDistillation(tiny_denoiser(1), tiny_denoiser(2), 1, DistillConfig())
+        found = ConsistencyDistillation(tiny_denoiser(1), tiny_denoiser(2), 1, ConsistencyConfig())
         return found, TrainingState(found.denoiser, settings, "fp32")
 
     def go(found: ConsistencyDistillation, state: TrainingState) -> None:
@@ -184,7 +184,7 @@ def test_the_target_is_saved_and_resumed(tmp_path: Path) -> None:
 def test_nothing_trains_but_the_student() -> None:
     student, teacher = tiny_denoiser(1), tiny_denoiser(2)
     before = copy.deepcopy(teacher.state_dict())
-    found = ConsistencyDistillation(student, teacher, 1, DistillConfig())
+    found = ConsistencyDistillation(student, teacher, 1, ConsistencyConfig())
     found.losses(pictures(2, dtype=torch.float32), StepRNG(0, 0, range(2)))["loss"].backward()
     assert all(parameter.grad is not None for parameter in student.network.parameters())
     frozen = [*teacher.parameters(), *found.target.network.parameters()]

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tiny_set import TINY, write
 
 from reddit.checkpoint.format import load_denoiser, read_info
-from reddit.config import DataConfig, DistillConfig, TrainConfig
+from reddit.config import DataConfig, DistillConfig, ReDDiTConfig, TrainConfig
 from reddit.data import Pair, TrainingCrops
 from reddit.image.read import read_uint8
 from reddit.inference.sampling import restore
@@ -29,8 +29,11 @@ RIVALS = {"progressive": 2, "consistency": 1, "reflow": 3}
 """Of a teacher of four steps, the steps of a student."""
 
 
+SETTINGS = DistillConfig(reddit=ReDDiTConfig(w_per=0.0))
+
+
 def method(name: str) -> Distillation:
-    settings = DistillConfig(w_per=0.0)
+    settings = SETTINGS.settings(name)
     return DISTILLATIONS[name](tiny_denoiser(1), tiny_denoiser(2), 2, settings, teacher_steps=4)
 
 
@@ -111,7 +114,7 @@ def test_a_stronger_gradient_would_lower_the_loss(name: str) -> None:
 @METHODS
 def test_a_copy_of_a_frozen_teacher_trains(name: str) -> None:
     teacher = tiny_denoiser().requires_grad_(False)
-    found = DISTILLATIONS[name](copy.deepcopy(teacher), teacher, 2, DistillConfig(w_per=0.0), teacher_steps=4)
+    found = DISTILLATIONS[name](copy.deepcopy(teacher), teacher, 2, SETTINGS.settings(name), teacher_steps=4)
     assert found.losses(pictures(2, dtype=torch.float32), StepRNG(0, 0, range(2)))["loss"].requires_grad
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
 

@@ -15,7 +15,7 @@ from repository import ROOT, call
 
 import reddit.methods
 from reddit.checkpoint.format import read_info
-from reddit.config import DistillConfig
+from reddit.config import ProgressiveConfig, ReflowConfig
 from reddit.methods import Distillation, StepRNG
 from reddit.utils.errors import UserError
 
@@ -58,7 +58,7 @@ def test_its_commands(extended: type[Distillation], inside: Path, capsys: pytest
 
 def test_it_keeps_the_rules(extended: type[Distillation]) -> None:
     def method() -> Distillation:
-        return extended(tiny_denoiser(1), tiny_denoiser(2), 1, DistillConfig(), teacher_steps=4)
+        return extended(tiny_denoiser(1), tiny_denoiser(2), 1, ReflowConfig(), teacher_steps=4)
 
     batch = pictures(4, dtype=torch.float32)
     whole = method().losses(batch, StepRNG(0, 3, range(4)))["loss"]
@@ -76,4 +76,4 @@ def test_what_it_names_is_there() -> None:
 
 
 def extended_instance() -> Distillation:
-    return reddit.methods.ProgressiveDistillation(tiny_denoiser(), tiny_denoiser(), 1, DistillConfig())
+    return reddit.methods.ProgressiveDistillation(tiny_denoiser(), tiny_denoiser(), 1, ProgressiveConfig())

@@ -13,7 +13,7 @@ from scipy.stats import kstest
 from torch import nn
 
 from reddit.checkpoint.format import read_info
-from reddit.config import DistillConfig
+from reddit.config import ReDDiTConfig
 from reddit.diffusion import Denoiser
 from reddit.methods import ReDDiT, StepRNG
 from reddit.training.ema import WeightAverage
@@ -23,7 +23,7 @@ STUDENTS = pytest.mark.parametrize("steps", [8, 4, 2, 1])
 
 
 def reddit(student: Known, teacher: Known, steps: int, **options: object) -> ReDDiT:
-    settings = DistillConfig(**({"w_per": 0.0, "w_pix": 0.0, "omega": 0.0} | options))  # type: ignore[arg-type]
+    settings = ReDDiTConfig(**({"w_per": 0.0, "w_pix": 0.0, "omega": 0.0} | options))  # type: ignore[arg-type]
     return ReDDiT(student, teacher, steps, settings, clip=False)
 
 
@@ -131,7 +131,7 @@ def test_selection_on_the_test_set_is_loud(inside: Path, capsys: pytest.CaptureF
 def test_an_ablation_by_name(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call("distill", "--steps", "2", "-c", "tiny.yaml", "--ablation", "first-order", "--quiet")
     info = read_info(inside / "runs/tiny-first-order-2/checkpoints/best.safetensors")
-    assert info.config.distill.order == 1
+    assert info.config.distill.reddit.order == 1
     assert not (inside / "runs/tiny-2").exists()
     call(
         "distill",
@@ -140,7 +140,7 @@ def test_an_ablation_by_name(inside: Path, capsys: pytest.CaptureFixture[str]) -
         "--ablation",
         "d2",
         "--set",
-        "distill.jitter=shared",
+        "distill.reddit.jitter=shared",
         "--steps",
         "2",
         "-n",

@@ -5,7 +5,7 @@ import torch
 from known import PAPER, ZERO_SNR, Known, exact_teacher, levels, linear, pictures, shrink, tiny_denoiser
 from torch import Tensor
 
-from reddit.config import DistillConfig
+from reddit.config import ProgressiveConfig, ReDDiTConfig
 from reddit.diffusion import NoiseSchedule
 from reddit.methods import ProgressiveDistillation, ReDDiT, StepRNG
 from reddit.methods.losses import LambdaRule
@@ -27,7 +27,7 @@ def perfect(schedule: NoiseSchedule, steps: int) -> Known:
 
 
 def method(student: Known, steps: int, rule: LambdaRule = "max_snr_1") -> ProgressiveDistillation:
-    settings = DistillConfig(lambda_rule=rule)
+    settings = ProgressiveConfig(lambda_rule=rule)
     return ProgressiveDistillation(student, exact_teacher(student.schedule), steps, settings, clip=False)
 
 
@@ -67,11 +67,13 @@ def test_the_states_are_the_data_noised_to_the_students_times(steps: int) -> Non
 @STUDENTS
 @pytest.mark.parametrize("clip", [True, False])
 def test_it_is_reddit_with_everything_else_off(steps: int, clip: bool) -> None:
-    settings = DistillConfig(omega=0.0, w_pix=0.0, w_per=0.0, jitter="none")
     batch = pictures(3, dtype=torch.float32)
     networks = [tiny_denoiser(seed) for seed in (1, 2)]
     losses = [
         kind(networks[0], networks[1], steps, settings, clip).losses(batch, StepRNG(5, 0, range(3)))["loss"]
-        for kind in (ProgressiveDistillation, ReDDiT)
+        for kind, settings in (
+            (ProgressiveDistillation, ProgressiveConfig()),
+            (ReDDiT, ReDDiTConfig(omega=0.0, w_pix=0.0, w_per=0.0, jitter="none")),
+        )
     ]
     assert losses[0].item() == losses[1].item() > 0

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import kstest
 from torch import Tensor, nn
 
-from reddit.config import DistillConfig, TrainConfig
+from reddit.config import ReDDiTConfig, TrainConfig
 from reddit.data import Batch
 from reddit.diffusion import Denoiser, NoiseSchedule, clipped, sample_ddim
 from reddit.image.geometry import thumbnail
@@ -84,8 +84,8 @@ def distance(output: Tensor, gt: Tensor) -> Tensor:
     return (output - gt).abs().flatten(1).mean(dim=1)
 
 
-def config(**options: object) -> DistillConfig:
-    return DistillConfig(**({"w_per": 0.0} | options))  # type: ignore[arg-type]
+def config(**options: object) -> ReDDiTConfig:
+    return ReDDiTConfig(**({"w_per": 0.0} | options))  # type: ignore[arg-type]
 
 
 def predict(prediction: str, output: np.ndarray, x: np.ndarray, alpha: np.ndarray, clip: bool) -> np.ndarray:
@@ -99,7 +99,7 @@ def expected_losses(
     x_t: np.ndarray,
     k: np.ndarray,
     pictures: Batch,
-    settings: DistillConfig,
+    settings: ReDDiTConfig,
     steps: int,
     prediction: str,
     clip: bool,

@@ -7,7 +7,7 @@ import torch
 from known import MEAN, PAPER, ZERO_SNR, Known, exact_teacher, levels, linear, pictures, shrink
 from torch import Tensor
 
-from reddit.config import DistillConfig
+from reddit.config import ReflowConfig
 from reddit.diffusion import NoiseSchedule, sample_ddim
 from reddit.methods import Reflow, StepRNG
 
@@ -38,7 +38,7 @@ def perfect(schedule: NoiseSchedule) -> Known:
 
 def method(student: Known) -> Reflow:
     teacher = exact_teacher(student.schedule)
-    return Reflow(student, teacher, 1, DistillConfig(), clip=False, teacher_steps=TEACHER_STEPS)
+    return Reflow(student, teacher, 1, ReflowConfig(), clip=False, teacher_steps=TEACHER_STEPS)
 
 
 def test_a_perfect_student_has_no_loss() -> None:

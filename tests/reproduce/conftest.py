@@ -8,7 +8,7 @@ from tiny_set import TINY, write
 
 SMALL = TINY | {
     "train": {"iterations": 2, "batch_size": 2, "validate_every": 2, "validation_pictures": 1},
-    "distill": {"w_per": 0.0, "train": {"iterations": 2, "batch_size": 2, "validate_every": 2}},
+    "distill": {"reddit": {"w_per": 0.0}, "train": {"iterations": 2, "batch_size": 2, "validate_every": 2}},
 }
 
 

@@ -241,7 +241,7 @@ def test_a_reference_equal_to_another_arm_shares_its_runs(inside: Path) -> None:
     assert "ReDDiT, independent jitter − D2, 2 steps" in {
         comparison.text for claim in work.plan.claims for comparison in claim.comparisons
     }
-    apart = prepared("faults", "distill.jitter=shared", "name=shared", seeds=(0,))
+    apart = prepared("faults", "distill.reddit.jitter=shared", "name=shared", seeds=(0,))
     assert (
         apart.runs.students["jitter-independent", 2, 0].name == "reproduce/shared/jitter-independent-seed0-2"
     )
@@ -250,10 +250,15 @@ def test_a_reference_equal_to_another_arm_shares_its_runs(inside: Path) -> None:
 def test_only_the_seed_and_the_arm_set_runs_apart(inside: Path) -> None:
     runs = prepared("figure6", seeds=(0, 1)).runs
     one, other = runs.students["full", 2, 0].config, runs.students["no-ratr", 2, 1].config
+    reddit = other.distill.reddit.model_copy(update={"omega": one.distill.reddit.omega})
     changed = other.model_copy(
-        update={"seed": 0, "distill": other.distill.model_copy(update={"omega": one.distill.omega})}
+        update={
+            "seed": 0,
+            "ablation": None,
+            "distill": other.distill.model_copy(update={"reddit": reddit}),
+        }
     )
-    assert changed == one and other.seed == 1 and other.distill.omega == 0
+    assert changed == one and other.seed == 1 and other.distill.reddit.omega == 0
 
 
 def test_estimates_count_what_is_left(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,8 +284,11 @@ class _Nothing:
     ("arguments", "expected"),
     [
         (["--steps", "3"], "halving 4 steps does not reach 3"),
-        (["--set", "distill.omega=0"], "nothing is left to compare .no RATR = ReDDiT.*distill.omega=0.2"),
-        (["--set", "distill.omga=0"], "did you mean distill.omega"),
+        (
+            ["--set", "distill.reddit.omega=0"],
+            "nothing is left to compare .no RATR = ReDDiT.*distill.reddit.omega=0.2",
+        ),
+        (["--set", "distill.omga=0"], "did you mean distill.reddit.omega"),
         (["--iterations", "0"], "--iterations 0"),
         (["--seeds", "-1"], "--seeds -1"),
         (["--steps", "0"], "--steps 0"),
@@ -292,8 +300,10 @@ def test_mistakes_are_named(inside: Path, arguments: list[str], expected: str) -
 
 
 def test_runs_of_other_settings_are_not_mixed_in(done: Path) -> None:
-    with pytest.raises(UserError, match=r"full-seed0-2 was trained with other settings \(distill.omega\)"):
-        reproduce(*FIGURE6, "--set", "distill.omega=0.3")
+    with pytest.raises(
+        UserError, match=r"full-seed0-2 was trained with other settings \(distill.reddit.omega\)"
+    ):
+        reproduce(*FIGURE6, "--set", "distill.reddit.omega=0.3")
 
 
 def test_students_of_another_teacher_are_not_mixed_in(done: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from reddit.config import DataConfig, DistillConfig, TrainConfig
+from reddit.config import DataConfig, ReDDiTConfig, TrainConfig
 from reddit.data import Batch, Pair, TrainingCrops, training_loader
 from reddit.diffusion import Denoiser, NoiseSchedule
 from reddit.inference.sampling import restore
@@ -55,7 +55,7 @@ def train(
     method = (
         Teacher(network, 16)
         if kind == "teacher"
-        else ReDDiT(network, denoiser().cuda(), 2, DistillConfig(w_per=0.0, p_rollout=0.3))
+        else ReDDiT(network, denoiser().cuda(), 2, ReDDiTConfig(w_per=0.0, p_rollout=0.3))
     )
     rng = np.random.default_rng(0)
     pairs = [Pair(str(i), *rng.integers(0, 256, (2, 40, 36, 3), np.uint8)) for i in range(3)]

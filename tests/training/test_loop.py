@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from reddit.checkpoint.format import CheckpointInfo, load_state, read_info, save_state, save_weights
-from reddit.config import Config, DataConfig, DistillConfig, TrainConfig
+from reddit.config import Config, DataConfig, ReDDiTConfig, TrainConfig
 from reddit.data import Batch, Pair, TrainingCrops, training_loader
 from reddit.diffusion import Denoiser, NoiseSchedule
 from reddit.methods import Method, ReDDiT, StepRNG, Teacher
@@ -43,7 +43,7 @@ def teacher() -> Method:
 
 
 def student() -> Method:
-    settings = DistillConfig(w_per=0.0, p_rollout=0.5, p_terminal=0.2)
+    settings = ReDDiTConfig(w_per=0.0, p_rollout=0.5, p_terminal=0.2)
     return ReDDiT(tiny_denoiser(), tiny_denoiser(), 2, settings)
 
 

@@ -12,7 +12,7 @@ from tiny_set import NETWORK, write
 from torch import Tensor
 
 from reddit.checkpoint.format import load_state, read_info, save_weights
-from reddit.config import Config, DataConfig, DistillConfig, TrainConfig
+from reddit.config import Config, DataConfig, ReDDiTConfig, TrainConfig
 from reddit.data import Batch, Pair, TrainingCrops, training_loader
 from reddit.diffusion import Denoiser, NoiseSchedule
 from reddit.methods import Method, ReDDiT, Teacher
@@ -44,7 +44,7 @@ def teacher() -> Method:
 
 
 def student() -> Method:
-    distill = DistillConfig(w_per=0.0, p_rollout=0.5, p_terminal=0.2)
+    distill = ReDDiTConfig(w_per=0.0, p_rollout=0.5, p_terminal=0.2)
     return ReDDiT(tiny_denoiser(), tiny_denoiser(1), 2, distill)
 
 
@@ -166,5 +166,5 @@ def tiny_settings(folder: Path) -> dict[str, dict[str, object] | str]:
         "model": NETWORK | {"attention_levels": [1]},
         "diffusion": {"zero_terminal_snr": True, "teacher_steps": 2},
         "train": train,
-        "distill": {"w_per": 0.0, "denoiser": "gaussian", "train": train},
+        "distill": {"reddit": {"w_per": 0.0, "denoiser": "gaussian"}, "train": train},
     }  # fmt: skip
