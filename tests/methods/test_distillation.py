@@ -59,14 +59,19 @@ def test_stages_draw_anew_and_seeds_share_the_split(
     inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     splits, seeds = set(), set()
-    real = training_data.TrainingCrops
+    real, real_split = training_data.TrainingCrops, training_data.split_validation
 
     def crops(pairs: list[Pair], config: DataConfig, seed: int, *rest: Any) -> TrainingCrops:
-        splits.add(tuple(sorted(pair.name for pair in pairs)))
         seeds.add(seed)
         return real(pairs, config, seed, *rest)
 
+    def split(*arguments: Any) -> tuple[list[Pair], list[Pair]]:
+        train, held = real_split(*arguments)
+        splits.add(tuple(sorted(pair.name for pair in train)))
+        return train, held
+
     monkeypatch.setattr(training_data, "TrainingCrops", crops)
+    monkeypatch.setattr(training_data, "split_validation", split)
     for seed in (0, 1, 2):
         words = ["-c", "tiny.yaml", "--chain", "--teacher", "runs/tiny", "--quiet"]
         call("distill", *words, "--set", f"runs={tmp_path}/{seed}", f"seed={seed}")
