@@ -121,6 +121,41 @@ def test_running_again_resumes(inside: Path, capsys: pytest.CaptureFixture[str])
         call(*command, "--resume", "none")
 
 
+def test_weights_without_a_state_are_not_replaced(inside: Path) -> None:
+    command = ["train", "-c", "tiny.yaml", "--name", "bare", "--quiet"]
+    call(*command)
+    checkpoints = inside / "runs/bare/checkpoints"
+    (checkpoints / "state.pt").unlink()
+    before = {path.name: path.read_bytes() for path in checkpoints.iterdir()}
+    with pytest.raises(UserError, match=r"^\S+best\.safetensors would be replaced: its run has no state\.pt"):
+        call(*command)
+    with pytest.raises(UserError, match=r"already holds a run: choose another --name, or move the folder"):
+        call(*command, "--resume", "none")
+    (checkpoints / "best.safetensors").rename(inside / "best")
+    with pytest.raises(UserError, match=r"last\.safetensors would be replaced"):
+        call(*command)
+    (inside / "best").rename(checkpoints / "best.safetensors")
+    assert {path.name: path.read_bytes() for path in checkpoints.iterdir()} == before
+
+
+def test_a_chain_goes_on_from_stages_that_lost_their_state(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain = ["distill", "-c", "tiny.yaml", "--chain", "--name", "lost", "--quiet"]
+    call(*chain, "--steps", "4")
+    kept = [inside / f"runs/lost-{steps}/checkpoints/best.safetensors" for steps in (8, 4)]
+    before = [path.read_bytes() for path in kept]
+    for path in kept:
+        path.with_name("state.pt").unlink()
+    capsys.readouterr()
+    call(*chain, "--steps", "2")
+    assert capsys.readouterr().out.count("finished before, at iteration 3; its weights are kept") == 2
+    assert [path.read_bytes() for path in kept] == before
+    assert read_info("runs/lost-2/checkpoints/best.safetensors").steps == 2
+    with pytest.raises(UserError, match="would be replaced"):  # longer than it was trained
+        call(*chain, "--steps", "4", "--set", "train.iterations=5")
+
+
 def test_dry_run_prints_the_resolved_configuration(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call("train", "-c", "tiny.yaml", "-n", "--set", "train.lr=3e-4", "--name", "never")
     resolved = yaml.safe_load(capsys.readouterr().out)

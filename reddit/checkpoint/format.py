@@ -129,8 +129,8 @@ def load_state(path: Path) -> dict[str, Any]:
             return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
     except Exception as error:
         raise UserError(
-            f"the training state {path} is damaged: remove it to start the run anew, "
-            f"or --resume another ({type(error).__name__})"
+            f"the training state {path} is damaged ({type(error).__name__}): --resume from another, "
+            "or move its run's folder away to start from the beginning"
         ) from error
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from reddit.checkpoint.format import CheckpointInfo, read_info
+from reddit.checkpoint.format import CHOSEN, NEWEST, STATE, CheckpointInfo, read_info
 from reddit.checkpoint.registry import all_models, find_model, student_name
 from reddit.config import Config
 from reddit.methods import distillation_named
-from reddit.training.run import Outcome, distill_stage
+from reddit.training.run import Outcome, distill_stage, remember_teacher
+from reddit.training.run_folder import run_folder
+from reddit.training.state import Progress
 from reddit.utils.errors import UserError
 from reddit.utils.progress import Log
 from reddit.utils.text import counted
@@ -114,7 +116,24 @@ def distill_chain(
     outcomes = []
     for steps in stages:
         folder = student_name(name or teacher.family, steps, "reddit" if name else config.distill.method)
-        outcome = distill_stage(config, teacher, steps, name=folder, resume=resume, quiet=quiet, log=log)
+        outcome = _finished(config, teacher, folder, log) if resume == "auto" else None
+        outcome = outcome or distill_stage(
+            config, teacher, steps, name=folder, resume=resume, quiet=quiet, log=log
+        )
         teacher = read_info(outcome.checkpoint)
         outcomes.append(outcome)
     return outcomes
+
+
+def _finished(config: Config, teacher: CheckpointInfo, name: str, log: Log) -> Outcome | None:
+    """A stage that was trained to its end and has since lost its training state, None if it was not."""
+    folder = run_folder(config, name)
+    chosen, newest, state = (folder / "checkpoints" / file for file in (CHOSEN, NEWEST, STATE))
+    if state.exists() or not (chosen.is_file() and newest.is_file()):
+        return None
+    done = read_info(newest).iteration
+    if done < config.train.iterations:
+        return None
+    remember_teacher(folder, teacher)
+    log(f"{folder}: finished before, at iteration {done}; its weights are kept")
+    return Outcome(folder, chosen, Progress(iteration=done))

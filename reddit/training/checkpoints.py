@@ -47,10 +47,17 @@ class Checkpoints:
         Raises:
             UserError: the disk is full or the folder cannot be written.
         """
+        self.save_first(state)
         self._write_weights(self.last, state)
         state.save(self.state)
         if self.copy_due(state.progress.iteration):
             keep_copy(self.folder, state.progress.iteration, self.settings.keep)
+
+    def save_first(self, state: TrainingState) -> None:
+        """Write a training state if there is none yet: a run that is killed never leaves weights alone, which
+        no later run would replace."""
+        if not self.state.exists():
+            state.save(self.state)
 
     def copy_due(self, iteration: int) -> bool:
         """Whether `keep_every` asks for a copy at this iteration."""
@@ -100,7 +107,7 @@ def keep_copy(folder: Path, iteration: int, keep: int) -> None:
                 target.unlink(missing_ok=True)
                 raise UserError(f"cannot keep {target}: {error.strerror}; free some space") from error
     for suffix in (".safetensors", ".pt"):
-        # By age: a run that went back to an early state leaves higher numbers behind.
-        kept = sorted(folder.glob(f"{'[0-9]' * 8}{suffix}"), key=lambda p: (p.stat().st_mtime_ns, p))
+        # A run that went back to an early state leaves higher numbers behind: they go first. Clocks can err.
+        kept = sorted(folder.glob(f"{'[0-9]' * 8}{suffix}"), key=lambda p: (int(p.stem) <= iteration, p))
         for old in kept[:-keep]:
             old.unlink()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import os
 import re
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from reddit.utils.device import choose_device
 from reddit.utils.errors import UserError
 
 T = TypeVar("T")
@@ -108,11 +108,7 @@ def join() -> World:
         raise UserError(f"WORLD_SIZE is {size} but RANK is not set: start with torchrun, or unset WORLD_SIZE")
     rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
     cuda = torch.cuda.is_available()
-    if cuda and local >= torch.cuda.device_count():
-        raise UserError(
-            f"process {local} of {socket.gethostname()} finds {torch.cuda.device_count()} GPUs: "
-            "lower --nproc_per_node, or hide the GPUs with CUDA_VISIBLE_DEVICES= to train on processors"
-        )
+    choose_device("auto")  # fewer GPUs than processes are refused here
     if not dist.is_initialized():
         if cuda:
             torch.cuda.set_device(local)

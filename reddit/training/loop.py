@@ -195,6 +195,8 @@ class Trainer:
         """Score the averaged weights, and keep them if they are the best so far."""
         if self.score is None or (found := self.score(self.state.average.average, stop=self.stop)) is None:
             return
+        if self.world.main:
+            self.checkpoints.save_first(self.state)
         progress, psnr = self.progress, found.scores["psnr"]
         progress.scores, progress.validated = found.scores, progress.iteration
         better = psnr > progress.best

@@ -22,7 +22,7 @@ from reddit.training.data import TrainingData, TrainingSet
 from reddit.training.distributed import World, join
 from reddit.training.logging import read_log
 from reddit.training.loop import Trainer
-from reddit.training.run_folder import changed_settings, open_run, run_folder
+from reddit.training.run_folder import changed_settings, open_run, run_folder, state_to_resume
 from reddit.training.state import Progress
 from reddit.training.stopping import only_process
 from reddit.training.validation import Validator
@@ -140,6 +140,7 @@ class _Run:
         log = log if world.main else _silent
         device = choose_device(self.config.device)
         autocast(device, self.config.precision)  # what the device lacks is refused here
+        state_to_resume(self.folder, resume)  # refused before the data are read
         pictures = TrainingSet(self.config)
         with only_process(self.folder) if world.main else nullcontext():
             data = pictures.prepare(self.seed, self.denoise, world, log, quiet)
@@ -160,7 +161,7 @@ class _Run:
                 "its config.yaml): take that back, or choose another --name"
             )
         if self.teacher is not None:
-            _remember_teacher(folder, self.teacher)
+            remember_teacher(folder, self.teacher)
         state = open_run(folder, self.config, resume)
         if state is not None and changed:
             log(f"{folder}: continuing with other settings than before: {', '.join(changed)}")
@@ -205,8 +206,12 @@ class _Run:
         )
 
 
-def _remember_teacher(folder: Path, teacher: CheckpointInfo) -> None:
-    """Write which teacher a student has; a student of another one is not resumed."""
+def remember_teacher(folder: Path, teacher: CheckpointInfo) -> None:
+    """Write which teacher a student has.
+
+    Raises:
+        UserError: the folder holds a student of another one.
+    """
     record = folder / "teacher.json"
     known = json.loads(record.read_text()) if record.exists() else None
     if known and known["digest"] != teacher.digest and (folder / "checkpoints").exists():

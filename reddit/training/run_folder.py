@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from reddit.checkpoint.format import STATE
+from reddit.checkpoint.format import CHOSEN, NEWEST, STATE
 from reddit.checkpoint.upgrade import upgrade
 from reddit.config import Config
 from reddit.utils.errors import UserError
@@ -29,16 +29,25 @@ def run_folder(config: Config, name: str) -> Path:
 def open_run(folder: Path, config: Config, resume: str = "auto") -> Path | None:
     """Make or reopen a run folder, write its resolved configuration, and say where to resume from.
 
-    Args:
-        resume: `auto` continues what is there, `none` wants an empty folder, else a saved state.
+    Args, result and errors are those of `state_to_resume`.
+    """
+    state = state_to_resume(folder, resume)
+    write_bytes(folder / "config.yaml", config.to_yaml().encode())
+    return state
 
-    Returns:
-        The training state to resume from; None to start at iteration 0.
+
+def state_to_resume(folder: Path, resume: str = "auto") -> Path | None:
+    """The training state from which a run in this folder goes on; None to start at iteration 0.
+
+    Args:
+        resume: `auto` continues what is there, `none` wants a folder without a run, else a saved state.
 
     Raises:
-        UserError: `none` where a run is; the named state does not exist.
+        UserError: `none` where a run is; `auto` where a run's weights are, which a start from the beginning
+            would replace, and no state; the named state does not exist.
     """
     state = folder / "checkpoints" / STATE
+    weights = next((path for name in (CHOSEN, NEWEST) if (path := state.with_name(name)).exists()), None)
     if resume not in ("auto", "none"):
         state = Path(resume)
         if state.is_dir():
@@ -47,11 +56,14 @@ def open_run(folder: Path, config: Config, resume: str = "auto") -> Path | None:
             raise UserError(
                 f"no training state at {state} to resume from; expected a state.pt or a run folder"
             )
-    elif resume == "none" and state.exists():
+    elif resume == "none" and (weights or state.exists()):
+        remedy = ", or continue it with --resume auto" if state.exists() else ", or move the folder away"
+        raise UserError(f"{folder} already holds a run: choose another --name{remedy}")
+    elif weights and not state.exists():
         raise UserError(
-            f"{folder} already holds a run: choose another --name, or continue it with --resume auto"
+            f"{weights} would be replaced: its run has no {STATE} to go on from; choose another --name, "
+            "--resume from a saved state, or move the folder away to start from the beginning"
         )
-    write_bytes(folder / "config.yaml", config.to_yaml().encode())
     return state if state.exists() else None
 
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import torch
 
 from reddit.utils.errors import UserError
+from reddit.utils.text import counted
 
 
 def choose_device(name: str) -> torch.device:
     """`auto` takes a GPU if there is one: of several processes, each its own.
 
     Raises:
-        UserError: cuda was asked for and there is none.
+        UserError: cuda was asked for and there is none; there are fewer GPUs than processes.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device: cuda was asked for, but this machine has no usable GPU; set device=auto")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and "LOCAL_RANK" in os.environ:
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        local, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if local >= count:
+            raise UserError(
+                f"process {local} of {socket.gethostname()} finds {counted(count, 'GPU')}: "
+                "lower --nproc_per_node, or hide the GPUs with CUDA_VISIBLE_DEVICES= to train on processors"
+            )
+        return torch.device("cuda", local)
     return torch.device(name)
 
 

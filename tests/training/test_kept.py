@@ -119,12 +119,13 @@ def test_a_run_whose_scores_are_no_numbers_still_leaves_weights(tmp_path: Path) 
     assert read_info(run.checkpoints / "best.safetensors").iteration == 3
 
 
-def numbered(folder: Path, iterations: list[int]) -> None:
-    """Copies at these iterations, made one after the other."""
-    for second, iteration in enumerate(iterations):
+def numbered(folder: Path, iterations: list[int], clock: int = 1) -> None:
+    """Copies at these iterations, made one after the other, by a clock with steps of so many seconds."""
+    for number, iteration in enumerate(iterations):
+        second = 1000 + clock * number
         for name in ("state.pt", "last.safetensors"):
             (folder / name).unlink(missing_ok=True)
-            (folder / name).write_text(str(second))
+            (folder / name).write_text(str(number))
             os.utime(folder / name, (second, second))
         keep_copy(folder, iteration, 2)
 
@@ -133,6 +134,11 @@ def test_the_newest_are_those_made_last(tmp_path: Path) -> None:
     numbered(tmp_path, [30, 60, 90, 30, 60])  # the run went back to its start
     assert sorted(p.name for p in tmp_path.glob("0*.pt")) == ["00000030.pt", "00000060.pt"]
     assert (tmp_path / "00000060.pt").read_text() == "4"
+
+
+def test_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    numbered(tmp_path, [30, 60, 90], clock=-60)
+    assert sorted(p.name for p in tmp_path.glob("0*.pt")) == ["00000060.pt", "00000090.pt"]
 
 
 def test_other_files_are_left_alone(tmp_path: Path) -> None:
@@ -155,3 +161,19 @@ def test_a_full_disk_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.Monke
         keep_copy(tmp_path, 1, 3)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.glob("0*"))
+
+
+def test_a_run_that_is_killed_leaves_no_weights_without_a_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights alone would pass for a finished run's, which no run replaces."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "_write_weights", killed)
+    for every in (3, 99):  # of validations: the first weights are the best, or the newest
+        run = Run(tmp_path / str(every), settings=settings(validate_every=every, checkpoint_every=5))
+        with pytest.raises(KeyboardInterrupt):
+            run.go()
+        assert run.saved_iteration() == min(every, 5)
