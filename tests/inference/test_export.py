@@ -27,6 +27,10 @@ from reddit.inference.sampling import restore
 from reddit.utils.errors import UserError
 from reddit.utils.text import counted
 
+pytestmark = pytest.mark.skipif(
+    torch.__version__ < (2, 12),  # type: ignore[operator]
+    reason="exporting a graph needs torch 2.12",
+)
 LIGHT = {
     "model": {
         "width": 4,
