@@ -432,3 +432,14 @@ def test_export_halves_a_model_and_keeps_what_it_says_of_itself(inside: Path) ->
     for path in Path("by-small").iterdir():
         difference = read_uint8(path).astype(int) - read_uint8(Path("by-whole") / path.name)
         assert abs(difference).max() <= 3
+
+
+def test_a_student_of_an_ablations_student_belongs_to_it(inside: Path) -> None:
+    call("distill", "-c", "tiny.yaml", "--steps", "8", "--ablation", "no-pixel", "--quiet")
+    call("distill", "--teacher", "tiny-no-pixel-8", "--steps", "4", "--quiet")
+    assert read_info("runs/tiny-no-pixel-4/checkpoints/best.safetensors").config.ablation == "no-pixel"
+    model = find_model(Path("runs"), 4, "tiny")
+    assert model is not None and model.config.ablation is None
+    words = ["--teacher", "tiny-no-pixel-8", "--steps", "4", "--ablation", "no-ratr", "--quiet"]
+    with pytest.raises(UserError, match="belongs to the ablation no-pixel"):
+        call("distill", *words)

@@ -62,6 +62,7 @@ def main(argv: list[str] | None = None) -> None:
 
     teacher = _teacher(arguments, given, steps)
     config = given if arguments.config else _inherited(teacher, given, settings)
+    config = _marked(config, teacher)
     method = config.distill.method
     if arguments.chain and not distillation_named(method).halving:
         raise UserError(
@@ -73,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.dry_run:
         print(config.to_yaml(), end="")
         return
-    variant = f"{teacher.family}-{arguments.ablation}" if arguments.ablation else None
+    variant = f"{teacher.family}-{config.ablation}" if config.ablation else None
     if arguments.chain:
         name = arguments.name or variant
         distill_chain(config, teacher, stages, name=name, resume=arguments.resume, quiet=arguments.quiet)
@@ -82,11 +83,26 @@ def main(argv: list[str] | None = None) -> None:
         distill_stage(config, teacher, steps, name=name, resume=arguments.resume, quiet=arguments.quiet)
 
 
+def _marked(config: Config, teacher: CheckpointInfo) -> Config:
+    """A student of an ablation's student belongs to the ablation, too.
+
+    Raises:
+        UserError: it is asked to belong to another one.
+    """
+    theirs = teacher.config.ablation
+    if theirs is None or config.ablation in (None, theirs):
+        return config.model_copy(update={"ablation": config.ablation or theirs})
+    raise UserError(
+        f"--ablation {config.ablation}: the teacher {teacher.path} belongs to the ablation {theirs}; name a "
+        "teacher of the plain family"
+    )
+
+
 def _inherited(teacher: CheckpointInfo, given: Config, settings: list[str]) -> Config:
     """The teacher's settings with those of the command line, and where this user keeps runs; says so."""
     from reddit.config import DistillConfig, resolve_config
 
-    tree = teacher.config.model_dump() | {"runs": given.runs, "device": given.device, "ablation": None}
+    tree = teacher.config.model_dump() | {"runs": given.runs, "device": given.device}
     config = resolve_config(tree, settings, stage=True, source=str(teacher.path))
     method = config.distill.method
     ours, defaults = (settings.settings(method) for settings in (config.distill, DistillConfig()))

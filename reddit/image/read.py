@@ -1,11 +1,14 @@
-"""Reading pictures: photographs with all that they say of themselves, and plain 8-bit RGB.
+"""The one reader of pictures: for enhancing, training, evaluating and checking.
 
-Enhancing reads with `read_photo`; training and scoring with `read_uint8` and `read_image`.
+`read_photo` gives all that a file holds; `read_uint8` and `read_image` its RGB of 8 bits. What cannot be read
+rightly is refused, everywhere in the same words.
 """
 
 from __future__ import annotations
 
 import io
+import os
+import stat
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,44 +16,22 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from reddit.image import extras
+from reddit.image.containers import JPEG_MAGIC, PNG_MAGIC, DamagedError, whole_jpeg, whole_png
 from reddit.image.formats import FORMATS
-from reddit.image.pixels import to_float
+from reddit.image.metadata import dpi_of, exif_of, upright
+from reddit.image.pixels import eight_bits, rgb_of, to_float
+from reddit.image.tiff import is_tiff, read_tiff, tiff_orientation
 from reddit.utils.errors import UserError
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-_READ_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+EXTENSIONS = (*FORMATS, *extras.EXTENSIONS)
+MEGAPIXELS, LIMIT = 300.0, "REDDIT_MAX_MEGAPIXELS"
+"""The largest picture that is read, and the environment variable that raises it."""
 _MODES = {"1": "L", "L": "L", "LA": "LA", "La": "LA", "PA": "RGBA", "YCbCr": "RGB", "RGBX": "RGB"}
 _MODES |= {"RGB": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "P": "RGB", "I;16": "L", "I;16B": "L", "I": "L"}
-# Counter-clockwise quarter turns, after a mirroring if True, that undo each EXIF orientation.
-_UPRIGHT = {
-    2: (True, 0),
-    3: (False, 2),
-    4: (True, 2),
-    5: (True, 1),
-    6: (False, 3),
-    7: (True, 3),
-    8: (False, 1),
-}
-# Tags of a TIFF that describe the picture; the others say how its file is laid out.
-_DESCRIPTIVE = frozenset(
-    {
-        ExifTags.Base.ImageDescription,
-        ExifTags.Base.Make,
-        ExifTags.Base.Model,
-        ExifTags.Base.Orientation,
-        ExifTags.Base.Software,
-        ExifTags.Base.DateTime,
-        ExifTags.Base.Artist,
-        ExifTags.Base.HostComputer,
-        ExifTags.Base.Rating,
-        ExifTags.Base.Copyright,
-        ExifTags.IFD.Exif,
-        ExifTags.IFD.GPSInfo,
-    }
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,150 +54,144 @@ class Photo:
 def read_photo(path: str | Path) -> Photo:
     """Read a photograph and turn it upright.
 
+    Grey and RGB, with or without alpha, 8 or 16 bits; palettes become RGB. A second picture is refused, but
+    for a smaller copy of the first; bytes behind the picture are ignored.
+
     Raises:
-        UserError: the file is missing, empty, damaged, no picture, or a picture of an unsupported kind.
+        UserError: the file is missing, empty, damaged, no picture, too large, or of an unsupported kind.
     """
     path = Path(path)
+    data = _bytes(path)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    if not data:
-        raise UserError(f"{path} is empty (0 bytes): download or write it again")
-    try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of big pictures and damaged tags: the pixels decide
-            return _photo(path, data, image)
+            if path.suffix.lower() in extras.RAW:  # before all else: many raw files are TIFFs of a thumbnail
+                return Photo(extras.read_raw(path, _check_size))
+            if extras.is_heic(data):
+                extras.register_heic(path)
+            return _tiff(path, data) if is_tiff(data) else _photo(path, data)
     except UserError:
         raise
+    except DamagedError as error:
+        raise UserError(f"{path} is damaged: {error}; copy or download it again") from error
     except UnidentifiedImageError as error:
         raise UserError(
             f"{path} is damaged, or no picture of a kind known here: {', '.join(FORMATS)}"
         ) from error
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path} is too big: {error}") from error
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise UserError(
+            f"{path} is too large: more than {_limit():g} megapixels; shrink it, or raise {LIMIT}"
+        ) from error
     except Exception as error:  # decoders raise errors of every kind on damaged files
         raise UserError(
             f"{path} cannot be decoded: it is damaged, or of a rare kind ({error}); copy it again, or as PNG"
         ) from error
 
 
-def _photo(path: Path, data: bytes, image: Image.Image) -> Photo:
-    if image.format not in (*FORMATS.values(), "MPO"):  # MPO: a JPEG with more behind it, from many phones
-        raise UserError(f"{path} is a {image.format}: convert it to one of {', '.join(FORMATS)}")
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise UserError(f"{path} is no file but a folder, a pipe or a device: name a picture")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    if not data:
+        raise UserError(f"{path} is empty (0 bytes): download or write it again")
+    return data
+
+
+def _photo(path: Path, data: bytes) -> Photo:
+    if data.startswith(PNG_MAGIC):
+        data = whole_png(data)
+    elif data.startswith(JPEG_MAGIC):
+        data = whole_jpeg(data)
+    if Image.MAX_IMAGE_PIXELS is not None:  # Pillow refuses above twice its number
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, int(_limit() * 1e6 / 2) + 1)
+    with Image.open(io.BytesIO(data)) as image:
+        if image.format not in (*FORMATS.values(), "MPO", "HEIF"):  # MPO: a JPEG with more behind it
+            raise UserError(f"{path} is a {image.format}: convert it to one of {', '.join(FORMATS)}")
+        _check_size(path, *image.size)
+        pixels = _decoded(path, data, image)
+        return _with_metadata(pixels, image)
+
+
+def _tiff(path: Path, data: bytes) -> Photo:
+    pixels = read_tiff(path, data, _check_size)
+    try:  # for what it says of itself alone; Pillow knows fewer kinds of pixels
+        with Image.open(io.BytesIO(data)) as image:
+            return _with_metadata(pixels, image)
+    except UnidentifiedImageError:
+        return Photo(upright(pixels, tiff_orientation(data)))
+
+
+def _with_metadata(pixels: np.ndarray, image: Image.Image) -> Photo:
+    exif = exif_of(image)
+    pixels = np.ascontiguousarray(upright(pixels, exif))
+    return Photo(pixels, exif, image.info.get("icc_profile"), dpi_of(image))
+
+
+def _limit() -> float:
+    text = os.environ.get(LIMIT, "")
+    try:
+        return float(text) if text else MEGAPIXELS
+    except ValueError as error:
+        raise UserError(f"{LIMIT}={text}: not a number of megapixels") from error
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    """Refuse by the header, before memory is taken."""
+    if width * height > _limit() * 1e6:
+        raise UserError(
+            f"{path} is too large: {width}×{height} pixels, more than {_limit():g} megapixels; shrink it, or "
+            f"raise {LIMIT}"
+        )
+
+
+def _decoded(path: Path, data: bytes, image: Image.Image) -> np.ndarray:
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise UserError(f"{path} holds {image.n_frames} pictures: split it, one picture a file")  # type: ignore[attr-defined]
-    deep = _bits(image, data) == 16
+        count = getattr(image, "n_frames", 1)
+        raise UserError(f"{path} holds {count} pictures: split it, one picture a file")
+    deep = image.format == "PNG" and data[24] == 16  # of the header chunk, which comes first
     if image.mode not in _MODES or (image.mode == "I" and not deep):
         raise UserError(f"{path} holds {image.mode} pixels: convert it to grey or RGB of 8 or 16 bits")
-    image.load()  # first: reading the metadata would decode a PNG and pass over what is damaged
-    exif = _exif(image)
-    pixels = _decoded(data) if deep else _pixels(image)
-    pixels = np.ascontiguousarray(_upright(pixels, exif))
-    return Photo(pixels, exif, image.info.get("icc_profile"), _dpi(image))
-
-
-def _bits(image: Image.Image, data: bytes) -> int:
-    """Bits a channel in the file: Pillow shows deep RGB pictures with 8."""
-    if image.format == "PNG":
-        return data[24]  # of the header chunk, which comes first
-    if image.format == "TIFF":
-        return int(max(image.tag_v2.get(258, (1,))))  # type: ignore[attr-defined]
-    return 8
-
-
-def _pixels(image: Image.Image) -> np.ndarray:
+    image.load()
+    if deep:
+        return _deep_png(data)
     mode = _MODES[image.mode]
     if "transparency" in image.info:
         mode = "LA" if mode == "L" else "RGBA"
     return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
-def _decoded(data: bytes) -> np.ndarray:
+def _deep_png(data: bytes) -> np.ndarray:
     """16-bit pixels, which Pillow cannot hold in colour."""
-    is_png = data.startswith(b"\x89PNG")
-    if is_png and b"IEND" not in data[-16:]:
-        raise ValueError("the file ends early")  # the decoder would fill up with black
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise ValueError("16 bits of an unknown layout")
     if pixels.ndim == 2:
         return pixels
-    if is_png and data[25] == 4:  # grey and alpha, which OpenCV shows as colour and alpha
+    if data[25] == 4:  # grey and alpha, which OpenCV shows as colour and alpha
         return pixels[..., [0, -1]]
     return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
 
 
-def _upright(pixels: np.ndarray, exif: Image.Exif) -> np.ndarray:
-    """Turn as the EXIF orientation asks, and note in `exif` that it is done."""
-    orientation = exif.get(ExifTags.Base.Orientation)
-    if orientation is None:
-        return pixels
-    exif[ExifTags.Base.Orientation] = 1
-    mirrored, turns = _UPRIGHT.get(orientation, (False, 0))
-    details = exif.get_ifd(ExifTags.IFD.Exif)
-    if turns % 2 and ExifTags.Base.ExifImageWidth in details:
-        width, height = ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight
-        details[width], details[height] = details.get(height), details[width]
-    return np.rot90(pixels[:, ::-1] if mirrored else pixels, turns)
-
-
-def _exif(image: Image.Image) -> Image.Exif:
-    """EXIF data without the camera's thumbnail, which would still be dark."""
-    try:
-        exif = image.getexif()
-        exif.get_ifd(ExifTags.IFD.GPSInfo)  # reads it, which writing presupposes
-        exif.get_ifd(ExifTags.IFD.Exif).pop(ExifTags.IFD.Interop, None)  # an offset in this very file
-        if image.format == "TIFF":
-            for tag in set(exif) - _DESCRIPTIVE:
-                del exif[tag]
-        exif.tobytes()
-    except Exception:  # damaged metadata; the picture is what matters
-        return Image.Exif()
-    return exif
-
-
-def _dpi(image: Image.Image) -> tuple[float, float] | None:
-    across, down = image.info.get("dpi", (0, 0))
-    return (float(across), float(down)) if across > 1 and down > 1 else None  # 1: no unit was given
-
-
 def read_uint8(path: str | Path) -> np.ndarray:
-    """Read a picture as RGB uint8, shape (H, W, 3).
+    """Read a picture as upright RGB uint8, shape (H, W, 3); errors as in `read_photo`.
 
-    Grey becomes three equal channels, alpha is dropped, 16 bits are rounded to 8.
-    A `.npy` file holds uint8 BGR, as SID and SDSD are distributed.
-
-    Raises:
-        UserError: the file is missing, empty, truncated, or not a picture.
+    Grey becomes three equal channels, alpha is dropped, 16 bits are rounded to 8. A `.npy` file holds uint8
+    BGR, as SID and SDSD are distributed.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    if not data:
-        raise UserError(f"{path} is empty (0 bytes): download or write it again")
     if path.suffix.lower() == ".npy":
+        _bytes(path)
         return _read_npy(path)
-    if data.startswith(b"\x89PNG") and b"IEND" not in data[-16:]:
-        raise UserError(f"{path} is a truncated PNG: download or write it again")
-    if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-4096:]:
-        raise UserError(f"{path} is a truncated JPEG: download or write it again")
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), _READ_FLAGS | cv2.IMREAD_ANYDEPTH)
-    if bgr is None:
-        raise UserError(f"{path} cannot be decoded as a picture: is it damaged or of another type?")
-    if bgr.dtype == np.uint16:
-        bgr = np.rint(bgr.astype(np.float32) / 257.0).astype(np.uint8)
-    elif bgr.dtype != np.uint8:
-        raise UserError(f"{path} holds {bgr.dtype} values; 8-bit and 16-bit pictures are supported")
-    return np.ascontiguousarray(bgr[..., ::-1])
+    return np.ascontiguousarray(eight_bits(rgb_of(read_photo(path).pixels)))
 
 
 def _read_npy(path: Path) -> np.ndarray:
     try:
         bgr = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, MemoryError) as error:
         raise UserError(f"{path} is not a readable .npy array: {error}") from error
     if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
         raise UserError(f"{path} holds {bgr.dtype} {bgr.shape}; expected uint8 (H, W, 3), BGR")
@@ -224,7 +199,7 @@ def _read_npy(path: Path) -> np.ndarray:
 
 
 def read_image(path: str | Path) -> Tensor:
-    """Read a picture as float32 RGB (3, H, W) in [0, 1]; errors as in `read_uint8`."""
+    """Read a picture as float32 RGB (3, H, W) in [0, 1]; errors as in `read_photo`."""
     return to_float(read_uint8(path))
 
 

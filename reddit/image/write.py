@@ -35,8 +35,8 @@ def write_photo(path: str | Path, photo: Photo, quality: int = QUALITY) -> None:
     form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise UserError(f"cannot write {path}: unknown extension; use one of {', '.join(FORMATS)}")
-    if form == "JPEG" and photo.pixels.ndim == 3 and photo.pixels.shape[2] in (2, 4):
-        raise UserError(f"cannot write {path}: JPEG holds no transparency; use --format png")
+    if form in ("JPEG", "BMP") and photo.pixels.ndim == 3 and photo.pixels.shape[2] in (2, 4):
+        raise UserError(f"cannot write {path}: {form} holds no transparency; use --format png")
     try:
         data = _encoded(photo, form, quality)
     except (OSError, ValueError) as error:
@@ -60,7 +60,7 @@ def _encoded(photo: Photo, form: str, quality: int) -> bytes:
     if photo.dpi and form != "WEBP":
         options["dpi"] = photo.dpi
     image = Image.fromarray(_eight_bits(photo.pixels))
-    if image.mode == "LA" and form in ("BMP", "WEBP"):
+    if image.mode == "LA" and form == "WEBP":
         image = image.convert("RGBA")
     stream = io.BytesIO()
     image.save(stream, form, **options)

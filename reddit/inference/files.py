@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reddit.image.formats import FORMATS
-from reddit.image.read import list_images, read_photo
+from reddit.image.read import EXTENSIONS, list_images, read_photo
 from reddit.image.write import write_photo
 from reddit.inference.enhancer import Enhancer
 from reddit.utils.errors import UserError
@@ -71,7 +71,8 @@ def plan_outputs(
     originals: dict[Path, Path] = {}  # of each output
     for source in sources:
         for file, below in _pictures(source, output, recursive):
-            extension = f".{form}" if form else file.suffix
+            kept = file.suffix if file.suffix.lower() in FORMATS else ".jpg"  # HEIC and raw are not written
+            extension = f".{form}" if form else kept
             name = f"{file.stem}{'_' + suffix if suffix else ''}{extension}"
             target = output if to_file else output / below / name
             if target.exists() and target.samefile(file):
@@ -99,12 +100,12 @@ def _pictures(source: Path, folder: Path, recursive: bool) -> list[tuple[Path, P
         return [(source, Path())]
     if not source.is_dir():
         raise UserError(f"no such file or folder: {source}")
-    found = [(file, Path()) for file in list_images(source, FORMATS)]
+    found = [(file, Path()) for file in list_images(source, EXTENSIONS)]
     if recursive:
         found += _below(source, folder.resolve(), Path())
     if not found:
         hint = "" if recursive else "; --recursive looks into its subfolders"
-        raise UserError(f"no pictures ({', '.join(FORMATS)}) in {source}{hint}")
+        raise UserError(f"no pictures ({', '.join(EXTENSIONS)}) in {source}{hint}")
     return found
 
 
@@ -113,19 +114,23 @@ def _others(source: Path, recursive: bool) -> list[Path]:
     return [
         file
         for file in files
-        if file.suffix.lower() not in FORMATS
+        if file.suffix.lower() not in EXTENSIONS
         and not any(part.startswith(".") for part in file.relative_to(source).parts)
     ]
 
 
 def _below(source: Path, results: Path, below: Path) -> list[tuple[Path, Path]]:
     found = []
-    for child in sorted((source / below).iterdir()):
+    try:
+        children = sorted((source / below).iterdir())
+    except OSError:  # a folder that is not ours to read does not end the others
+        return []
+    for child in children:
         if child.is_dir() and not child.is_symlink() and not child.name.startswith("."):
             if child.resolve() == results:
                 continue
             inside = below / child.name
-            found += [(file, inside) for file in list_images(child, FORMATS)]
+            found += [(file, inside) for file in list_images(child, EXTENSIONS)]
             found += _below(source, results, inside)
     return found
 

@@ -244,7 +244,7 @@ def test_pictures_of_unsupported_kinds_say_what_they_are(tmp_path: Path) -> None
     image.save(tmp_path / "a.webp", save_all=True, append_images=[image.rotate(90)])
     assert "2 pictures" in line_of(tmp_path / "a.webp")
     Image.fromarray(np.ones((8, 8), np.float32)).save(tmp_path / "a.tif")
-    assert "F pixels" in line_of(tmp_path / "a.tif")
+    assert "float32 MINISBLACK" in line_of(tmp_path / "a.tif")
 
 
 def test_what_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:

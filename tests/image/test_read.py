@@ -115,7 +115,7 @@ def test_truncated(tmp_path: Path, extension: str, share: float) -> None:
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(UserError) as error:
         read_uint8(path)
-    assert f"{path} is a truncated" in one_line(error)
+    assert f"{path} is damaged" in one_line(error)
 
 
 def test_text_called_a_picture(tmp_path: Path) -> None:

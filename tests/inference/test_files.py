@@ -86,11 +86,11 @@ def test_one_picture_can_go_to_a_file(here: Path) -> None:
 
 
 def test_what_is_no_picture_is_told(here: Path) -> None:
-    for name in (".secret", ".hidden/notes.txt", "c/raw.CR2"):
+    for name in (".secret", ".hidden/notes.txt", "c/film.mp4"):
         (Path("in") / name).write_text("")
     assert plan_outputs([Path("in")], Path("out")).others == [Path("in/notes.txt")]
     deep = plan_outputs([Path("in")], Path("out"), recursive=True).others
-    assert set(deep) == {Path("in/notes.txt"), Path("in/c/raw.CR2")}
+    assert set(deep) == {Path("in/notes.txt"), Path("in/c/film.mp4")}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_bad_file_does_not_stop_the_others(here: Path, model: Enhancer) -> Non
     Path("in/a.png").write_bytes(whole[:100])
     done = enhance_files(plan_outputs([Path("in")], Path("out")), model, quiet=True)
     assert done.written == [Path("out/b.JPG")] and Path("out/b.JPG").exists()
-    assert len(done.failed) == 1 and "in/a.png cannot be decoded" in done.failed[0]
+    assert len(done.failed) == 1 and "in/a.png is damaged" in done.failed[0]
 
 
 def test_a_result_that_cannot_be_written_names_its_picture(here: Path, model: Enhancer) -> None:

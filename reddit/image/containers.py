@@ -1,0 +1,81 @@
+"""Where the picture in a file ends: found in the bytes, before a decoder guesses at what is missing.
+
+Decoders fill up truncated JPEGs with grey and stop at bytes behind the end; both are decided here.
+"""
+
+from __future__ import annotations
+
+import re
+
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+JPEG_MAGIC = b"\xff\xd8"
+_END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # a marker that is no stuffing and no restart
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_SEQUENTIAL = (0xC0, 0xC1)
+_FRAMES = (*_SEQUENTIAL, 0xC2)
+_PADDING = bytes(256)
+
+
+class DamagedError(ValueError):
+    """The bytes end early or make no sense; the message says where."""
+
+
+def whole_png(data: bytes) -> bytes:
+    """A PNG up to its end chunk, without bytes behind it.
+
+    Raises:
+        DamagedError: a chunk is longer than the file, or there is no end chunk.
+    """
+    place = len(PNG_MAGIC)
+    while place + 12 <= len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        kind = data[place + 4 : place + 8]
+        place += 12 + length
+        if place > len(data):
+            raise DamagedError("a chunk goes beyond the file's end")
+        if kind == b"IEND":
+            return data[:place]
+    raise DamagedError("the file ends early")
+
+
+def whole_jpeg(data: bytes) -> bytes:
+    """A JPEG such that a decoder fails where the picture is not whole.
+
+    The end marker of a picture in one scan is replaced by zeros: a decoder that misses data at a marker fills
+    up with grey, and one that misses data at the end of its input says so.
+
+    Raises:
+        DamagedError: the file ends within a segment, or there is no end marker.
+    """
+    place, scans, frame = 2, 0, None
+    while True:
+        kind, place = _marker(data, place)
+        if kind == _END_OF_IMAGE:
+            break
+        length = int.from_bytes(data[place : place + 2], "big")
+        if length < 2 or place + length > len(data):
+            raise DamagedError("a segment goes beyond the file's end")
+        frame = kind if kind in _FRAMES else frame
+        place += length
+        if kind == _START_OF_SCAN:
+            scans += 1
+            found = _END_OF_SCAN.search(data, place)
+            if found is None:
+                raise DamagedError("the file ends early")
+            place = found.start()
+    if scans == 0:
+        raise DamagedError("it holds no picture data")
+    if scans == 1 and frame in _SEQUENTIAL:
+        return data[: place - 2] + _PADDING
+    return data[:place]
+
+
+def _marker(data: bytes, place: int) -> tuple[int, int]:
+    """The marker at a place, and the place behind it."""
+    while place + 1 < len(data) and data[place] == 0xFF and data[place + 1] == 0xFF:
+        place += 1
+    if place + 1 >= len(data):
+        raise DamagedError("the file ends early")
+    if data[place] != 0xFF:
+        raise DamagedError("bytes where a segment should begin")
+    return data[place + 1], place + 2
