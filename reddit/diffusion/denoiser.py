@@ -11,21 +11,21 @@ from reddit.diffusion.schedule import NoiseSchedule, Prediction, PredictionType
 
 
 class DenoiserFunction(Protocol):
-    """What samplers and the trajectory decoder call; any function of this shape will do."""
+    """The function that samplers and the trajectory decoder call; any with this signature works."""
 
     def __call__(self, x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
-        """From `x_t` and `y` (B, 3, H, W) in [-1, 1] at times `t` (B,), the pair (x_0, eps)."""
+        """(x_0, eps) from `x_t` and `y`, both (B, 3, H, W) in [-1, 1], at times `t` (B,)."""
         ...
 
 
 class Denoiser(nn.Module):
-    """Hides whether the network answers eps, v or x0.
+    """Wraps a network and hides whether it predicts eps, v or x0.
 
     Args:
         network: `(x_t, y, alpha, context) → output`, images (B, 3, H, W), alpha (B,), context or None.
-        schedule: the schedule it was (or will be) trained on.
-        prediction: what its output means.
-        mask_x_T: hide `x_t` from the network where it is noise and nothing else (`without_pure_noise`).
+        schedule: the noise schedule it is trained on.
+        prediction: the meaning of its output.
+        mask_x_T: replace `x_t` by zeros where it is pure noise (`without_pure_noise`).
 
     Raises:
         ValueError: eps-prediction with zero terminal SNR, which leaves x_0 undefined at T.
@@ -47,7 +47,7 @@ class Denoiser(nn.Module):
         self.mask_x_T = mask_x_T
 
     def output(self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None = None) -> Tensor:
-        """The network's own answer, in the dtype of `x_t`."""
+        """The network's raw output (B, 3, H, W), in the dtype of `x_t`."""
         alpha = self.schedule.alpha(t).to(x_t.dtype)
         seen = without_pure_noise(x_t, alpha) if self.mask_x_T else x_t
         return self.network(seen, y, alpha, context).to(x_t.dtype)
@@ -56,21 +56,25 @@ class Denoiser(nn.Module):
         return self.schedule.interpret(self.prediction, self.output(x_t, t, y, context), x_t, t)
 
     def condition(self, context: Tensor | None) -> DenoiserFunction:
-        """The same for parts `y` of pictures whose thumbnails are `context` (B, 3, 64, 64) in [-1, 1]."""
+        """This denoiser with `context` fixed: the thumbnails (B, 3, 64, 64) in [-1, 1] of whole pictures.
+
+        `y` may then be crops or tiles of those pictures.
+        """
         return partial(self, context=context)
 
 
 def without_pure_noise(x_t: Tensor, alpha: Tensor) -> Tensor:
-    """`x_t` (B, 3, H, W), and zeros for the images whose `alpha` (B,) is 0.
+    """`x_t` (B, 3, H, W) with zeros in place of the images whose `alpha` (B,) is 0.
 
-    With zero terminal SNR x_T says nothing of x_0: the best prediction, E[x_0 | x_T, y] = E[x_0 | y], is the
-    same for every x_T. A network that sees x_T has to learn to ignore it, and a small one does so in part.
+    With zero terminal SNR, x_T carries no information on x_0: the best prediction, E[x_0 | x_T, y] =
+    E[x_0 | y], is the same for every x_T. A network that sees x_T must learn to ignore it, and a small
+    network does so only in part.
     """
     return x_t * (alpha > 0).to(x_t.dtype).view(-1, 1, 1, 1)
 
 
 def clipped(denoiser: DenoiserFunction, schedule: NoiseSchedule) -> DenoiserFunction:
-    """The same denoiser with x_0 held in [-1, 1], where every image lies, and eps made to agree."""
+    """The denoiser with x_0 clipped to [-1, 1], the range of images, and eps recomputed to match."""
 
     def denoise(x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
         x_0 = denoiser(x_t, t, y).x_0.clamp(-1, 1)

@@ -1,7 +1,7 @@
-"""Data whose diffusion is known in closed form: pixels drawn from N(mean, deviation²), each for itself.
+"""Data whose diffusion is known in closed form: independent pixels from N(mean, deviation²).
 
-What samplers and methods should find there is no matter of opinion; tests measure them against it.
-Images are (B, 3, H, W); `mean` and `deviation` may be numbers or tensors that multiply an image.
+Tests compare samplers and methods with it.
+Images are (B, 3, H, W); `mean` and `deviation` are numbers or tensors that broadcast to an image.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Number = float | Tensor
 
 
 def gaussian_denoiser(schedule: NoiseSchedule, mean: Number, deviation: Number) -> DenoiserFunction:
-    """The exact denoiser: `x_0 = E[x_0 | x_t]` and `eps = E[eps | x_t]`; `y` does not matter.
+    """The exact denoiser: `x_0 = E[x_0 | x_t]` and `eps = E[eps | x_t]`; `y` is ignored.
 
     `x_t` is N(alpha mean, V) with `V = alpha² deviation² + sigma²`.
     """
@@ -31,9 +31,9 @@ def gaussian_denoiser(schedule: NoiseSchedule, mean: Number, deviation: Number) 
 def gaussian_flow(
     schedule: NoiseSchedule, x_t: Tensor, t: Tensor, s: Tensor, mean: Number, deviation: Number
 ) -> Tensor:
-    """Where the probability-flow ODE of these data carries `x_t` from times t to s, (B,), either way.
+    """Solve the probability-flow ODE of these data from times t to s, both (B,), in either direction.
 
-    It keeps each pixel's number of standard deviations: `(x_s - alpha_s mean) / sqrt(V_s)` is that of t.
+    Each pixel keeps its number of standard deviations: `(x_s - alpha_s mean) / sqrt(V_s)` equals that at t.
     """
     alpha_t, sigma_t = schedule.levels(t, x_t)
     alpha_s, sigma_s = schedule.levels(s, x_t)

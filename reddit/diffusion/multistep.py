@@ -4,12 +4,12 @@ With lambda = log(alpha / sigma), the probability-flow ODE from t to s is solved
 
     x_s = (sigma_s / sigma_t) x_t + (alpha_s - (sigma_s / sigma_t) alpha_t) D,
 
-D being the mean of the clean images along the way, weighted by e^lambda: a DDIM step with D as its clean
-image. DDIM takes D = x_0(x_t); the samplers here also use what the denoiser said at neighbouring times.
+where D is the mean of the predicted clean images between t and s, weighted by e^lambda: a DDIM step with D as
+its clean image. DDIM takes D = x_0(x_t). The samplers here also use the predictions at neighbouring times.
 
-The ends are limits. Where alpha_T = 0, lambda_T = -inf: the step from T has no past and is DDIM's; seen from
-the next step, the past is infinitely far, its slope is 0, and the predictor is DDIM's once more. At time 0
-lambda = +inf: the whole weight lies at the end of the step, which lands on the denoiser's last clean image.
+Both ends are limits. If alpha_T = 0, lambda_T = -inf: the first step has no earlier prediction and is DDIM's.
+For the second step the earlier prediction is infinitely far away, so the slope is 0 and it is DDIM's too. At
+time 0, lambda = +inf: all weight lies at the end of the step, which is the last predicted clean image.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def sample_unipc(
 ) -> Tensor:
     """UniPC of order 2, B(h) = e^h - 1 ("bh2"), multistep (Zhao et al. 2023); deterministic.
 
-    The predictor is DPM-Solver++(2M)'s; each state but the last is then corrected, at no further call of
-    the denoiser, which makes the whole of third order.
+    The predictor is that of DPM-Solver++(2M). Each state but the last is then corrected without another call
+    of the denoiser, which raises the order to three.
     """
     levels = schedule.half_log_snr(times).tolist()
     x = origin = x_T
@@ -69,7 +69,7 @@ def sample_unipc(
 
 
 def _extrapolated(seen: list[Tensor], levels: list[float], i: int) -> Tensor:
-    """D of the step from i, on the line through the last two clean images: `x_0 + h / 2h' (x_0 - x_0')`."""
+    """D of the step from i, by a line through the last two clean images: `x_0 + h / 2h' (x_0 - x_0')`."""
     if i == 0 or math.isinf(levels[i + 1]):
         return seen[-1]
     h, h_before = levels[i + 1] - levels[i], levels[i] - levels[i - 1]
@@ -77,11 +77,11 @@ def _extrapolated(seen: list[Tensor], levels: list[float], i: int) -> Tensor:
 
 
 def _interpolated(seen: list[Tensor], levels: list[float], i: int) -> Tensor:
-    """D of the step from i, now that the clean image at its end is known too.
+    """D of the step from i, once the clean image at its end is known.
 
-    The mean, with density proportional to e^(hp) at p in [0, 1] of the way, of the parabola through the
-    clean images before the step (at p = -h'/h), at its start and at its end. The first step has nothing
-    before it and takes the middle between start and end, whatever its length (a_1 = 1/2).
+    The mean of a parabola over p in [0, 1], with density proportional to e^(hp). The parabola passes through
+    the clean images before the step (p = -h'/h), at its start and at its end. The first step has none before
+    it and takes the mean of start and end (a_1 = 1/2).
     """
     if i == 0:
         return (seen[-2] + seen[-1]) / 2
@@ -97,11 +97,11 @@ def _interpolated(seen: list[Tensor], levels: list[float], i: int) -> Tensor:
 
 
 def _step(schedule: NoiseSchedule, x_t: Tensor, x_0: Tensor, t: Tensor, s: Tensor) -> Tensor:
-    """Carry `x_t` from t to s with `x_0` as the clean image of the whole step."""
+    """Step from `x_t` at t to s with `x_0` as the clean image."""
     t, s = batched(t, x_t), batched(s, x_t)
     return ddim_step(schedule, Prediction(x_0, schedule.eps_from_x_0(x_t, x_0, t)), s)
 
 
 def batched(t: Tensor, x: Tensor) -> Tensor:
-    """One time as (B,), for each image of `x` and on its device."""
+    """A single time repeated for each image of `x`, on its device: (B,)."""
     return t.to(x.device).expand(len(x))

@@ -1,8 +1,8 @@
-"""Samplers: pure functions from noise to image, all with the same head.
+"""Samplers: pure functions from noise to image, all with the same signature.
 
 Each takes a denoiser, its schedule, the starting noise `x_T` and the low-light image `y`
-(B, 3, H, W; `y` in [-1, 1]), the decreasing `times` to visit, from T to 0 (`schedule.grid(N)`),
-and returns the image at the last time.
+(both (B, 3, H, W), `y` in [-1, 1]), and the decreasing times from T to 0 (`schedule.grid(N)`).
+It returns the image at the last time, (B, 3, H, W) in [-1, 1].
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def sample_ddim(
     times: Tensor,
     generators: Sequence[torch.Generator] | None = None,
 ) -> Tensor:
-    """DDIM, deterministic (Song et al. 2020, eta = 0); `generators` are not used."""
+    """DDIM (Song et al. 2020, eta = 0); deterministic, ignores `generators`."""
     x = x_T
     for t, s in pairwise(times):
         x = decode(denoiser, schedule, x, y, batched(t, x), batched(s, x)).x_s
@@ -57,7 +57,7 @@ def sample_ddpm(
 ) -> Tensor:
     """Ancestral sampling with the posterior's variance (Ho et al. 2020, eq. 6 and 7).
 
-    `generators`, one an image, make each image's noise independent of its batch.
+    With one generator per image, an image's noise does not depend on its batch.
     """
     x = x_T
     for t, s in pairwise(times):
@@ -81,9 +81,9 @@ def sample_consistency(
     times: Tensor,
     generators: Sequence[torch.Generator] | None = None,
 ) -> Tensor:
-    """Multistep consistency sampling (Song et al. 2023, alg. 1): jump to x_0, add fresh noise, jump again.
+    """Multistep consistency sampling (Song et al. 2023, alg. 1): predict x_0, add fresh noise, repeat.
 
-    For students of consistency distillation, whose x_0 is the end of a trajectory and not a mean.
+    For students of consistency distillation, whose x_0 is the end of a trajectory, not a mean.
     """
     x = x_T
     for t, s in pairwise(times):
@@ -100,17 +100,17 @@ def sample_ddim_authors(
     times: Tensor,
     generators: Sequence[torch.Generator] | None = None,
 ) -> Tensor:
-    """DDIM as the authors' code samples (fault D3), to show what that costs.
+    """DDIM as in the authors' code (fault D3), for ablation.
 
-    It ends at the level of the first beta and not at clean, which leaves 0.01 eps in the picture; and the
-    network is told a level one index off that of the step: the cleaner one, as read here, and its answer
-    taken as the v of the step's own level, which zero terminal SNR allows too.
+    It ends at the level of the first beta instead of clean, which leaves 0.01 eps in the picture. And the
+    network receives alpha of the previous, cleaner index. Its output is converted to v at that level and
+    read at the level of the step, so that it also works with zero terminal SNR.
     """
     x = x_T
     for t, s in pairwise(times):
         t_batch, s_batch = batched(t, x), batched(s, x)
-        told = (t_batch - 1).clamp_min(0)
-        v = schedule.v_from(*denoiser(x, told, y), told)
+        earlier = (t_batch - 1).clamp_min(0)
+        v = schedule.v_from(*denoiser(x, earlier, y), earlier)
         found = schedule.interpret("v", v, x, t_batch)
         alpha = schedule.levels(s_batch, x)[0].clamp_max(schedule.first_alpha)
         x = alpha * found.x_0 + (1 - alpha**2).sqrt() * found.eps
@@ -118,7 +118,7 @@ def sample_ddim_authors(
 
 
 def noise_like(image: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:
-    """Standard normal noise of the shape (B, C, H, W) of `image`, one generator an image if given."""
+    """Standard normal noise of the shape (B, C, H, W) of `image`; optionally one generator per image."""
     if generators is None:
         return torch.randn_like(image)
     noise = [
@@ -137,4 +137,4 @@ SAMPLERS: dict[str, Sampler] = {
     "ddim_authors": sample_ddim_authors,
 }
 STOCHASTIC = frozenset({"ddpm", "consistency"})
-"""Those that draw noise at every step but the last."""
+"""Samplers that draw noise at every step but the last."""

@@ -1,6 +1,6 @@
-"""The noise schedule: alpha and sigma of any time, and every conversion between predictions.
+"""The noise schedule: alpha and sigma of any time, and all conversions between eps, x_0 and v.
 
-Times are real numbers in [0, T]; 0 is exactly clean (alpha 1, sigma 0), T the noisiest.
+Times are real numbers in [0, T]. Time 0 is exactly clean (alpha 1, sigma 0), T is the noisiest.
 `x_t = alpha_t x_0 + sigma_t eps` with `alpha² + sigma² = 1` (variance preserving).
 """
 
@@ -29,13 +29,13 @@ class NoiseSchedule:
 
     Args:
         kind: `linear` betas (Ho et al. 2020, the paper's) or `cosine` (Nichol & Dhariwal 2021).
-        steps: T, the number of the noisiest time.
+        steps: T, the noisiest time.
         beta_start, beta_end: first and last beta of `linear`.
         zero_terminal_snr: shift and scale alpha so that alpha_T = 0 exactly (Lin et al. 2023, alg. 1).
 
-    The linear schedule takes T + 1 betas, as the authors' code does; time t ≥ 1 has the product of the
-    first t + 1 of `1 - beta`, and time 0 is set to clean, which that code does not do.
-    Between whole times alpha is interpolated linearly.
+    The linear schedule takes T + 1 betas, as the authors' code does. At time t ≥ 1, alpha² is the product of
+    the first t + 1 values of `1 - beta`. Unlike that code, time 0 is set to clean.
+    Between integer times alpha is interpolated linearly.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class NoiseSchedule:
         elif kind == "cosine":
             phase = (np.arange(steps + 1) / steps + 0.008) / 1.008 * (math.pi / 2)
             squares = np.cos(phase) ** 2 / np.cos(phase[0]) ** 2
-            # The usual cap of each beta at 0.999 keeps the last time's signal above zero.
+            # The usual cap of each beta at 0.999 keeps alpha_T above zero.
             betas = np.minimum(1.0 - squares[1:] / squares[:-1], 0.999)
             alphas = np.sqrt(np.concatenate([[1.0], np.cumprod(1.0 - betas)]))
         else:
@@ -61,7 +61,7 @@ class NoiseSchedule:
             first = (first - alphas[-1]) / (1.0 - alphas[-1])
             alphas = (alphas - alphas[-1]) / (alphas[0] - alphas[-1])
         self.first_alpha = float(first)
-        """The alpha that time 0 would have were it not set to clean: of the first beta, if linear."""
+        """alpha at time 0 before it is set to clean; for `linear` that of the first beta."""
         self.steps = steps
         self.kind = kind
         self.zero_terminal_snr = zero_terminal_snr
@@ -74,14 +74,14 @@ class NoiseSchedule:
         return self._alphas_on[device]
 
     def alpha(self, t: Tensor) -> Tensor:
-        """alpha_t in [0, 1], float64, of the shape of `t` (times in [0, T])."""
+        """alpha_t in [0, 1], float64, in the shape of `t`; times in [0, T]."""
         table = self._table(t.device)
         time = t.double().clamp(0, self.steps)
         low = time.floor().clamp(max=self.steps - 1).long()
         return torch.lerp(table[low], table[low + 1], time - low)
 
     def time(self, alpha: Tensor) -> Tensor:
-        """The time of each alpha, the inverse of `alpha`, float64; levels beyond an end have its time."""
+        """The inverse of `alpha`: the time of each level, float64; levels out of range give 0 or T."""
         rising = self._table(alpha.device).flip(0)
         above = torch.searchsorted(rising, alpha.double().contiguous()).clamp(1, self.steps)
         share = (alpha.double() - rising[above - 1]) / (rising[above] - rising[above - 1])
@@ -97,11 +97,11 @@ class NoiseSchedule:
         return (self.alpha(t) / self.sigma(t)) ** 2
 
     def half_log_snr(self, t: Tensor) -> Tensor:
-        """lambda_t = log(alpha_t / sigma_t), float64; infinite at time 0, -inf where alpha is 0."""
+        """lambda_t = log(alpha_t / sigma_t), float64; inf at time 0, -inf where alpha is 0."""
         return self.alpha(t).log() - self.sigma(t).log()
 
     def levels(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """alpha_t and sigma_t of times (B,), in the dtype of `like` (B, …) and ready to multiply it."""
+        """alpha_t and sigma_t of times (B,), in the dtype of `like` (B, …) and shaped to broadcast to it."""
         shape = (-1,) + (1,) * (like.ndim - 1)
         return (
             self.alpha(t).to(like.dtype).view(shape),
@@ -114,10 +114,10 @@ class NoiseSchedule:
         return alpha * x_0 + sigma * eps
 
     def grid(self, steps: int) -> Tensor:
-        """The times `t_k = k T / N`, k = N … 0, that an N-step sampler visits: (N + 1,), float64."""
+        """The times `t_k = k T / N`, k = N … 0, of an N-step sampler: (N + 1,), float64."""
         return torch.arange(steps, -1, -1, dtype=torch.float64) * (self.steps / steps)
 
-    # Conversions. Each takes x_t, one of (eps, x_0, v) and the times, and returns another.
+    # Conversions between eps, x_0 and v: images (B, 3, H, W) and times (B,).
 
     def x_0_from_eps(self, x_t: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """`x_0 = (x_t - sigma eps) / alpha`; undefined where alpha is 0."""
@@ -145,13 +145,13 @@ class NoiseSchedule:
         return sigma * x_t + alpha * v
 
     def target(self, prediction: PredictionType, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        """What a network of this prediction type should answer."""
+        """The training target of a network of this prediction type."""
         if prediction == "eps":
             return eps
         return x_0 if prediction == "x0" else self.v_from(x_0, eps, t)
 
     def interpret(self, prediction: PredictionType, output: Tensor, x_t: Tensor, t: Tensor) -> Prediction:
-        """Read a network's answer as the pair (x_0, eps)."""
+        """Convert a network's output to the pair (x_0, eps)."""
         if prediction == "eps":
             return Prediction(self.x_0_from_eps(x_t, output, t), output)
         if prediction == "v":

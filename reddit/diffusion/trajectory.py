@@ -1,4 +1,4 @@
-"""The trajectory decoder and the clean-image target: equations 1 to 6 of the paper's method.
+"""The trajectory decoder and the clean-image target: equations 1 to 5.
 
 Times run t > u > s; each is a tensor (B,). Images are (B, 3, H, W) in [-1, 1].
 """
@@ -15,7 +15,7 @@ from reddit.diffusion.schedule import NoiseSchedule, Prediction
 
 
 class Decoded(NamedTuple):
-    """A state carried along the trajectory, and the last prediction that carried it."""
+    """The state at s, and the last prediction on the way there."""
 
     x_s: Tensor
     prediction: Prediction
@@ -45,7 +45,7 @@ def decode_second_order(
 ) -> Decoded:
     """Eq. 3, `G(x_t; t → u → s)`: two steps through the intermediate time u.
 
-    The prediction returned is the one made at u; its eps remaps the reflectance (eq. 8).
+    Returns the prediction made at u; its eps remaps the reflectance (eq. 8).
     """
     x_u = decode(denoiser, schedule, x_t, y, t, u).x_s
     return decode(denoiser, schedule, x_u, y, u, s)
@@ -54,10 +54,11 @@ def decode_second_order(
 def x0_target(
     schedule: NoiseSchedule, x_t: Tensor, x_s: Tensor, t: Tensor, s: Tensor, floor: float = 0.0
 ) -> Prediction:
-    """Eq. 5: the x_0 whose single step from `x_t` lands on `x_s`, and the eps that goes with it.
+    """Eq. 5: the x_0 whose single DDIM step from `x_t` lands on `x_s`, and the matching eps.
 
     `x_0 = (x_s - r x_t) / (alpha_s - r alpha_t)` with `r = sigma_s / sigma_t`; at s = 0 it is `x_s`.
-    The denominator falls to 0 as s nears t and is negative beyond; `floor` keeps it that far from 0.
+    The denominator approaches 0 as s approaches t, and is negative for s > t. `floor` bounds its magnitude
+    from below.
     """
     alpha_t, sigma_t = schedule.levels(t, x_t)
     alpha_s, sigma_s = schedule.levels(s, x_t)
@@ -73,7 +74,7 @@ def x0_target(
 def target_gain(schedule: NoiseSchedule, t: Tensor, s: Tensor) -> Tensor:
     """`g = alpha_s / (alpha_s - (sigma_s / sigma_t) alpha_t)`, (B,), float64; 1 at s = 0.
 
-    Moving the clean image behind `x_s` by d moves the target of `x0_target` by g d.
+    If the clean image in `x_s` moves by d, the target of `x0_target` moves by g d.
     """
     alpha_s, ratio = schedule.alpha(s), schedule.sigma(s) / schedule.sigma(t)
     return alpha_s / (alpha_s - ratio * schedule.alpha(t))

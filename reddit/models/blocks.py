@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class NoiseLevelEmbedding(nn.Module):
-    """Sinusoid of the continuous noise level alpha, then an MLP: (B,) → (B, width)."""
+    """Sinusoids of the noise level alpha, then an MLP: (B,) in [0, 1] → (B, width)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class NoiseLevelEmbedding(nn.Module):
     def forward(self, alpha: Tensor) -> Tensor:
         half = self.width // 2
         frequency = torch.exp(-math.log(1e4) * torch.arange(half, device=alpha.device) / half)
-        # Scaled so that the levels in [0, 1] spread over the sinusoids instead of sharing one phase.
+        # Scaled so that levels in [0, 1] differ in phase.
         angle = 1000.0 * alpha.float()[:, None] * frequency[None, :]
         return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=1))
 
@@ -54,7 +54,7 @@ class SelfAttention(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two NormActConv with the noise level added between them; attention after them if asked."""
+    """Two NormActConv with the noise level added between them, and optional attention after them."""
 
     def __init__(
         self, channels_in: int, channels_out: int, embedding: int, groups: int, attention: bool = False
@@ -73,9 +73,9 @@ class ResidualBlock(nn.Module):
 
 
 class PixelNorm(nn.LayerNorm):
-    """Normalise the channels of each pixel (B, C, H, W), so that no pixel sees how big the picture is.
+    """Normalise over the channels of each pixel: (B, C, H, W) → the same.
 
-    GroupNorm's statistics run over the whole picture: a tile of it would come out otherwise.
+    Unlike GroupNorm, whose statistics cover the whole picture, it gives the same result in a tile.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,10 +83,10 @@ class PixelNorm(nn.LayerNorm):
 
 
 class LightBlock(nn.Module):
-    """A residual block for processors: one norm, one activation, one 3×3 convolution.
+    """A residual block for processors: one norm, a 1×1 convolution, one activation, a 3×3 convolution.
 
     The embedding scales and shifts the channels between the two convolutions. The second starts at zero,
-    so that a fresh block is the identity (or its shortcut).
+    so an untrained block is the identity (or its shortcut).
     """
 
     def __init__(self, channels_in: int, channels_out: int, embedding: int) -> None:
@@ -106,7 +106,7 @@ class LightBlock(nn.Module):
 
 
 class ContextEncoder(nn.Module):
-    """What the whole picture looks like, from its thumbnail: (B, C, 64, 64) → (B, width)."""
+    """Encodes the thumbnail of the whole picture: (B, C, 64, 64) → (B, width)."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()

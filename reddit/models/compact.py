@@ -20,8 +20,8 @@ LUMA = (0.299, 0.587, 0.114)
 class PlainBlock(nn.Module):
     """A residual block without normalisation: 1×1 convolution, scale and shift, SiLU, 3×3 convolution.
 
-    The last convolution starts at zero, so that a fresh block is the identity. Without statistics of the
-    picture in it, a pixel of a tile comes out as it would in the whole.
+    The last convolution starts at zero, so an untrained block is the identity. Without normalisation, a tile
+    gives the same result as the whole picture.
     """
 
     def __init__(self, channels: int, embedding: int) -> None:
@@ -37,10 +37,10 @@ class PlainBlock(nn.Module):
 
 
 class PictureStatistics(nn.Module):
-    """A few numbers that say how dark a picture is: its thumbnail (B, 3, 64, 64) in [-1, 1] → (B, width).
+    """Encodes how dark a picture is, from its thumbnail: (B, 3, 64, 64) in [-1, 1] → (B, width).
 
-    They are a soft histogram of `log_curve` luminance and the mean colour: too few to recognise a scene by,
-    and steady when the picture shifts by some pixels.
+    The input is a soft histogram of `log_curve` luminance and the mean colour: too few numbers to recognise a
+    scene, and stable when the picture shifts by some pixels.
     """
 
     def __init__(self, width: int) -> None:
@@ -69,7 +69,7 @@ class CompactUNet(nn.Module):
     Args:
         width: channels of the first level.
         multipliers: channels of each level, in units of `width`; each further level halves the size.
-        blocks: residual blocks a level, on the way down and again on the way up.
+        blocks: residual blocks per level, on the way down and again on the way up.
         unshuffle: work at 1/unshuffle of the resolution, with pixels folded into channels.
         detail: channels of the full-resolution path.
     """
@@ -87,7 +87,7 @@ class CompactUNet(nn.Module):
         self.multiple = unshuffle * 2 ** (len(multipliers) - 1)
         self.local = True
         self.overlap = 128
-        """Pixels that neighbouring tiles should share; its view is wider than that of `ConditionalUNet`."""
+        """Pixels that neighbouring tiles should share; the receptive field exceeds `ConditionalUNet`'s."""
         channels = [width * m for m in multipliers]
         embedding = 4 * width
         self.embedding = NoiseLevelEmbedding(embedding)

@@ -1,4 +1,4 @@
-"""The conditional U-Net: noisy image, low-light image and noise level in, prediction out."""
+"""The conditional U-Net: predicts from the noisy image, the low-light image and the noise level."""
 
 from __future__ import annotations
 
@@ -25,29 +25,27 @@ LOG_CURVE_GAIN = 255.0
 
 
 def log_curve(image: Tensor) -> Tensor:
-    """Spread the dark end of a [-1, 1] image: log(1 + 255 v)/log 256 of v in [0, 1], back in [-1, 1].
+    """Expand the dark range of an image: log(1 + 255 v) / log 256 with v in [0, 1]; in and out in [-1, 1].
 
-    One 8-bit level above black moves the value by 0.25, the last level before white by 0.001.
+    The first 8-bit level above black changes the value by 0.25, the last one below white by 0.001.
     """
     light = (image.float() + 1).clamp_min(0) / 2
     return 2 * torch.log1p(LOG_CURVE_GAIN * light) / torch.log1p(torch.tensor(LOG_CURVE_GAIN)) - 1
 
 
 class ConditionalUNet(nn.Module):
-    """SR3-family U-Net of the paper, and its light relatives.
-
-    With the defaults this is the paper's network: 17,117,315 parameters.
+    """The paper's U-Net (SR3 family) with 17,117,315 parameters by default, and light variants of it.
 
     Args:
         width: channels of the first level.
         multipliers: channels of each level, in units of `width`; each further level halves the size.
-        blocks: residual blocks a level on the way down (one more on the way up).
-        attention_levels: levels (0 is the finest) whose blocks attend; the middle always does.
+        blocks: residual blocks per level on the way down (one more on the way up).
+        attention_levels: levels (0 is the finest) with self-attention; the middle always has it.
         groups: groups of every GroupNorm.
         unshuffle: work at 1/unshuffle of the resolution, with pixels folded into channels.
-        log_condition: show the network `log_curve(y)` beside `y`.
-        block: `sr3`, the paper's (GroupNorm, attention); `light`, without either: see `LightBlock`.
-        context: show every block the thumbnail of the whole low-light image.
+        log_condition: add `log_curve(y)` to the input.
+        block: `sr3`, the paper's (GroupNorm, attention); `light`, without both: see `LightBlock`.
+        context: condition every block on the thumbnail of the whole low-light image.
     """
 
     def __init__(
@@ -67,7 +65,7 @@ class ConditionalUNet(nn.Module):
         self.log_condition = log_condition
         self.multiple = unshuffle * 2 ** (len(multipliers) - 1)
         self.local = block == "light"
-        """Whether a pixel depends on its surroundings and the thumbnail alone, so that tiles agree."""
+        """Whether a pixel depends only on its neighbourhood and the thumbnail, so that tiles agree."""
         fold = unshuffle**2
         channels = [width * m for m in multipliers]
         images_in = 3 if log_condition else 2

@@ -1,1 +1,1 @@
-"""What every room uses: errors, progress bars, texts, timing, files, devices."""
+"""Helpers for all rooms: errors, progress bars, text, timing, files, devices."""

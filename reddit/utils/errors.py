@@ -2,16 +2,16 @@
 
 
 class UserError(Exception):
-    """A mistake that a user can mend: one line that says what, where and the remedy.
+    """An error the user can fix: one line that says what, where and how to fix it.
 
-    The scripts print it and leave with exit code 2; a library user may catch it.
+    The commands print it and exit with code 2; a library user may catch it.
     """
 
 
 class Stopped(Exception):  # noqa: N818 -- nothing went wrong
-    """A run that ended early because it was asked to, everything saved.
+    """A run was stopped by a signal, after saving everything.
 
-    The scripts print it and leave with `code`, 128 and the signal's number, as shells expect.
+    The commands print it and exit with `code`: 128 plus the signal's number, as shells expect.
     """
 
     def __init__(self, message: str, code: int) -> None:

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Atomic writing: a file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reddit.utils.errors import UserError
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file atomically.
 
     Raises:
         UserError: the folder cannot be written or the disk is full.
@@ -25,11 +25,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_atomic(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> None:
-    """Write a file whole or not at all: to a temporary neighbour, then renamed.
+    """Write a file atomically: to a temporary file in the same folder, then rename it.
 
     Args:
-        write: writes the file that it is given; whatever it raises is raised here.
-        durable: wait until the file is on the disk, so that it also survives a power cut.
+        write: receives the temporary path and writes it; its errors are passed on.
+        durable: wait until the file is on disk, so that it also survives a power cut.
 
     Raises:
         OSError: the disk is full or the folder cannot be written.
@@ -38,7 +38,7 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, durable: bool =
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
-        permissions = temporary.stat().st_mode  # as the umask grants; safetensors makes private files
+        permissions = temporary.stat().st_mode  # from the umask; safetensors writes private files
         write(temporary)
         temporary.chmod(permissions)
         if durable:
@@ -47,26 +47,26 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, durable: bool =
         if durable:
             _flush(path.parent)
     except Exception:
-        with contextlib.suppress(OSError):  # the folder itself may be what is wrong
+        with contextlib.suppress(OSError):  # the folder itself may be the problem
             temporary.unlink()
         raise
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what processes that were killed while they wrote left in a folder that is ours alone."""
+    """Remove temporary files of killed processes from a folder that no other process uses."""
     for path in folder.glob(".*.tmp"):
         path.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
-    """Have the system put a file or a folder's list of files on the disk, not only in its memory."""
-    if path.is_dir() and os.name == "nt":  # Windows opens no folders
+    """Flush a file, or the entries of a folder, from the system's cache to disk."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot open folders
         return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
         if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise  # some network file systems flush no folders
+            raise  # some network file systems cannot flush folders
     finally:
         os.close(handle)

@@ -1,4 +1,4 @@
-"""Where a training step spends its time."""
+"""Timing the phases of a training step."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch.profiler import record_function
 
 
 class Stopwatch:
-    """Seconds by phase while it runs; a phase's inner phases are not counted as its own.
+    """Measures the seconds of each phase while active; nested phases are counted separately.
 
-    On a GPU it waits for the work of each phase, so that the sum is longer than an unwatched step.
+    On a GPU it synchronises at each phase, so the sum is longer than an unmeasured step.
     """
 
     running: Stopwatch | None = None
@@ -50,7 +50,7 @@ class Stopwatch:
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """A named part of a step: seen by the running `Stopwatch`, if any, and by PyTorch's profiler."""
+    """Mark a named part of a step for the active `Stopwatch`, if any, and for PyTorch's profiler."""
     watch = Stopwatch.running
     with record_function(name):
         if watch is None:

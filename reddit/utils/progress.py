@@ -1,4 +1,4 @@
-"""Progress bars, all alike: shown after a second, gone when done."""
+"""Progress bars with one look: shown after a second, removed when done."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 Log = Callable[[str], object]
-"""Receives lines of text; `print`, for one."""
+"""Receives lines of text, as `print` does."""
 
 
 def progress(
     items: Iterable[T], description: str, unit: str, *, total: int | None = None, quiet: bool = False
 ) -> Iterable[T]:
-    """Pass items on, showing how far along and how fast."""
+    """Yield the items while showing progress and speed; `quiet` hides the bar."""
     return tqdm(
         items,
         desc=description,
