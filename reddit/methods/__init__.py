@@ -1,4 +1,4 @@
-"""Methods: each owns the network it trains and answers a batch with its losses."""
+"""Training methods: each owns the network it trains and returns the losses of a batch."""
 
 import difflib
 from typing import Any
@@ -12,7 +12,7 @@ from reddit.methods.reflow import Reflow
 from reddit.methods.teacher import Teacher
 from reddit.utils.errors import UserError
 
-# A distillation is known by its name as soon as it is imported above: one line.
+# Importing a distillation above registers it by its name.
 DISTILLATIONS: dict[str, type[Distillation[Any]]] = {
     kind.name: kind
     for kind in list(globals().values())
@@ -21,10 +21,10 @@ DISTILLATIONS: dict[str, type[Distillation[Any]]] = {
 
 
 def distillation_named(name: str) -> type[Distillation[Any]]:
-    """The method that `distill.method` names.
+    """The method of a name, as in `distill.method`.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: unknown name.
     """
     if name not in DISTILLATIONS:
         near = difflib.get_close_matches(name, DISTILLATIONS, 1)

@@ -1,4 +1,4 @@
-"""Consistency distillation (Song et al. 2023), a rival of ReDDiT on the same teacher."""
+"""Consistency distillation (Song et al. 2023), a baseline for ReDDiT with the same teacher."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from reddit.utils.profiling import phase
 
 
 class ConsistencyDistillation(Distillation[ConsistencyConfig]):
-    """Their algorithm 2: states of one trajectory should have one clean image.
+    """Their algorithm 2: all states of a trajectory should predict the same clean image.
 
-    The consistency function `f(x_t, t) = c_skip x_t + c_out F(x_t, t)`, F the network, takes any state to
-    the clean end of its trajectory, and `f(x, 0) = x`. On this schedule that is the denoiser's x_0 itself:
+    The consistency function `f(x_t, t) = c_skip x_t + c_out F(x_t, t)`, with F the network, maps any state to
+    the clean end of its trajectory, and `f(x, 0) = x`. On this schedule it is the denoiser's x_0 itself:
 
         prediction   c_skip    c_out             at time 0
         v            alpha     -sigma            1, 0
         eps          1/alpha   -sigma/alpha      1, 0
-        x0           0         1                 f = x by definition; the network is not asked there
+        x0           0         1                 f = x by definition, without the network
 
-    so that a student starts as a copy of its teacher and needs no wrapper when it is sampled, by
-    `reddit.diffusion.sample_consistency` (their algorithm 1). For neighbours t > s of the teacher's grid,
-    uniform (their eq. 7 with lambda = 1):
+    So a student starts as a copy of its teacher and is sampled without a wrapper, by
+    `reddit.diffusion.sample_consistency` (their algorithm 1). For neighbours t > s on the teacher's grid, drawn
+    uniformly (their eq. 7 with lambda = 1):
 
         x_s  from x_t by one DDIM step of the teacher
         loss = d(f(x_t, t), f⁻(x_s, s))
 
-    with d the squared error, or LPIPS (`distance`), and f⁻ the student with the moving average
-    of its weights (`target_ema`, their mu; 0: the student itself), through which no gradient runs.
+    with d the squared error, or LPIPS (`distance`), and f⁻ the student with an exponential moving average of
+    its weights (`target_ema`, their mu; 0: the student itself), without gradients.
 
-    Adapted: both networks see the low-light image (and its thumbnail); the ODE solver is the teacher's own
-    DDIM, with its clean images held in [-1, 1] where it samples so; time 0 is exactly clean and needs no
-    epsilon. The N steps of the student are points of the teacher's grid: N divides the teacher's steps.
+    Adapted: both networks see the low-light image (and its thumbnail). The ODE solver is the teacher's DDIM,
+    clipped as when it samples. Time 0 is exactly clean and needs no epsilon. The times of the N-step student lie
+    on the teacher's grid, so N divides the teacher's steps.
     """
 
     name = "consistency"
@@ -57,7 +57,7 @@ class ConsistencyDistillation(Distillation[ConsistencyConfig]):
     ) -> None:
         super().__init__(student, teacher, steps, config, clip, perceptual, teacher_steps)
         self.target = copy.deepcopy(student).eval().requires_grad_(False)
-        # As a part of the student it is saved and resumed with it; checkpoints hold `student.network` alone.
+        # As a submodule of the student it is saved and resumed; checkpoints hold only `student.network`.
         student.add_module("target", self.target.network)
         self._followed: int | None = None
 
@@ -90,7 +90,7 @@ class ConsistencyDistillation(Distillation[ConsistencyConfig]):
 
     @torch.no_grad()
     def _follow(self, iteration: int) -> None:
-        """Move the target towards the student, once an iteration, however many micro-batches there are."""
+        """Update the moving average once per iteration, however many micro-batches there are."""
         if iteration == self._followed:
             return
         self._followed = iteration
@@ -100,5 +100,5 @@ class ConsistencyDistillation(Distillation[ConsistencyConfig]):
 
 
 def consistency_function(denoiser: DenoiserFunction, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
-    """f(x_t, t): the denoiser's x_0, and at time 0 `x_t` itself, which for eps and v is the same."""
+    """f(x_t, t): the denoiser's x_0, and at time 0 `x_t` itself (for eps and v these are equal)."""
     return torch.where((t > 0).view(-1, 1, 1, 1), denoiser(x_t, t, y).x_0, x_t)

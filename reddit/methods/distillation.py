@@ -1,4 +1,4 @@
-"""What all distillations have in common: a student, its frozen teacher, and how many steps each takes."""
+"""The base class of distillation methods: a student, its frozen teacher, and the steps of both."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ PerceptualDistance = Callable[[Tensor, Tensor], Tensor]
 
 
 class Distillation(Generic[Settings]):
-    """Teaches a student of N steps; a method is a subclass with a `name` and `losses`.
+    """Trains a student of N steps. A method is a subclass with a `name` and `losses`.
 
     Args:
         student: the network to train, usually a copy of the teacher.
-        teacher: frozen, on the same schedule.
+        teacher: the frozen teacher, with the same noise schedule.
         steps: N.
         config: the settings of the method, `distill.NAME`.
-        clip: hold the clean images of teacher and student in [-1, 1], as when they sample.
-        perceptual: a distance between images; may be None unless `needs_perceptual`.
-        teacher_steps: the steps that the teacher takes; 2N by default.
+        clip: clip the predicted clean images of teacher and student to [-1, 1], as when they sample.
+        perceptual: a distance between images; required if `needs_perceptual`.
+        teacher_steps: the teacher's steps; default 2N.
 
     Raises:
-        ValueError: the settings ask for a perceptual distance and there is none.
+        ValueError: the settings need a perceptual distance and there is none.
     """
 
     name: str
     halving = True
-    """Whether N steps are learnt from a model of 2N, or straight from the teacher of the family."""
+    """True: the teacher is a model of 2N steps. False: the teacher of the family."""
     sampler: SamplerName | None = None
-    """How its students are sampled; None: as the configuration says."""
+    """The sampler of its students; None: the configured one."""
 
     def __init__(
         self,
@@ -63,27 +63,27 @@ class Distillation(Generic[Settings]):
 
     @classmethod
     def needs_perceptual(cls, config: Settings) -> bool:
-        """Whether a loss takes a perceptual distance, whose network must then be loaded."""
+        """Whether a loss uses the perceptual distance, so that its network must be loaded."""
         return False
 
     @classmethod
     def needs_denoised(cls, config: Settings) -> bool:
-        """Whether the batch's `denoised` pictures are used, which take a while to prepare."""
+        """Whether `batch["denoised"]` is used, which takes time to prepare."""
         return False
 
     @classmethod
     def students(cls, teacher_steps: int) -> list[int]:
-        """The step counts that a teacher of so many steps can teach, most first."""
+        """The possible numbers of steps of a student of such a teacher, in decreasing order."""
         if not cls.halving:
             return [n for n in range(teacher_steps - 1, 0, -1) if teacher_steps % n == 0]
         return [teacher_steps // 2] if teacher_steps % 2 == 0 else []
 
     def frozen_teacher(self, context: Tensor | None) -> DenoiserFunction:
-        """The teacher as it samples, for pictures whose thumbnails are `context`."""
+        """The teacher as when it samples, conditioned on the thumbnails `context`."""
         return self.as_sampled(self.teacher.condition(context))
 
     def as_sampled(self, denoiser: DenoiserFunction) -> DenoiserFunction:
-        """A denoiser as sampling uses it: clean images held in [-1, 1], unless `clip` is off."""
+        """The denoiser as when it samples: clean images clipped to [-1, 1], unless `clip` is off."""
         return clipped(denoiser, self.schedule) if self.clip else denoiser
 
     def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:

@@ -28,10 +28,10 @@ def weighted_mse(x_0: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def illumination_loss(x_0: Tensor, target: Tensor, scale: int = 16) -> Tensor:
-    """`mean |A(x̂) - A(target)|`, A the mean over blocks of `scale` pixels: how bright, and not how sharp.
+    """`mean |A(x̂) - A(target)|`, with A the mean over blocks of `scale` pixels: brightness, not sharpness.
 
-    Not in the paper. What raw PSNR loses to GT-mean PSNR lies in these low frequencies; the absolute value
-    has them aim at the median of what the input allows and not at its mean.
+    Not in the paper. The difference between raw and GT-mean PSNR lies in these low frequencies. The absolute
+    error aims at the median of the possible targets, not at their mean.
     """
     scale = min(scale, *x_0.shape[-2:])
     return (F.avg_pool2d(x_0, scale) - F.avg_pool2d(target, scale)).abs().mean()

@@ -1,4 +1,4 @@
-"""What the training loop asks of a method, and the random numbers that it gives."""
+"""The interface between the training loop and a method, and the random numbers of a step."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from reddit.diffusion import Denoiser
 
 
 class StepRNG:
-    """The random numbers of one training step, each sample's from a generator of its own.
+    """The random numbers of one training step, with one generator per sample.
 
-    They depend on (seed, iteration, index in the whole batch) alone: neither on what was drawn before, so
-    that a resumed run goes on exactly, nor on how a batch is split into processes or micro-batches.
+    They depend only on (seed, iteration, index in the whole batch). So a resumed run draws the same numbers,
+    and so does a batch that is split over processes or micro-batches.
 
     Args:
-        seed: of the run.
-        iteration: from 0.
-        batch_indices: of the samples at hand, in the whole batch.
-        device: where noise is drawn.
+        seed: seed of the run.
+        iteration: iteration, from 0.
+        batch_indices: indices of these samples in the whole batch.
+        device: device of the noise.
     """
 
     def __init__(
@@ -37,15 +37,15 @@ class StepRNG:
         return len(self._samples)
 
     def batch_uniform(self) -> float:
-        """Uniform in [0, 1), the same for every sample of the whole batch."""
+        """One number, uniform in [0, 1), shared by the whole batch."""
         return float(self._batch.random())
 
     def uniform(self) -> Tensor:
-        """Uniform in [0, 1), one a sample: (B,), float64."""
+        """Uniform in [0, 1), one per sample: (B,), float64."""
         return torch.tensor([rng.random() for rng in self._samples], dtype=torch.float64, device=self.device)
 
     def noise(self, like: Tensor) -> Tensor:
-        """Standard normal like `like` (B, …), in channels-last order where it is an image."""
+        """Standard normal in the shape and dtype of `like` (B, …); channels-last for images."""
         parts = [
             torch.randn(like.shape[1:], dtype=like.dtype, device=self.device, generator=self._generator(rng))
             for rng in self._samples
@@ -67,9 +67,9 @@ class Method(Protocol):
     """The sampling steps it is trained for."""
 
     def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
-        """Scalars by name; `loss` is the one to descend. `rng` is the step's only randomness.
+        """Scalars by name; `loss` is minimised, the others are logged. All randomness comes from `rng`.
 
-        Each is a mean over the batch, so that the mean over equal micro-batches is that of the whole batch.
+        Each is a mean over the batch, so the mean over equal micro-batches equals that of the whole batch.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Progressive distillation (Salimans & Ho 2022), a rival of ReDDiT on the same teacher."""
+"""Progressive distillation (Salimans & Ho 2022), a baseline for ReDDiT with the same teacher."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from reddit.utils.profiling import phase
 
 
 class ProgressiveDistillation(Distillation[ProgressiveConfig]):
-    """Their algorithm 2: one student step should land where two DDIM steps of the teacher do.
+    """Their algorithm 2: one student step should reach the state that two DDIM steps of the teacher reach.
 
-    t = kT/N with k uniform in 1 … N, u and s half a step and a step nearer to clean:
+    t = kT/N with k uniform in 1 … N; u is half a step closer to clean, s a whole step:
 
         x_s   from x_t by the teacher's DDIM steps t → u → s
         x̃    = (x_s - (sigma_s / sigma_t) x_t) / (alpha_s - (sigma_s / sigma_t) alpha_t)
         loss  = lambda_t ‖x̃ - x̂_student(x_t)‖², lambda_t = max(SNR_t, 1) or as `lambda_rule` says
 
-    Adapted: both networks see the low-light image (and its thumbnail); the teacher's clean images are held
-    in [-1, 1] where it samples so. It is ReDDiT without refinement, auxiliary losses and jitter; the ground
-    truth serves only to make x_t.
+    Adapted: both networks see the low-light image (and its thumbnail), and the teacher is clipped as when it
+    samples. This is ReDDiT without refinement, auxiliary losses and jitter. The ground truth is used only to
+    make x_t.
     """
 
     name = "progressive"

@@ -32,7 +32,7 @@ from reddit.utils.device import forget_casts
 from reddit.utils.profiling import phase
 
 WRAPPED_FLOOR = 0.1
-"""How near 0 the denominator of eq. 5 may come where s is drawn on either side of t."""
+"""Smallest magnitude of the denominator of eq. 5 where s may be drawn on either side of t."""
 
 
 class Times(NamedTuple):
@@ -44,7 +44,7 @@ class Times(NamedTuple):
 
 
 class ReDDiT(Distillation[ReDDiTConfig]):
-    """Teaches a student of N steps what its teacher does in 2N; `config` holds the equations' weights."""
+    """Trains a student of N steps to reach in one step what its teacher reaches in two (eq. 1 to 12)."""
 
     name = "reddit"
 
@@ -87,9 +87,9 @@ class ReDDiT(Distillation[ReDDiTConfig]):
     def target(
         self, x_t: Tensor, y: Tensor, times: Times, r: Tensor, context: Tensor | None = None
     ) -> Prediction:
-        """What the student should predict at `x_t`: eq. 3, refined by eq. 8 and 9, through eq. 5.
+        """The student's target at `x_t`: eq. 3, refined by eq. 8 and 9, converted by eq. 5.
 
-        With `order` 1, eq. 2 in place of eq. 3: the teacher goes from t to s in one step.
+        With `order` 1, eq. 2 replaces eq. 3: the teacher goes from t to s in one step.
         """
         t, u, s = times
         with torch.inference_mode():
@@ -108,16 +108,16 @@ class ReDDiT(Distillation[ReDDiTConfig]):
                     x_s = refine(x_s, remap(self.schedule, r, decoded.prediction.eps, s), omega)
             floor = WRAPPED_FLOOR if self.config.last_interval == "wrapped" else 0.0
             target = x0_target(self.schedule, x_t, x_s, t, s, floor)
-        return Prediction(target.x_0.clone(), target.eps.clone())  # tensors that a loss may hold
+        return Prediction(target.x_0.clone(), target.eps.clone())  # a loss cannot save inference tensors
 
     def draw_times(self, interval: Tensor, rng: StepRNG) -> Times:
         """The times of intervals k = 1 … N (B,): grid points 2k, 2k-1 and 2k-2 of the teacher's 2N.
 
-        With jitter the level alpha of each is drawn evenly between its own and that of the next cleaner grid
-        point; s of the last interval stays clean.
+        With jitter, each level alpha is drawn uniformly between its grid point and the next cleaner one. In the
+        last interval s stays clean.
 
-        Fault D2 (`last_interval=wrapped`), as read here: the next cleaner point of that s, index -1, is the
-        last of the grid, T; s lies anywhere between clean and T, by the same draw.
+        Fault D2 (`last_interval=wrapped`): the next cleaner point of that s, index -1, wraps around to T, so s
+        lies anywhere between clean and T.
         """
         points = torch.stack([2 * interval - j for j in range(3)])
         spacing = self.schedule.steps / (2 * self.steps)
@@ -131,7 +131,7 @@ class ReDDiT(Distillation[ReDDiTConfig]):
         return Times(*self.schedule.time(torch.lerp(alpha, cleaner_alpha, shift)))
 
     def _start(self, student: DenoiserFunction, x_0: Tensor, y: Tensor, rng: StepRNG) -> tuple[Times, Tensor]:
-        """Times and noisy images: from the data, from pure noise, or from the student's own rollout."""
+        """Times and noisy images: from the data, from pure noise, or from a rollout of the student."""
         eps = rng.noise(x_0)
         if rng.batch_uniform() < self.config.p_rollout:
             interval = 1 + int(rng.batch_uniform() * self.steps)

@@ -1,4 +1,4 @@
-"""Reflow of the teacher (Liu et al. 2022, 2023), a rival of ReDDiT on the same teacher."""
+"""Reflow of the teacher (Liu et al. 2022, 2023), a baseline for ReDDiT with the same teacher."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from reddit.utils.profiling import phase
 
 
 class Reflow(Distillation[ReflowConfig]):
-    """Rectified flow on pairs (noise, the teacher's sample from it), whose paths it makes straight.
+    """Rectified flow on pairs of noise and the teacher's sample from it; it straightens their paths.
 
-    Liu et al. join a pair by `z = (1 - tau) x_1 + tau eps`, tau uniform in (0, 1], and learn the velocity
-    (their eq. 1; "reflow" once the pairs come from a flow, which here is the teacher's):
+    Liu et al. connect a pair by `z = (1 - tau) x_1 + tau eps`, tau uniform in (0, 1], and learn the velocity
+    (their eq. 1; "reflow" if the pairs come from a flow, here the teacher's):
 
         loss = ‖(x_1 - eps) - velocity(z, tau)‖²
 
     Divided by `hypot(1 - tau, tau)`, z is the state x_t of this variance-preserving schedule with
-    `sigma_t / alpha_t = tau / (1 - tau)`. So the network is given x_t and alpha_t as ever, its x_0 and eps
-    are read as ever, and its velocity is `x_0 - eps`: the student starts as a copy of its teacher, every
-    prediction type will do, and an Euler step along the straight path is a DDIM step. The loss is that of
-    x_0 with the weight `(1 + alpha_t / sigma_t)²`.
+    `sigma_t / alpha_t = tau / (1 - tau)`. So the network keeps its inputs x_t and alpha_t and its outputs x_0
+    and eps, and the velocity is `x_0 - eps`. The student starts as a copy of its teacher, every prediction type
+    works, and an Euler step along the straight path is a DDIM step. The loss equals that of x_0 with the weight
+    `(1 + alpha_t / sigma_t)²`.
 
-    Adapted: both networks see the low-light image (and its thumbnail). Pairs are drawn anew at each step
-    with the teacher's own steps of DDIM: no set of pairs is stored, and a step costs as many calls of the
-    teacher. The path keeps to the schedule's whole times: it ends at time 1, and where alpha_T > 0, beyond
-    T it is what sampling starts with, pure noise under the name of x_T.
+    Adapted: both networks see the low-light image (and its thumbnail). New pairs are drawn at each step with
+    the teacher's own DDIM steps, so no pairs are stored, and a step costs that many calls of the teacher. Times
+    are kept to [1, T]. If alpha_T > 0, states noisier than x_T are replaced by pure noise, as in sampling.
     """
 
     name = "reflow"
@@ -39,7 +38,7 @@ class Reflow(Distillation[ReflowConfig]):
 
     @classmethod
     def students(cls, teacher_steps: int) -> list[int]:
-        return list(range(teacher_steps, 0, -1))  # a straight path may be cut anywhere
+        return list(range(teacher_steps, 0, -1))  # a straight path allows any number of steps
 
     def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
         y, context = to_minus_one_one(batch["low"]), to_minus_one_one(batch["context"])
@@ -59,5 +58,5 @@ class Reflow(Distillation[ReflowConfig]):
 
 
 def velocity(prediction: Prediction) -> Tensor:
-    """dz / d(-tau) of a straight path, `x_0 - eps`."""
+    """The velocity dz / d(-tau) of the straight path: `x_0 - eps`."""
     return prediction.x_0 - prediction.eps

@@ -1,6 +1,6 @@
 """Reflectance-aware trajectory refinement (RATR): equations 7, 8 and 9.
 
-Retinex parts live in [0, 1]; states of the trajectory in [-1, 1].
+Illumination, noise and reflectance are in [0, 1]; states of the trajectory in [-1, 1].
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ LUMA = (0.299, 0.587, 0.114)
 def illumination(y: Tensor, kind: Literal["max", "mean", "smooth_max"] = "max") -> Tensor:
     """Eq. 7, `h`: (B, 3, H, W) in [0, 1] → (B, 1, H, W) in [0, 1].
 
-    `max` is the paper's maximum over channels; `smooth_max` averages that over 15×15 pixels.
+    `max` is the maximum over channels (the paper); `smooth_max` averages it over 15×15 pixels; `mean` is the
+    mean over channels.
     """
     if kind == "mean":
         return y.mean(dim=1, keepdim=True)
@@ -36,23 +37,23 @@ def illumination(y: Tensor, kind: Literal["max", "mean", "smooth_max"] = "max") 
 def noise_map(y: Tensor, denoised: Tensor, kind: Literal["magnitude", "signed"] = "magnitude") -> Tensor:
     """Eq. 7, `n = |y - D(y)|`, all (B, 3, H, W) in [0, 1].
 
-    Subtracting a magnitude darkens pixels that noise had darkened already; `signed` keeps the sign, so
-    that `y - n` is the denoised picture.
+    Subtracting a magnitude darkens pixels that noise has already darkened. `signed` keeps the sign, so that
+    `y - n` is the denoised picture.
     """
     n = y - denoised
     return n if kind == "signed" else n.abs()
 
 
 def reflectance(y: Tensor, h: Tensor, n: Tensor, floor: float = 1 / 255) -> Tensor:
-    """`r = (y - n) / h`, with `floor` under h, clipped to [0, 1]; (B, 3, H, W)."""
+    """Eq. 7, `r = (y - n) / max(h, floor)`, clipped to [0, 1]; (B, 3, H, W)."""
     return ((y - n) / h.clamp_min(floor)).clamp(0, 1)
 
 
 def reflectance_authors(y: Tensor) -> Tensor:
     """The reflectance of the authors' code (fault D1), for ablation: [0, 1] → [-1, 1], (B, 3, H, W).
 
-    It works on [-1, 1] values, whose maximum over channels crosses zero; takes the noise from a blurred
-    grey image (15×15, sigma 3); and divides before it subtracts.
+    It uses values in [-1, 1], whose maximum over channels crosses zero; estimates the noise with a blurred grey
+    image (15×15, sigma 3); and divides before it subtracts.
     """
     scaled = 2 * y - 1
     h = scaled.amax(dim=1, keepdim=True)
@@ -83,11 +84,11 @@ def refinement_strength(
     s: Tensor,
     space: Literal["trajectory", "clean"] = "trajectory",
 ) -> Tensor:
-    """The omega of eq. 9 a sample, (B,), float64.
+    """The omega of eq. 9 for each sample: (B,), float64.
 
-    In `trajectory` space it is omega itself, and the clean-image target moves by omega·g, which varies
-    with t (`target_gain`). In `clean` space it is min(omega, 1) / g, so that the target moves by omega
-    at every t and never beyond the reflectance.
+    In `trajectory` space it is omega itself, so the clean-image target moves by omega·g, which varies with t
+    (`target_gain`). In `clean` space it is min(omega, 1) / g, so the target moves by omega at every t and never
+    beyond the reflectance.
     """
     if space == "trajectory":
         return torch.full_like(t, omega, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Teacher training: predict the noise (or v, or the clean image) at every level."""
+"""Teacher training: predict the noise (or v, or the clean image) at every noise level."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Teacher:
         denoiser: the network to train.
         steps: its sampling steps.
         loss: `l2`, or `l1` as SR3.
-        p_terminal: share of the samples at T itself, from pure noise, where sampling starts.
-        w_per: weight of the perceptual distance of the clean images predicted at T to the ground truth.
-        perceptual: that distance; needed where `w_per` is not 0.
+        p_terminal: probability that a sample is at T, from pure noise, where sampling starts.
+        w_per: weight of the perceptual distance between the clean images predicted at T and the ground truth.
+        perceptual: that distance; required if `w_per` is not 0.
     """
 
     name = "teacher"

@@ -1,4 +1,4 @@
-"""Metrics, each per picture and never averaged, and the protocols that tie them together."""
+"""Metrics, each computed per picture, and the protocols that say which variant is used."""
 
 from reddit.metrics.niqe import NiqeVariant, niqe
 from reddit.metrics.perceptual import LPIPS, LpipsBackbone, LpipsFeeding

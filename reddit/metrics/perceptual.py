@@ -1,7 +1,7 @@
 """LPIPS v0.1 (Zhang, Isola, Efros, Shechtman and Wang, 2018), as a metric and as a training loss.
 
-The learned linear heads come from the `lpips` package; the ImageNet convolutions under them from a file
-in torchvision's naming, or from torchvision's download.
+The learned linear heads come from the `lpips` package. The ImageNet convolutions come from a file with
+torchvision's names, or from torchvision's download.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ ENVIRONMENT = {"alex": "REDDIT_ALEXNET", "vgg": "REDDIT_VGG16"}
 
 _TORCHVISION = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}  # IMAGENET1K_V1
 _TAPS = {"alex": (1, 4, 7, 9, 11), "vgg": (3, 8, 15, 22, 29)}  # ReLUs whose features are compared
-_SMALLEST = {"alex": 31, "vgg": 16}  # pixels a side that leave one feature in the last layer
+_SMALLEST = {"alex": 31, "vgg": 16}  # smallest side, in pixels, with one feature in the last layer
 _VGG16 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512)  # 0: pooling
 
-# ImageNet's mean and deviation, restated for pictures in [-1, 1], rounded as LPIPS v0.1 has them.
+# ImageNet's mean and deviation for pictures in [-1, 1], rounded as in LPIPS v0.1.
 _MEAN = (-0.030, -0.088, -0.188)
 _DEVIATION = (0.458, 0.448, 0.450)
 
@@ -43,9 +43,9 @@ class LPIPS(nn.Module):
     Args:
         backbone: "alex" (the field's metric) or "vgg" (the paper's training loss, eq 11).
         weights: a .safetensors with torchvision's convolutions (`features.N.weight`, `features.N.bias`).
-            None takes the file that REDDIT_ALEXNET or REDDIT_VGG16 names, else torchvision's download.
+            None: the file named by REDDIT_ALEXNET or REDDIT_VGG16, else torchvision's download.
         feeding: "rgb" maps [0, 1] to [-1, 1], as LPIPS is defined. "paper" feeds BGR in 0-255, as the
-            ReDDiT code did; such figures compare with nothing else.
+            ReDDiT code does; such scores are not comparable with other work.
 
     Raises:
         UserError: an unknown name; weights that are missing, unreadable, of another network, or that
@@ -76,7 +76,7 @@ class LPIPS(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> LPIPS:
-        """Stays in eval mode, whatever the module around it does."""
+        """Stay in eval mode, also when a parent module switches to training."""
         return super().train(False)
 
     def forward(self, output: Tensor, gt: Tensor) -> Tensor:
@@ -86,8 +86,8 @@ class LPIPS(nn.Module):
             output, gt: (B, 3, H, W) in [0, 1]; at least 31 pixels a side for "alex", 16 for "vgg".
 
         Returns:
-            (B,), at least 0, in the weights' precision (float32 unless the module was cast); under
-            autocast the convolutions alone run in the lower one.
+            (B,), at least 0, in the weights' precision (float32 unless the module was cast). Under
+            autocast only the convolutions run in lower precision.
 
         Raises:
             UserError: the pictures are too small.
@@ -134,7 +134,7 @@ class LPIPS(nn.Module):
 
 
 def _normalise(features: Tensor, dtype: torch.dtype) -> Tensor:
-    """Unit length over the channels; the epsilon is inside the root, so that dead features give no NaN."""
+    """Normalise over channels; the epsilon inside the root avoids NaN gradients at zero features."""
     features = features.to(dtype)
     return features * torch.rsqrt(features.square().sum(dim=1, keepdim=True) + 1e-20)
 
@@ -164,7 +164,7 @@ def _vgg16() -> nn.Sequential:
 
 
 def _heads(backbone: str) -> list[nn.Parameter]:
-    """The learned channel weights, one (1, C, 1, 1) a layer."""
+    """The learned channel weights, one (1, C, 1, 1) per layer."""
     package = find_spec("lpips")
     if package is None or package.origin is None:
         raise UserError("LPIPS needs the package lpips for its learned weights: pip install lpips")
@@ -187,7 +187,7 @@ def _load_convolutions(features: nn.Sequential, backbone: str, weights: str | Pa
             continue
         raise UserError(
             f"{source or 'the download'} does not hold the convolutions of LPIPS {backbone!r}: "
-            f"features.{name} {found}; give torchvision's {_network(backbone)} convolutions"
+            f"features.{name} {found}; use torchvision's {_network(backbone)} convolutions"
         )
 
 
@@ -197,7 +197,7 @@ def _read(path: Path, backbone: str) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"cannot read the {_network(backbone)} convolutions from {path}: {error}; "
-            f"give a .safetensors file by the LPIPS weights option or {ENVIRONMENT[backbone]}"
+            f"name a .safetensors file with the LPIPS weights option or {ENVIRONMENT[backbone]}"
         ) from error
 
 
@@ -210,7 +210,7 @@ def _download(backbone: str) -> dict[str, Any]:
     except (OSError, RuntimeError, EOFError, http.client.HTTPException, pickle.UnpicklingError) as error:
         raise UserError(
             f"cannot download the {_network(backbone)} convolutions for LPIPS ({error}); set "
-            f"{ENVIRONMENT[backbone]} or the LPIPS weights option to a .safetensors file that holds them, "
+            f"{ENVIRONMENT[backbone]} or the LPIPS weights option to a .safetensors file with them, "
             "or leave LPIPS out"
         ) from error
 

@@ -1,7 +1,7 @@
-"""What an enhancer does to a photograph: clipping, bright detail, shadows, detail, colour, grain, steadiness.
+"""Measures of an enhanced photograph: clipping, bright detail, shadows, detail, colour, grain, stability.
 
-Pictures are RGB uint8 (H, W, 3); Y is the grey of ITU-R BT.601 that OpenCV computes. No measure here needs a
-ground truth unless its name says so.
+Pictures are RGB uint8 (H, W, 3); Y is OpenCV's grey (ITU-R BT.601). Only the measures with `_against_gt` in
+their name need a ground truth.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 Enhance = Callable[[np.ndarray], np.ndarray]
-"""RGB uint8 (H, W, 3) → the enhanced picture, the same kind."""
+"""RGB uint8 (H, W, 3) → the enhanced picture, RGB uint8 (H, W, 3)."""
 
 CLIPPED, WAS_BELOW = 250, 235
 BRIGHT, BRIGHT_SHARE, ENOUGH = 80, 80.0, 500
@@ -27,7 +27,7 @@ def grey(picture: np.ndarray) -> np.ndarray:
 
 
 def newly_clipped(low: np.ndarray, result: np.ndarray) -> float:
-    """The share of pixels whose Y reaches 250 in the result and lay below 235 in the input, in [0, 1]."""
+    """The share of pixels in [0, 1] whose Y is at least 250 in the result and below 235 in the input."""
     return float(np.mean((grey(result) >= CLIPPED) & (grey(low) < WAS_BELOW)))
 
 
@@ -37,9 +37,9 @@ def newly_clipped_any_channel(low: np.ndarray, result: np.ndarray) -> float:
 
 
 def bright_detail(low: np.ndarray, result: np.ndarray) -> float:
-    """Deviation of the Laplacian of Y, result over input, where the input is bright; NaN where it is not.
+    """Standard deviation of the Laplacian of Y in bright areas of the input: result divided by input.
 
-    Bright is Y of 80 or more and in the brightest fifth; below 500 such pixels there is no figure.
+    Bright means Y of at least 80 and in the brightest fifth. NaN with fewer than 500 such pixels.
     """
     y = grey(low)
     bright = (y >= BRIGHT) & (y >= np.percentile(y, BRIGHT_SHARE))
@@ -50,7 +50,7 @@ def bright_detail(low: np.ndarray, result: np.ndarray) -> float:
 
 
 def shadow_lift(low: np.ndarray, result: np.ndarray) -> float:
-    """Median Y of the result minus that of the input, where the input's is below 40; NaN if nowhere."""
+    """Median Y of the result minus that of the input, where the input's Y is below 40; NaN if nowhere."""
     dark = grey(low) < SHADOW
     if not dark.any():
         return float("nan")
@@ -58,33 +58,35 @@ def shadow_lift(low: np.ndarray, result: np.ndarray) -> float:
 
 
 def detail_against_gt(result: np.ndarray, gt: np.ndarray) -> float:
-    """Deviation of the Laplacian of Y, result over ground truth."""
+    """Standard deviation of the Laplacian of Y: result divided by ground truth."""
     return float(_laplacian(result).std() / _laplacian(gt).std())
 
 
 def saturation_against_gt(result: np.ndarray, gt: np.ndarray) -> float:
-    """Mean chroma in CIELAB, result over ground truth."""
+    """Mean chroma in CIELAB: result divided by ground truth."""
     return float(_chroma(result).mean() / _chroma(gt).mean())
 
 
 def grain_against_gt(result: np.ndarray, gt: np.ndarray) -> float:
-    """Deviation of Y in flat areas of the ground truth, result over ground truth; NaN without such areas.
+    """Local noise in flat areas of the ground truth: result divided by ground truth; NaN without flat areas.
 
-    Flat is a range of at most 2 levels in 3×3 pixels; deviations are of 3×3 neighbourhoods, mean over areas.
+    Flat means a range of at most 2 levels in 3×3 pixels. Noise is the mean standard deviation of Y in 3×3
+    neighbourhoods, at least 0.25 for the ground truth.
     """
     y = grey(gt)
     kernel = np.ones((3, 3), np.uint8)
     flat = cv2.dilate(y, kernel).astype(int) - cv2.erode(y, kernel) <= 2
     if flat.sum() < ENOUGH:
         return float("nan")
-    before = max(float(_local_deviation(y)[flat].mean()), 0.25)  # a wholly flat area still has rounding
+    before = max(float(_local_deviation(y)[flat].mean()), 0.25)  # rounding noise, if the area is constant
     return float(_local_deviation(grey(result))[flat].mean()) / before
 
 
 def shift_jump(picture: np.ndarray, enhance: Enhance) -> float:
-    """Largest change, in grey levels, of the mean of what two neighbouring frames share.
+    """Largest change between neighbouring frames, in grey levels, of the mean Y of their common area.
 
-    A window of 384×384 (or what fits) moves by 8 pixels a frame, 8 frames; each is enhanced on its own.
+    A window of 384×384 pixels (or what fits) moves by 8 pixels per frame, for 8 frames. Each frame is enhanced
+    separately.
     """
     height, width = picture.shape[:2]
     side = min(WINDOW, height, width - STEP * (FRAMES - 1))
@@ -99,7 +101,7 @@ def shift_jump(picture: np.ndarray, enhance: Enhance) -> float:
 
 
 def symmetry_jump(picture: np.ndarray, enhance: Enhance) -> float:
-    """Largest difference, in grey levels, between the means of the 8 flips and rotations of a picture."""
+    """Largest difference in mean Y, in grey levels, among the 8 flips and rotations of a picture."""
     means = [float(grey(enhance(turned)).mean()) for turned in symmetries(picture)]
     return max(means) - min(means)
 
@@ -112,7 +114,7 @@ def symmetries(picture: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def halo(enhance: Enhance, wall: int = 12, disc: int = 220) -> float:
-    """Around a bright disc on an even dim wall: the result's wall near the disc over far from it."""
+    """Mean Y near a bright disc on a uniform dark wall, divided by that far from it, after enhancing."""
     picture, distance = _disc_scene(wall, disc)
     result = grey(enhance(picture)).astype(np.float64)
     near = result[(distance > 64) & (distance < 140)].mean()

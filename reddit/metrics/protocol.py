@@ -1,4 +1,4 @@
-"""Named protocols: everything besides the pictures that decides a published number."""
+"""Named protocols: which variant of each metric is computed, so that scores can be compared."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _LUMA = (0.299, 0.587, 0.114)  # OpenCV's grey
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is computed. Every protocol rounds the output and the ground truth to 8 bits first.
+    """The variants of all metrics. Every protocol first rounds the output and the ground truth to 8 bits.
 
-    `gt_mean_rounding` tells how the GT-mean picture returns to 8 bits: to the nearest level, or down.
+    `gt_mean_rounding`: how the GT-mean picture is rounded to 8 bits, to the nearest level or down.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Protocol:
     gt_mean_rounding: Literal["nearest", "down"]
 
     def describe(self) -> str:
-        """One line with all that decides a number, to print beside the numbers."""
+        """One line with all variants, to print with the scores."""
         window = {"gaussian": "Gaussian 11x11 sigma 1.5", "uniform": "uniform 7x7, sample covariance"}
         network = {"alex": "AlexNet", "vgg": "VGG-16"}
         feeding = {"rgb": "RGB in [-1,1]", "paper": "BGR in 0-255"}
@@ -58,10 +58,10 @@ PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in (ST
 
 @dataclass(frozen=True)
 class Scores:
-    """The numbers of one picture, or the means over many.
+    """The scores of one picture, or means over many.
 
-    `raw` and `gt_mean` hold "psnr" (dB), "ssim" and, where asked, "lpips"; both are empty without ground
-    truth. `niqe` is that of the raw output, None where not asked.
+    `raw` and `gt_mean` hold "psnr" (dB), "ssim" and, if requested, "lpips"; both are empty without ground
+    truth. `niqe` is computed on the raw output; None if not requested.
     """
 
     raw: dict[str, float] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Scores:
     niqe: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain data that every JSON reader takes; infinite becomes the string "inf"."""
+        """Plain data for JSON; infinity becomes the string "inf"."""
         return {
             "raw": {name: json_safe(value) for name, value in self.raw.items()},
             "gt_mean": {name: json_safe(value) for name, value in self.gt_mean.items()},
@@ -78,10 +78,10 @@ class Scores:
 
 
 def protocol_named(name: str) -> Protocol:
-    """Look a protocol up.
+    """The protocol of a name.
 
     Raises:
-        UserError: with the known names.
+        UserError: unknown name; the message lists the known ones.
     """
     if name not in PROTOCOLS:
         raise UserError(f"protocol {name!r} is unknown; choose from {', '.join(PROTOCOLS)}")
@@ -89,15 +89,15 @@ def protocol_named(name: str) -> Protocol:
 
 
 def gt_mean(output: Tensor, gt: Tensor) -> Tensor:
-    """Scale the output to the ground truth's mean brightness: clip(k·output, 0, 1), k = mean grey ratio.
+    """Scale the output to the mean brightness of the ground truth: clip(k·output, 0, 1), k = mean grey ratio.
 
-    From KinD's evaluation code; it flatters every score and is reported beside the raw one, never alone.
+    From KinD's evaluation code. It raises every score, so it is reported only together with the raw score.
 
     Args:
-        output, gt: (..., 3, H, W) in [0, 1]; k is taken for each picture.
+        output, gt: (..., 3, H, W) in [0, 1]; each picture has its own k.
 
     Returns:
-        The shape and dtype of the output, not rounded. A black output stays black.
+        A tensor with the shape and dtype of `output`, not rounded. A black output stays black.
     """
     mean_output, mean_gt = _mean_grey(output), _mean_grey(gt)
     k = torch.where(mean_output > 0, mean_gt / mean_output.clamp(min=1e-12), 1.0)
@@ -111,13 +111,13 @@ def _mean_grey(image: Tensor) -> Tensor:
 
 
 class Scorer:
-    """Scores pictures one at a time under a protocol; LPIPS is built at its first use.
+    """Scores pictures one at a time by a protocol. LPIPS is loaded on first use.
 
     Args:
-        protocol: what to compute.
+        protocol: the variants of the metrics.
         with_lpips, with_niqe: whether to compute them.
-        lpips_weights: a file with the backbone's convolutions, as `LPIPS` takes it.
-        device: where LPIPS runs; the rest runs on the CPU, so that numbers do not depend on the device.
+        lpips_weights: a file with the backbone's convolutions; see `LPIPS`.
+        device: device of LPIPS; the rest runs on the CPU, so that scores do not depend on the device.
     """
 
     def __init__(
@@ -137,10 +137,10 @@ class Scorer:
         self._lpips: LPIPS | None = None
 
     def lpips(self) -> LPIPS:
-        """The perceptual distance of the protocol; call it early to learn early that weights are missing.
+        """The LPIPS network of the protocol. Call it early, so that missing weights are reported early.
 
         Raises:
-            UserError: its weights cannot be had.
+            UserError: its weights are missing and cannot be downloaded.
         """
         if self._lpips is None:
             protocol = self.protocol
@@ -150,13 +150,13 @@ class Scorer:
 
     @torch.no_grad()
     def score(self, output: Tensor, gt: Tensor | None = None) -> Scores:
-        """Score one picture; in memory it scores as the PNG written from it does.
+        """Score one picture; the scores equal those of the PNG file written from it.
 
         Args:
-            output, gt: (3, H, W) in [0, 1]; without a ground truth only NIQE can be computed.
+            output, gt: (3, H, W) in [0, 1]; without a ground truth only NIQE is computed.
 
         Raises:
-            UserError: the sizes differ or are too small, a value is not finite, or LPIPS has no weights.
+            UserError: the sizes differ or are too small, a value is not finite, or LPIPS weights are missing.
         """
         output = _as_batch(output, "output")
         naturalness = None
@@ -193,14 +193,14 @@ def _as_batch(picture: Tensor, name: str) -> Tensor:
 
 
 def summarise(scores: Iterable[Scores]) -> Scores:
-    """The mean of every number over the pictures that have it; infinite where one of them is.
+    """The mean of every score over the pictures that have it; infinite if one of them is.
 
     Raises:
-        UserError: there is nothing to average.
+        UserError: no scores.
     """
     scores = list(scores)
     if not scores:
-        raise UserError("no picture was scored: is the folder or the data set empty?")
+        raise UserError("no picture was scored: check that the folder or the data set is not empty")
     naturalness = [s.niqe for s in scores if s.niqe is not None]
     return Scores(
         raw=_means([s.raw for s in scores]),
@@ -219,5 +219,5 @@ def _mean(values: list[float]) -> float:
 
 
 def json_safe(value: float) -> float | str:
-    """A number that every JSON reader takes: infinite becomes the string "inf"."""
+    """The number for JSON; infinity becomes the string "inf"."""
     return value if math.isfinite(value) else "inf"

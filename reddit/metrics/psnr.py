@@ -10,7 +10,7 @@ from reddit.metrics.pairs import check_pair, to_eight_bits
 
 @torch.no_grad()
 def psnr(output: Tensor, gt: Tensor) -> Tensor:
-    """PSNR in dB on RGB, both pictures rounded to 8 bits: 10 log10(255² / MSE), an image.
+    """PSNR in dB over all RGB channels, both pictures rounded to 8 bits: 10 log10(255² / MSE).
 
     Args:
         output, gt: (B, 3, H, W) in [0, 1].

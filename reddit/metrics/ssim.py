@@ -14,14 +14,14 @@ from reddit.utils.errors import UserError
 SsimWindow = Literal["gaussian", "uniform"]
 
 _C1, _C2 = 0.01**2, 0.03**2
-_STRIP = 32  # output rows at a time: the intermediate maps stay in the processor's cache
+_STRIP = 32  # output rows at a time, so that intermediate maps fit into the processor's cache
 
 
 @torch.no_grad()
 def ssim(output: Tensor, gt: Tensor, window: SsimWindow = "gaussian") -> Tensor:
     """SSIM on RGB, the mean over the valid region and the three channels.
 
-    Computed in float64 on the values as they are given: rounding to 8 bits is the protocol's business.
+    Computed in float64, without rounding; the protocol rounds to 8 bits.
 
     Args:
         output, gt: (B, 3, H, W) in [0, 1].
@@ -51,7 +51,7 @@ def ssim(output: Tensor, gt: Tensor, window: SsimWindow = "gaussian") -> Tensor:
 
 
 def _ssim_of_one(x: Tensor, y: Tensor, taps: list[float], bessel: float) -> Tensor:
-    """(3, H, W) twice → a float64 scalar."""
+    """Two pictures (3, H, W) → a float64 scalar."""
     margin = len(taps) - 1
     height, width = x.shape[-2] - margin, x.shape[-1] - margin
     total = torch.zeros((), dtype=torch.float64, device=x.device)
