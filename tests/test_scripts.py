@@ -421,6 +421,25 @@ def test_mistakes_end_in_one_line_and_exit_code_2(inside: Path, arguments: list[
     assert len(lines) == 1 and lines[0].startswith("error: ") and expected in lines[0], done.stderr
 
 
+def test_export_replaces_its_own_files_alone(inside: Path) -> None:
+    model = inside / "runs/tiny-2/checkpoints/best.safetensors"
+    other = inside / "runs/tiny-4/checkpoints/best.safetensors"
+    before = model.read_bytes(), other.read_bytes()
+    for output, said in (
+        (model, "is the model itself"),
+        (other, "exists and is no earlier export"),
+        (inside / "runs/tiny-4/../tiny-2/checkpoints/best.safetensors", "is the model itself"),
+    ):
+        with pytest.raises(UserError, match=said):
+            call("export", "--weights", "tiny-2", "-o", str(output))
+    assert (model.read_bytes(), other.read_bytes()) == before
+    for _ in range(2):
+        call("export", "--weights", "tiny-2", "-o", "again.safetensors")
+    (inside / "notes.safetensors").write_text("mine")
+    with pytest.raises(UserError, match="no earlier export"):
+        call("export", "--weights", "tiny-2", "-o", "notes.safetensors")
+
+
 def test_export_halves_a_model_and_keeps_what_it_says_of_itself(inside: Path) -> None:
     call("export", "--weights", "tiny-2", "-o", "small.safetensors")
     small, whole = read_info("small.safetensors"), read_info("runs/tiny-2/checkpoints/best.safetensors")

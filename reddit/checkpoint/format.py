@@ -202,6 +202,15 @@ def check_shapes(info: CheckpointInfo) -> None:
     _compare(found, wanted, info.path)
 
 
+def is_half_precision(path: Path) -> bool:
+    """Whether a file holds weights and all of them in half precision; its header alone is read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return all(file.get_slice(key).get_dtype() == "F16" for key in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError):
+        return False
+
+
 def _compare(found: Shapes, wanted: Shapes, path: Path) -> None:
     wrong = sorted(found.keys() ^ wanted.keys()) or sorted(k for k in wanted if found[k] != wanted[k])
     if wrong:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from reddit.checkpoint.format import CHOSEN, NEWEST, CheckpointInfo, read_info
 from reddit.utils.errors import UserError
+from reddit.utils.files import is_file, is_folder
 from reddit.utils.progress import Log
+from reddit.utils.text import short
 
 FOLDER = Path(__file__).resolve().parent / "weights"
 """`NAME-STEPS.safetensors`: the students of one name differ in their sampling steps alone."""
@@ -54,9 +56,9 @@ def find_checkpoint(named: str, runs: Path, steps: int | None = None) -> Checkpo
         UserError: there is none, or a run and shipped weights share the name.
     """
     path = Path(named)
-    if path.is_file():
+    if is_file(path):
         return read_info(path)
-    folders = [folder for folder in (path, runs / named) if folder.is_dir()]
+    folders = [folder for folder in (path, runs / named) if is_folder(folder)]
     trained = next(filter(None, map(chosen_checkpoint, folders)), None)
     ours = find_shipped(named, steps)
     if trained and ours:
@@ -67,7 +69,7 @@ def find_checkpoint(named: str, runs: Path, steps: int | None = None) -> Checkpo
         raise UserError(f"the run {folders[0]} has no checkpoint yet: train it further, or name another")
     known = ", ".join(m.path.parent.parent.name for m in all_models(runs)[:8]) or "none"
     raise UserError(
-        f"no checkpoint file, run or shipped weights named {named!r}; "
+        f"no checkpoint file, run or shipped weights named '{short(named)}'; "
         f"shipped: {', '.join(shipped()) or 'none'}; runs in {runs}: {known}"
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from reddit.utils.errors import Stopped, UserError
+from reddit.utils.text import short
 
 
 def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
@@ -31,24 +32,36 @@ def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
     except KeyboardInterrupt:
         print("stopped; what was finished is kept: the same command goes on from there", file=sys.stderr)
         code = 130
-    except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, which may not be imported
+    except (MemoryError, RuntimeError) as error:
+        line = _out_of_memory(error)
+        if line is None:
             raise
-        print(
-            "error: the GPU's memory is full: lower train.batch_size or data.crop, or use device=cpu",
-            file=sys.stderr,
-        )
+        print(f"error: {line}", file=sys.stderr)
         code = 2
     except BrokenPipeError:  # the reader, `head` say, has what it wanted
         _silence_output()
         code = 0
-    except OSError as error:  # files are written elsewhere, with a message of their own
-        if error.errno != errno.ENOSPC:
+    except OSError as error:  # most files are read and written elsewhere, with a message of their own
+        if error.filename is not None:
+            print(f"error: {short(str(error.filename))}: {error.strerror}", file=sys.stderr)
+        elif error.errno == errno.ENOSPC:
+            _silence_output()
+            print(
+                "error: cannot write to the standard output: no space left; free some space", file=sys.stderr
+            )
+        else:
             raise
-        _silence_output()
-        print("error: cannot write to the standard output: no space left; free some space", file=sys.stderr)
         code = 2
     sys.exit(code)
+
+
+def _out_of_memory(error: Exception) -> str | None:
+    """What to do about an error of memory; None if it is another error."""
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported
+        return "the GPU's memory is full: lower train.batch_size or data.crop, or use device=cpu"
+    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+        return "the memory is full: lower train.batch_size, data.crop or model.width, or --tile"
+    return None
 
 
 def _silence_output() -> None:

@@ -71,9 +71,11 @@ def main(argv: list[str] | None = None) -> None:
     from reddit.cli import sources
     from reddit.cli.models import scorer_from
     from reddit.config import load_config
+    from reddit.data import data_folders
     from reddit.evaluation.evaluate import evaluate, mean_over
     from reddit.evaluation.page import EvaluationPage
     from reddit.evaluation.published import our_row, rows_beside, without_empty_columns
+    from reddit.evaluation.saving import check_save
     from reddit.report.tables import render
     from reddit.utils.device import choose_device
     from reddit.utils.files import write_bytes
@@ -91,6 +93,9 @@ def main(argv: list[str] | None = None) -> None:
         pictures = sources.validation_set(arguments, config)
     else:
         pictures = sources.test_set(config, arguments.frames)
+    if arguments.save:
+        own = [arguments.predictions] if arguments.predictions else []
+        check_save(arguments.save, pictures, [*data_folders(config.data, config.data_root()), *own])
     gt = any(picture.high is not None for picture in pictures)
     device = choose_device(config.device)
     method, predict, settings = sources.source(arguments, config, pictures, device)

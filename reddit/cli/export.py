@@ -64,8 +64,7 @@ def main(argv: list[str] | None = None) -> None:
     if form == "onnx" and arguments.check:
         require("onnxruntime")  # now rather than after the export
     model = find_checkpoint(arguments.weights, Path("runs"), arguments.steps)
-    if arguments.output.resolve() == model.path.resolve():
-        raise UserError(f"-o {arguments.output} is the model itself: choose another file")
+    _check_output(arguments.output, model)
     denoiser, info = load_denoiser(model.path)
     steps = sampling_steps(info, arguments.steps)
     if form == "safetensors":
@@ -104,6 +103,20 @@ def _format(named: Format | None, output: Path) -> Format:
     if not found:
         raise UserError(f"-o {output}: end it in .safetensors, .onnx or .pt2 to say what it is")
     return found[0]
+
+
+def _check_output(output: Path, model: CheckpointInfo) -> None:
+    """Refuse to replace weights that no export has written: those are in half precision."""
+    if not output.exists():
+        return
+    if output.samefile(model.path):
+        raise UserError(f"-o {output} is the model itself: choose another file")
+    from reddit.checkpoint.format import is_half_precision
+
+    if output.suffix == ".safetensors" and not is_half_precision(output):
+        raise UserError(
+            f"-o {output} exists and is no earlier export: choose another file, or remove it first"
+        )
 
 
 def _check_steps(steps: int, info: CheckpointInfo) -> None:

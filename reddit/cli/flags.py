@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from reddit.ablations import Stage, ablation_settings
 from reddit.utils.errors import UserError
+from reddit.utils.files import is_file
+from reddit.utils.names import check_name, shipped_config, shipped_configs
+from reddit.utils.text import short
 
-LONGEST_NAME = 200
-"""Bytes of a run's name: file systems take 255, and suffixes follow."""
 METRICS = ("psnr", "ssim", "lpips", "niqe")
-CONFIG_FOLDERS = (Path(__file__).parents[1] / "configs", Path(__file__).parents[2] / "configs")
-"""Where the configurations lie: in an installed package, and in the repository."""
 
 
 def parser_of(name: str, description: str, *examples: str) -> argparse.ArgumentParser:
@@ -59,13 +57,13 @@ def find_config(named: str) -> str:
     Raises:
         UserError: there is neither such a file nor such a name.
     """
-    if Path(named).is_file():
+    if is_file(named):
         return named
-    stem = Path(named).name.removesuffix(".yaml")
-    known = {path.stem: path for folder in CONFIG_FOLDERS for path in sorted(folder.glob("*.yaml"))}
-    if stem in known and Path(named).parent.name in ("", "configs"):
-        return str(known[stem])
-    raise UserError(f"-c {named}: no such file; configurations that come along: {', '.join(known)}")
+    if known := shipped_config(named):
+        return str(known)
+    raise UserError(
+        f"-c {short(named)}: no such file; configurations that come along: {', '.join(shipped_configs())}"
+    )
 
 
 def check_overrides(arguments: argparse.Namespace, *allowed: str, instead: str) -> None:
@@ -112,15 +110,12 @@ def run_name(name: str) -> str:
     """A name that a folder can have.
 
     Raises:
-        UserError: it is empty, too long, or holds characters that a terminal would obey.
+        UserError: no folder should have it; see `check_name`.
     """
-    if not name.strip():
-        raise UserError("--name: an empty name; choose one with letters or digits")
-    if not name.isprintable():
-        raise UserError(f"--name {name!r}: holds control characters; choose a plain name")
-    if len(name.encode()) > LONGEST_NAME:
-        raise UserError(f"--name {name[:20]}…: longer than {LONGEST_NAME} bytes; choose a shorter one")
-    return name
+    try:
+        return check_name(name)
+    except ValueError as error:
+        raise UserError(f"--name {short(name)}: {error}") from error
 
 
 def name_override(name: str | None) -> list[str]:

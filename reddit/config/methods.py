@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
-from reddit.config.sections import Section, TrainConfig
+from reddit.config.sections import Section, Text, TrainConfig
 
 LambdaRule = Literal["max_snr_1", "snr_plus_1", "constant"]
 
@@ -92,7 +92,7 @@ class PerceptualConfig(Section):
 
     backbone: Literal["vgg", "alex"] = "vgg"
     """VGG-16 as in the paper, or AlexNet, which costs a tenth."""
-    weights: str | None = None
+    weights: Text | None = None
     """A `.safetensors` with the backbone's ImageNet convolutions; unset: REDDIT_VGG16 or REDDIT_ALEXNET of
     the environment, else torchvision's download."""
 
@@ -130,7 +130,7 @@ else:
 class DistillConfig(Section):
     """Distillation: the method, its settings, and how a stage is trained."""
 
-    method: str = "reddit"
+    method: Text = "reddit"
     """reddit, or a rival: progressive, consistency, reflow. Each reads the section of its name."""
     reddit: ReDDiTConfig = ReDDiTConfig()
     progressive: ProgressiveConfig = ProgressiveConfig()

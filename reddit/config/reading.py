@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reddit.config.messages import explain, short
+from reddit.config.messages import explain
 from reddit.config.methods import STAGE_DEFAULTS, DistillConfig
 from reddit.config.settings import Config
 from reddit.config.yaml_files import NOT_YAML, load_yaml, merge, read_yaml
 from reddit.utils.errors import UserError
+from reddit.utils.text import short
 
 MOST_MISTAKES, DEEPEST = 10, 8
 """Lines of an error, and dots of a key."""

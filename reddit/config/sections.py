@@ -7,9 +7,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 SamplerName = Literal["ddim", "ddpm", "dpmpp", "unipc", "consistency", "ddim_authors"]
+
+
+def _plain(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("holds control characters")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_plain)]
+"""Text that is safe in a path and on a terminal."""
 
 
 class Section(BaseModel):
@@ -19,30 +29,30 @@ class Section(BaseModel):
 class MixPart(Section):
     """One of the data sets of a mixture."""
 
-    dataset: str
+    dataset: Text
     """As `data.dataset`."""
     weight: float = Field(1.0, gt=0, le=1e6)
     """Its share of the samples, in units of the sum of all weights."""
-    folder: str | None = None
+    folder: Text | None = None
     """Of `photos`: the folder of good photographs, under the data root."""
 
 
 class DataConfig(Section):
     """Which pictures, and how they become training crops."""
 
-    dataset: str = "lolv1"
+    dataset: Text = "lolv1"
     """A name that `reddit.data.layouts` knows; `demo`; `pairs` for the four folders below; `photos` for
     good photographs, darkened on the fly; `nights` for drawn ones, which stay dark."""
-    photos: str | None = None
+    photos: Text | None = None
     """With `photos`: their folder, under the data root; its subfolders too."""
     mix: list[MixPart] = []
     """Several data sets at once, each with a weight, in place of `dataset`, which names the test set."""
-    root: str | None = None
+    root: Text | None = None
     """Where data sets live; unset: the environment's REDDIT_DATA, else `data`."""
-    train_low: str | None = None
-    train_high: str | None = None
-    test_low: str | None = None
-    test_high: str | None = None
+    train_low: Text | None = None
+    train_high: Text | None = None
+    test_low: Text | None = None
+    test_high: Text | None = None
     crop: int = Field(96, gt=0, le=8192)
     """Side of the square training crops, pixels."""
     horizontal_flip: bool = True

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from reddit.config.methods import DistillConfig, PerceptualConfig, TeacherConfig
-from reddit.config.sections import DataConfig, DiffusionConfig, ModelConfig, Section, TrainConfig
+from reddit.config.sections import DataConfig, DiffusionConfig, ModelConfig, Section, Text, TrainConfig
+from reddit.utils.names import check_name
 
 RENAMED = {
     "diffusion.blind_start": "diffusion.mask_x_T",
@@ -49,12 +50,12 @@ RENAMED = {
 class Config(Section):
     """Everything that decides a run."""
 
-    name: str = "lolv1"
+    name: Annotated[str, AfterValidator(check_name)] = "lolv1"
     """The family of runs; the teacher's folder is `runs/NAME`, an 8-step student's `runs/NAME-8`."""
-    ablation: str | None = None
+    ablation: Text | None = None
     """The ablation of students that this run, or its teacher's, belongs to; `--ablation` sets it. Such models
     do not stand for their family."""
-    runs: str = "runs"
+    runs: Text = "runs"
     seed: int = Field(0, ge=0, lt=2**31)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"

@@ -9,8 +9,10 @@ from typing import Any
 
 import yaml
 
-from reddit.config.messages import short
 from reddit.utils.errors import UserError
+from reddit.utils.files import is_file
+from reddit.utils.names import shipped_config
+from reddit.utils.text import short
 
 LARGEST_FILE = 1_000_000
 """Bytes of a YAML file."""
@@ -73,6 +75,8 @@ def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 
 def read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"cannot read the configuration {path}: not a file")
         if path.stat().st_size > LARGEST_FILE:
             raise UserError(f"{path} is larger than {LARGEST_FILE} bytes: is it a configuration?")
         text = path.read_text(encoding="utf-8")
@@ -100,7 +104,12 @@ def read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = raw.pop("base", None)
     if base is None:
         return raw
-    below = (path.parent / str(base)).resolve()
+    if not isinstance(base, str) or not base.isprintable():
+        raise UserError(f"{path}: base: should be a file or the name of a shipped configuration")
+    below = path.parent / base
+    if not is_file(below):
+        below = shipped_config(base) or below
+    below = below.resolve()
     if below in (*seen, path.resolve()):
-        raise UserError(f"{path}: base {base} leads back to itself")
+        raise UserError(f"{path}: base {short(base)} leads back to itself")
     return merge(read_yaml(below, (*seen, path.resolve())), raw)

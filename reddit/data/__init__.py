@@ -6,7 +6,15 @@ from reddit.data.crops import Batch, TrainingCrops, training_loader, working
 from reddit.data.layouts import LAYOUTS
 from reddit.data.mix import MixedCrops
 from reddit.data.pairing import Pair, TestPicture, find_pairs, find_pictures, pair_folders
-from reddit.data.pairs import examine, load_pairs, load_picture, load_test_set, split_validation, usable
+from reddit.data.pairs import (
+    data_folders,
+    examine,
+    load_pairs,
+    load_picture,
+    load_test_set,
+    split_validation,
+    usable,
+)
 from reddit.data.photos import PhotoCrops, find_photos, photo_pairs
 
 __all__ = [
@@ -18,6 +26,7 @@ __all__ = [
     "PictureCache",
     "TestPicture",
     "TrainingCrops",
+    "data_folders",
     "examine",
     "find_pairs",
     "find_photos",

@@ -12,7 +12,7 @@ import numpy as np
 from reddit.config import DataConfig
 from reddit.data.cache import PictureCache
 from reddit.data.demo import demo_pairs
-from reddit.data.layouts import LAYOUTS, Split, get_layout
+from reddit.data.layouts import LAYOUTS, Split, get_layout, locate
 from reddit.data.pairing import Frames, Pair, Picture, TestPicture, find_pairs, find_pictures, pair_folders
 from reddit.utils.errors import UserError
 from reddit.utils.progress import Log, progress
@@ -39,6 +39,15 @@ def load_pairs(config: DataConfig, root: Path, split: Split) -> list[Pair]:
         known = ", ".join([*LAYOUTS, "demo", "pairs"])
         raise UserError(f"data.dataset: {config.dataset!r} is not a known data set; known: {known}")
     return find_pairs(config.dataset, root, split)
+
+
+def data_folders(config: DataConfig, root: Path) -> list[Path]:
+    """The folders of pictures, of either split, that a configuration names and that are there."""
+    if config.dataset in LAYOUTS:
+        layout = get_layout(config.dataset)
+        return [folder for split in layout.parents for folder in locate(layout, root, split) or ()]
+    named = (config.train_low, config.train_high, config.test_low, config.test_high)
+    return [Path(folder) for folder in named if folder and Path(folder).is_dir()]
 
 
 def load_test_set(name: str, root: Path, frames: Frames = "all") -> list[TestPicture]:

@@ -11,6 +11,22 @@ from pathlib import Path
 from reddit.utils.errors import UserError
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether a path, however odd, is a file that can be found."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # a name too long for the system, or one with a null byte
+        return False
+
+
+def is_folder(path: str | Path) -> bool:
+    """As `is_file`, for a folder."""
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file atomically.
 
