@@ -11,6 +11,9 @@ from typing import NoReturn
 from reddit.utils.errors import Stopped, UserError
 from reddit.utils.text import short
 
+LONGEST_LINE = 900
+"""Characters of an error."""
+
 
 def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
     """Run a command's `main` and exit; an error that ends it prints one line.
@@ -27,7 +30,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
             print(stopped, file=sys.stderr)
         code = stopped.code
     except UserError as error:
-        print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
+        print(*(f"error: {_shown(line)}" for line in str(error).split("\n")), sep="\n", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         print("stopped; what was finished is kept: the same command goes on from there", file=sys.stderr)
@@ -37,6 +40,11 @@ def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
         if line is None:
             raise
         print(f"error: {line}", file=sys.stderr)
+        code = 2
+    except ValueError as error:
+        if "null byte" not in str(error):
+            raise
+        print("error: a file's name holds a zero character: choose another name", file=sys.stderr)
         code = 2
     except BrokenPipeError:  # the reader, `head` say, has what it wanted
         _silence_output()
@@ -53,6 +61,14 @@ def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
             raise
         code = 2
     sys.exit(code)
+
+
+def _shown(line: str) -> str:
+    """A line without the control characters that names of files and values may hold, of bounded length."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    if len(line) <= LONGEST_LINE:
+        return line
+    return f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2 :]}"  # the end holds the remedy
 
 
 def _out_of_memory(error: Exception) -> str | None:

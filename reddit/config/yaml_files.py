@@ -85,7 +85,8 @@ def read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
         known = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         near = difflib.get_close_matches(path.name, known, 1)
         hint = f"; did you mean {path.parent / near[0]}?" if near else ""
-        raise UserError(f"cannot read the configuration {path}: {reason}{hint}") from error
+        named = str(path) if len(str(path)) <= 300 else short(str(path))
+        raise UserError(f"cannot read the configuration {named}: {reason}{hint}") from error
     try:
         raw = load_yaml(text)
     except yaml.YAMLError as error:

@@ -27,8 +27,8 @@ class ConsistencyDistillation(Distillation[ConsistencyConfig]):
         x0           0         1                 f = x by definition, without the network
 
     So a student starts as a copy of its teacher and is sampled without a wrapper, by
-    `reddit.diffusion.sample_consistency` (their algorithm 1). For neighbours t > s on the teacher's grid, drawn
-    uniformly (their eq. 7 with lambda = 1):
+    `reddit.diffusion.sample_consistency` (their algorithm 1). For neighbours t > s on the teacher's grid,
+    drawn uniformly (their eq. 7 with lambda = 1):
 
         x_s  from x_t by one DDIM step of the teacher
         loss = d(f(x_t, t), f⁻(x_s, s))
@@ -37,8 +37,8 @@ class ConsistencyDistillation(Distillation[ConsistencyConfig]):
     its weights (`target_ema`, their mu; 0: the student itself), without gradients.
 
     Adapted: both networks see the low-light image (and its thumbnail). The ODE solver is the teacher's DDIM,
-    clipped as when it samples. Time 0 is exactly clean and needs no epsilon. The times of the N-step student lie
-    on the teacher's grid, so N divides the teacher's steps.
+    clipped as when it samples. Time 0 is exactly clean and needs no epsilon. The times of the N-step
+    student lie on the teacher's grid, so N divides the teacher's steps.
     """
 
     name = "consistency"

@@ -113,11 +113,11 @@ class ReDDiT(Distillation[ReDDiTConfig]):
     def draw_times(self, interval: Tensor, rng: StepRNG) -> Times:
         """The times of intervals k = 1 … N (B,): grid points 2k, 2k-1 and 2k-2 of the teacher's 2N.
 
-        With jitter, each level alpha is drawn uniformly between its grid point and the next cleaner one. In the
-        last interval s stays clean.
+        With jitter, each level alpha is drawn uniformly between its grid point and the next cleaner one.
+        In the last interval s stays clean.
 
-        Fault D2 (`last_interval=wrapped`): the next cleaner point of that s, index -1, wraps around to T, so s
-        lies anywhere between clean and T.
+        Fault D2 (`last_interval=wrapped`): the next cleaner point of that s, index -1, wraps around to T,
+        so s lies anywhere between clean and T.
         """
         points = torch.stack([2 * interval - j for j in range(3)])
         spacing = self.schedule.steps / (2 * self.steps)

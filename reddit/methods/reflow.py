@@ -23,13 +23,14 @@ class Reflow(Distillation[ReflowConfig]):
 
     Divided by `hypot(1 - tau, tau)`, z is the state x_t of this variance-preserving schedule with
     `sigma_t / alpha_t = tau / (1 - tau)`. So the network keeps its inputs x_t and alpha_t and its outputs x_0
-    and eps, and the velocity is `x_0 - eps`. The student starts as a copy of its teacher, every prediction type
-    works, and an Euler step along the straight path is a DDIM step. The loss equals that of x_0 with the weight
-    `(1 + alpha_t / sigma_t)²`.
+    and eps, and the velocity is `x_0 - eps`. The student starts as a copy of its teacher, every prediction
+    type works, and an Euler step along the straight path is a DDIM step. The loss equals that of x_0 with the
+    weight `(1 + alpha_t / sigma_t)²`.
 
     Adapted: both networks see the low-light image (and its thumbnail). New pairs are drawn at each step with
-    the teacher's own DDIM steps, so no pairs are stored, and a step costs that many calls of the teacher. Times
-    are kept to [1, T]. If alpha_T > 0, states noisier than x_T are replaced by pure noise, as in sampling.
+    the teacher's own DDIM steps, so no pairs are stored, and a step costs that many calls of the teacher.
+    Times are kept to [1, T]. If alpha_T > 0, states noisier than x_T are replaced by pure noise, as in
+    sampling.
     """
 
     name = "reflow"

@@ -52,8 +52,8 @@ def reflectance(y: Tensor, h: Tensor, n: Tensor, floor: float = 1 / 255) -> Tens
 def reflectance_authors(y: Tensor) -> Tensor:
     """The reflectance of the authors' code (fault D1), for ablation: [0, 1] → [-1, 1], (B, 3, H, W).
 
-    It uses values in [-1, 1], whose maximum over channels crosses zero; estimates the noise with a blurred grey
-    image (15×15, sigma 3); and divides before it subtracts.
+    It uses values in [-1, 1], whose maximum over channels crosses zero; estimates the noise with a blurred
+    grey image (15×15, sigma 3); and divides before it subtracts.
     """
     scaled = 2 * y - 1
     h = scaled.amax(dim=1, keepdim=True)
@@ -87,8 +87,8 @@ def refinement_strength(
     """The omega of eq. 9 for each sample: (B,), float64.
 
     In `trajectory` space it is omega itself, so the clean-image target moves by omega·g, which varies with t
-    (`target_gain`). In `clean` space it is min(omega, 1) / g, so the target moves by omega at every t and never
-    beyond the reflectance.
+    (`target_gain`). In `clean` space it is min(omega, 1) / g, so the target moves by omega at every t and
+    never beyond the reflectance.
     """
     if space == "trajectory":
         return torch.full_like(t, omega, dtype=torch.float64)

@@ -85,8 +85,8 @@ def grain_against_gt(result: np.ndarray, gt: np.ndarray) -> float:
 def shift_jump(picture: np.ndarray, enhance: Enhance) -> float:
     """Largest change between neighbouring frames, in grey levels, of the mean Y of their common area.
 
-    A window of 384×384 pixels (or what fits) moves by 8 pixels per frame, for 8 frames. Each frame is enhanced
-    separately.
+    A window of 384×384 pixels (or what fits) moves by 8 pixels per frame, for 8 frames. Each frame is
+    enhanced separately.
     """
     height, width = picture.shape[:2]
     side = min(WINDOW, height, width - STEP * (FRAMES - 1))
