@@ -177,7 +177,7 @@ def test_a_damaged_picture_ends_the_run(tmp_path: Path, lol: list[str], capfd: p
     truncate(damaged)
     code, _, err = command_ends("train", lol, capfd)
     assert (code, len(err)) == (2, 1)
-    assert err[0].startswith(f"error: {damaged} is a truncated PNG")
+    assert err[0].startswith(f"error: {damaged} is damaged")
     assert err[0].endswith("or leave such pairs out with data.on_corrupt=skip")
     assert not (tmp_path / "runs/tiny/checkpoints").exists()
 
@@ -188,7 +188,7 @@ def test_a_damaged_picture_is_skipped(tmp_path: Path, lol: list[str], capfd: pyt
     code, out, err = command_ends("train", [*lol, "data.on_corrupt=skip"], capfd)
     assert (code, err) == (0, [])
     assert [line for line in out if str(damaged) in line] == [out[0]]
-    assert out[0].startswith(f"skipped: {damaged} is a truncated PNG")
+    assert out[0].startswith(f"skipped: {damaged} is damaged")
     assert "4 training and 1 validation pairs" in out[1] or "3 training and 2 validation pairs" in out[1]
     assert (tmp_path / "runs/tiny/checkpoints/best.safetensors").exists()
 

@@ -13,7 +13,8 @@ from reddit.training.logging import read_log
 from reddit.utils.files import remove_leftovers
 
 SAVED = {
-    "teacher": [None, None, 2, 2, 4, 4, 6, 6, 8, 10],  # a checkpoint every 2, killed at 1, 2, … 10
+    # A checkpoint every 2, killed at 1, 2, … 10; the first state goes before the weights.
+    "teacher": [None, 2, 2, 2, 4, 4, 6, 6, 8, 10],
     "student": [None, None, None, 3, 3, 3, 6, 6, 9, 9],  # every 3, killed at 1, … 6, 8, 9, 11, 12
 }
 
