@@ -45,6 +45,21 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER_OR_FILE",
         help="where results go; a file name for one picture",
     )
+    _sampling_flags(parser)
+    parser.add_argument("--force", action="store_true", help="enhance pictures that are not dark as well")
+    parser.add_argument(
+        "-r", "--recursive", action="store_true", help="subfolders too; the results keep their tree"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
+    parser.add_argument("--format", choices=FORMATS, help="of the results; default: each picture's own")
+    parser.add_argument("--suffix", default="", help="appended to the names: photo_SUFFIX.jpg")
+    _machine_flags(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+def _sampling_flags(parser: argparse.ArgumentParser) -> None:
+    """Which model, and how it is sampled."""
     weights_flag(parser, "default: light, which comes along")
     parser.add_argument(
         "--steps", type=int, metavar="N", help="sampling steps: more take longer; default: the weights' own"
@@ -64,13 +79,10 @@ def parser() -> argparse.ArgumentParser:
         help="mean over N flips and rotations, 1 to 8: a little cleaner, N times slower",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the sampling noise")
-    parser.add_argument("--force", action="store_true", help="enhance pictures that are not dark as well")
-    parser.add_argument(
-        "-r", "--recursive", action="store_true", help="subfolders too; the results keep their tree"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
-    parser.add_argument("--format", choices=FORMATS, help="of the results; default: each picture's own")
-    parser.add_argument("--suffix", default="", help="appended to the names: photo_SUFFIX.jpg")
+
+
+def _machine_flags(parser: argparse.ArgumentParser) -> None:
+    """Memory, arithmetic and device."""
     parser.add_argument(
         "--tile",
         type=int,
@@ -89,8 +101,6 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto takes a GPU if there is one"
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    return parser
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -80,14 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     from reddit.utils.device import choose_device
     from reddit.utils.files import write_bytes
 
-    check_overrides(
-        arguments,
-        "data.",
-        "runs=",
-        "device=",
-        instead="--steps, --sampler and --precision change how it samples",
-    )
-    _check_predictions(arguments)
+    _check_flags(arguments)
     config = load_config(arguments.config, [*arguments.set, f"data.dataset={arguments.dataset}"])
     if arguments.validation:
         pictures = sources.validation_set(arguments, config)
@@ -101,8 +94,6 @@ def main(argv: list[str] | None = None) -> None:
     method, predict, settings = sources.source(arguments, config, pictures, device)
     seeds = arguments.seeds or [0]
     if arguments.average:
-        if len(seeds) < 2:
-            raise UserError("--average: takes two --seeds or more")
         predict, settings["average over"] = mean_over(predict, seeds), f"seeds {' '.join(map(str, seeds))}"
         seeds = seeds[:1]
     page = EvaluationPage(arguments.html.parent) if arguments.html else None
@@ -130,8 +121,17 @@ def main(argv: list[str] | None = None) -> None:
         page.finish(evaluation, arguments.html)
 
 
-def _check_predictions(arguments: argparse.Namespace) -> None:
-    """Refuse flags that have no effect on finished pictures."""
+def _check_flags(arguments: argparse.Namespace) -> None:
+    """Refuse flags that have no effect here, or none together."""
+    check_overrides(
+        arguments,
+        "data.",
+        "runs=",
+        "device=",
+        instead="--steps, --sampler and --precision change how it samples",
+    )
+    if arguments.average and len(arguments.seeds or [0]) < 2:
+        raise UserError("--average: takes two --seeds or more")
     flags = ("steps", "sampler", "precision", "seeds", "average", "time", "validation")
     given = [f"--{flag}" for flag in flags if getattr(arguments, flag)]
     given += ["--ensemble"] if arguments.ensemble > 1 else []
