@@ -381,7 +381,7 @@ def test_another_network_is_no_continuation(inside: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["name=../escaped"], "leads out of runs"),
+        (["name=../escaped"], "leads out of the folder of runs"),
         (["name=fresh", "data.root=nowhere"], "nowhere"),
         (["name=fresh", "precision=fp16", "device=cpu"], "fp16 needs a GPU"),
     ],
