@@ -2,8 +2,9 @@
 
 from reddit.data.cache import PictureCache, fingerprint
 from reddit.data.check import overlap
-from reddit.data.crops import Batch, TrainingCrops, training_loader, working
+from reddit.data.crops import Batch, TrainingCrops
 from reddit.data.layouts import LAYOUTS
+from reddit.data.loader import training_loader, working
 from reddit.data.mix import MixedCrops
 from reddit.data.pairing import Pair, TestPicture, find_pairs, find_pictures, pair_folders
 from reddit.data.pairs import (

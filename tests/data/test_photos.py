@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from reddit.config import DataConfig
-from reddit.data.crops import TrainingCrops, training_loader
+from reddit.data.crops import TrainingCrops
+from reddit.data.loader import training_loader
 from reddit.data.mix import CYCLE, MixedCrops, MixedOrder, shares
 from reddit.data.night import Night
 from reddit.data.pairing import Pair
