@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from reddit.checkpoint.build import build_denoiser
 from reddit.checkpoint.format import save_weights
 from reddit.config import resolve_config
 
-sys.path.insert(0, str(Path(__file__).parent))  # `repository` and `tiny_set`
+sys.path.insert(0, str(Path(__file__).parent))  # `browser`, `repository` and `tiny_set`
 
+from browser import PROGRAM, Tab, browser
 from tiny_set import NETWORK
 
 TINY = {
@@ -43,3 +45,12 @@ def light_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sr3_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network of the paper's blocks, tiny and untrained."""
     return _save(tmp_path_factory.mktemp("weights") / "sr3.safetensors", "sr3", False)
+
+
+@pytest.fixture(scope="session")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    """A browser."""
+    if PROGRAM is None:
+        pytest.skip("needs Chromium: the Debian package chromium, or Chrome")
+    with browser(tmp_path_factory.mktemp("browser")) as one:
+        yield one

@@ -96,7 +96,11 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.average:
         predict, settings["average over"] = mean_over(predict, seeds), f"seeds {' '.join(map(str, seeds))}"
         seeds = seeds[:1]
-    page = EvaluationPage(arguments.html.parent) if arguments.html else None
+    if arguments.predictions:
+        scored = ""  # made already, without a seed of ours
+    else:
+        scored = f"the mean of {settings['average over']}" if arguments.average else f"seed {seeds[0]}"
+    page = EvaluationPage(arguments.html.parent, scored) if arguments.html else None
     evaluation = evaluate(
         f"{arguments.dataset} validation" if arguments.validation else arguments.dataset,
         pictures,

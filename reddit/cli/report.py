@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     from reddit.data import load_pairs
     from reddit.evaluation.evaluate import device_name
     from reddit.evaluation.family import family_models, score_family
-    from reddit.evaluation.report import write_report
+    from reddit.evaluation.family_page import write_report
     from reddit.report.tables import render
     from reddit.utils.device import choose_device
 

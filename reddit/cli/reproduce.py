@@ -56,7 +56,6 @@ def main(argv: list[str] | None = None) -> None:
     from reddit.cli.models import scorer_from
     from reddit.reproduce.commands import commands
     from reddit.reproduce.findings import verdicts
-    from reddit.reproduce.plot import check_plots
     from reddit.reproduce.reproduction import prepare
     from reddit.reproduce.runs import Choice
     from reddit.utils.device import choose_device
@@ -74,7 +73,6 @@ def main(argv: list[str] | None = None) -> None:
         lines = commands(work.runs, arguments.config, [word for word in again if word != "--commands"])
         print(*lines, sep="\n")
         return
-    check_plots()
     scorer = scorer_from(arguments, gt=not work.plan.timed, device=str(choose_device(work.config.device)))
     print(work.describe())
     if work.runs.pending():

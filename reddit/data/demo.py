@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import skimage.data
 
 from reddit.data.darken import darken, random_camera
 from reddit.data.layouts import Split
 from reddit.data.pairing import Pair
+from reddit.image.geometry import shrink
 from reddit.image.read import read_uint8
 
 # Split by picture: no scene is in both. Grey pictures teach texture and exposure, not colour.
@@ -41,17 +41,9 @@ def demo_pairs(split: Split) -> list[Pair]:
     folder = Path(skimage.data.__file__).parent
     pairs = []
     for number, file in enumerate(PICTURES[split]):
-        high = _shrink(read_uint8(folder / file))
+        high = shrink(read_uint8(folder / file), LONGEST_SIDE)
         rng = np.random.default_rng([0 if split == "train" else 1, number])
         for exposure in range(EXPOSURES[split]):
             low = darken(high, random_camera(rng), rng)
             pairs.append(Pair(f"{Path(file).stem}-{exposure}", low, high))
     return pairs
-
-
-def _shrink(picture: np.ndarray) -> np.ndarray:
-    scale = LONGEST_SIDE / max(picture.shape[:2])
-    if scale >= 1:
-        return picture
-    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))

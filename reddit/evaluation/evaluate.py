@@ -78,12 +78,15 @@ class Evaluation:
     def _of_seed(self, k: int) -> Scores:
         return summarise([p.scores[k] for p in self.pictures])
 
-    def describe(self) -> str:
-        """Everything that decides the numbers, in lines to print over a table."""
+    def facts(self) -> dict[str, str]:
+        """Everything besides the protocol that decides the numbers, by name."""
         sizes = sorted({f"{p.size[1]}×{p.size[0]}" for p in self.pictures})
         shown = ", ".join(sizes[:3]) + (f" and {len(sizes) - 3} more" if len(sizes) > 3 else "")
-        settings = {"resolution": shown, "seeds": " ".join(map(str, self.seeds))} | self.settings
-        lines = [self.protocol, "; ".join(f"{key} {value}" for key, value in settings.items())]
+        return {"resolution": shown, "seeds": " ".join(map(str, self.seeds))} | self.settings
+
+    def describe(self) -> str:
+        """Everything that decides the numbers, in lines to print over a table."""
+        lines = [self.protocol, "; ".join(f"{key} {value}" for key, value in self.facts().items())]
         if deviation := self.deviation():
             figures = ", ".join(f"{key} {value:.4f}" for key, value in deviation.items())
             lines.append(f"standard deviation over the {len(self.seeds)} seeds: {figures}")

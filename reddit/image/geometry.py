@@ -1,7 +1,9 @@
-"""Padding, cropping and averaging down pictures (B, C, H, W)."""
+"""Padding, cropping, turning and averaging down pictures."""
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -12,6 +14,16 @@ THUMBNAIL = 64
 def thumbnail(image: Tensor) -> Tensor:
     """The whole picture (B, C, H, W) averaged down (or repeated up) to (B, C, 64, 64), float32."""
     return F.adaptive_avg_pool2d(image.float(), THUMBNAIL)
+
+
+def shrink(picture: np.ndarray, longest: int) -> np.ndarray:
+    """Average an array (H, W) or (H, W, C) down so that its longer side is at most `longest`."""
+    height, width = picture.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Tables as aligned text, CSV, Markdown or LaTeX."""
+"""Tables as aligned text, CSV, Markdown or LaTeX, and as a page shows them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 Format = Literal["text", "csv", "md", "latex"]
@@ -18,6 +19,55 @@ _LATEX = str.maketrans(
     | {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
     | {"\\": r"\textbackslash{}", "±": r"$\pm$"}
 )
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure that a page shows large: what it is, its value, `± …` beside it, and lines below."""
+
+    label: str
+    value: str
+    spread: str = ""
+    notes: tuple[str, ...] = ()
+
+
+_NUMBER = re.compile(r"[+−-]?\d|[+−-]?inf\b|nan\b|–$|$")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts for a page.
+
+    Attributes:
+        numeric: by column, whether it is aligned as numbers are.
+        chosen: the row that stands out.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: tuple[bool, ...]
+    chosen: int | None = None
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], chosen: int | None = None) -> Table:
+    """Columns whose every cell begins as a number does, or is empty, are numeric."""
+    numeric = (all(_NUMBER.match(row[k]) for row in rows) for k in range(len(header)))
+    return Table(tuple(header), tuple(map(tuple, rows)), tuple(numeric), chosen)
+
+
+def page_table(
+    rows: Sequence[Mapping[str, Cell]], digits: Mapping[str, int], chosen: int | None = None
+) -> Table:
+    """Rows with the same keys, which become the header: `psnr_gt_mean` as `PSNR GT-mean`.
+
+    Args:
+        digits: decimals by a word of the key: `psnr` for `psnr_raw`.
+    """
+    keys = list(rows[0])
+    decimals = {key: next((digits[word] for word in key.split("_") if word in digits), None) for key in keys}
+    words = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "niqe": "NIQE"}
+    header = [" ".join(words.get(w, w) for w in key.replace("gt_mean", "GT-mean").split("_")) for key in keys]
+    return table(header, [[show(row[key], decimals[key]) for key in keys] for row in rows], chosen)
 
 
 def show(value: Cell, digits: int | None = None) -> str:

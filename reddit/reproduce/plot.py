@@ -1,4 +1,4 @@
-"""A figure that reads without colour: quality by steps, and the differences that decide."""
+"""Charts that read without colour: quality by steps, and the differences that decide."""
 
 from __future__ import annotations
 
@@ -8,49 +8,53 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from reddit.report.charts import DASHES, MARKERS, SERIES, Chart, mark_steps, on_page, style
 from reddit.reproduce.findings import Judged
 from reddit.reproduce.plan import Plan
 from reddit.reproduce.scoring import Scored
-from reddit.utils.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKERS = "osD^vP*X<>"
-DASHES: list[tuple[int, tuple[int, ...]]] = [(0, ()), (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2))]  # type: ignore[list-item]
-SHADES = ("#000000", "#c2410c", "#1d4ed8", "#737373", "#15803d", "#7e22ce")
 SIGNS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
-
-
-def check_plots() -> None:
-    """Learn early that there is nothing to draw with.
-
-    Raises:
-        UserError: matplotlib is not installed.
-    """
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise UserError("plots need matplotlib: pip install -e '.[reproduce]'") from error
+CELLS = "Every arm by sampling steps; bars: standard deviation over seeds"
+DIFFERENCES = "Differences, above 0 as claimed; 95 % intervals: thin over scenes and seeds, thick over scenes"
 
 
 def draw(plan: Plan, scored: Sequence[Scored], judged: Sequence[Judged]) -> dict[str, bytes]:
-    """The plot as `png` and `svg`.
+    """Both charts side by side as files for a paper, `png` and `svg`.
 
     Left: the mean of every cell, bars of a standard deviation over seeds. Right: every comparison's
     difference; the thin bar is its 95 % interval over scenes and seeds, the thick one over scenes alone.
     """
-    import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"svg.hashsalt": plan.title, "font.size": 9}):
-        figure = Figure(figsize=(12, 1.8 + max(3.0, 0.27 * len(judged))), layout="constrained")
+    with style(plan.title, page=False):
+        figure = Figure(figsize=(12, 1.8 + max(3.0, 0.36 * len(judged))), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         _cells(left, plan, scored)
+        left.legend(fontsize=7)
         _differences(right, judged)
+        left.set_title(CELLS, fontsize=8)
+        right.set_title(DIFFERENCES.replace("; ", ";\n"), fontsize=8)
         figure.suptitle(plan.title)
         return {kind: _rendered(figure, kind) for kind in ("png", "svg")}
+
+
+def charts(plan: Plan, scored: Sequence[Scored], judged: Sequence[Judged]) -> list[Chart]:
+    """The same two for a page, each as wide as a phone."""
+    from matplotlib.figure import Figure
+
+    with style(f"{plan.title}: cells", page=True):
+        figure = Figure(figsize=(4.8, 3.2 + 0.12 * len(plan.arms)), layout="constrained")
+        _cells(figure.subplots(), plan, scored)
+        figure.legend(loc="outside lower left", ncols=2, fontsize=9.5)
+        cells = on_page(CELLS, figure)
+    with style(f"{plan.title}: differences", page=True):
+        figure = Figure(figsize=(4.8, 0.9 + 0.44 * len(judged)), layout="constrained")
+        _differences(figure.subplots(), judged)
+        return [cells, on_page(DIFFERENCES, figure)]
 
 
 def _rendered(figure: Figure, kind: str) -> bytes:
@@ -66,47 +70,47 @@ def _cells(axes: Axes, plan: Plan, scored: Sequence[Scored]) -> None:
         means[one.cell].append(one.mean(plan.metric))
     for number, arm in enumerate(plan.arms):
         steps = [n for n in counts if (arm.key, n) in means]
-        values = [sum(means[arm.key, n]) / len(means[arm.key, n]) for n in steps]
-        deviations = [_deviation(means[arm.key, n]) for n in steps]
-        beside = (number - (len(plan.arms) - 1) / 2) * 0.4 / len(plan.arms)
+        beside = 2 ** (0.3 * (number / len(plan.arms) - 0.5))  # so that bars do not cover each other
         axes.errorbar(
-            [counts.index(n) + beside for n in steps],
-            values,
-            yerr=deviations,
+            [n / beside for n in steps],
+            [sum(means[arm.key, n]) / len(means[arm.key, n]) for n in steps],
+            yerr=[_deviation(means[arm.key, n]) for n in steps],
             label=arm.label,
-            color=SHADES[number % len(SHADES)],
+            color=f"C{number % len(SERIES)}",
             marker=MARKERS[number % len(MARKERS)],
             linestyle=DASHES[number % len(DASHES)],
             markersize=5,
             linewidth=1,
             capsize=2,
         )
-    axes.set_xticks(range(len(counts)), [str(n) for n in counts])
-    axes.set_xlim(-0.5, len(counts) - 0.5)
+    mark_steps(axes, counts)
     axes.set_xlabel("sampling steps")
     axes.set_ylabel("seconds a picture" if plan.timed else "raw PSNR, dB")
     if plan.timed:
         axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter("{x:.3g}")
-    axes.grid(alpha=0.25)
-    axes.legend(fontsize=7, frameon=False)
-    axes.set_title("bars: a standard deviation over seeds", fontsize=8)
 
 
 def _differences(axes: Axes, judged: Sequence[Judged]) -> None:
+    from matplotlib import rcParams
+
+    ink, ground = rcParams["text.color"], rcParams["axes.facecolor"]
     for row, one in enumerate(judged):
-        for (low, high), width in ((one.finding.whole, 1), (one.finding.scenes, 3.5)):
+        for (low, high), width in ((one.finding.whole, 1.0), (one.finding.scenes, 3.5)):
             if math.isfinite(low):
-                axes.plot([low, high], [row, row], color="black", linewidth=width, solid_capstyle="butt")
-        axes.plot(one.finding.mean, row, marker="o", color="white", markeredgecolor="black", markersize=5)
-    axes.axvline(0, color="black", linewidth=0.8, linestyle=(0, (4, 3)))
-    labels = [f"{one.comparison.text}  {SIGNS[one.verdict]}" for one in judged]
-    axes.set_yticks(range(len(judged)), labels, fontsize=7)
-    axes.set_ylim(len(judged) - 0.5, -0.5)
-    axes.yaxis.tick_right()
-    axes.grid(axis="x", alpha=0.25)
-    axes.set_xlabel("difference: above 0 as claimed (✓ supported, ✗ contradicted, ? undecided)")
-    axes.set_title("95 % intervals: thin over scenes and seeds, thick over scenes", fontsize=8)
+                axes.plot([low, high], [row, row], color=ink, linewidth=width, solid_capstyle="butt")
+        axes.plot(one.finding.mean, row, marker="o", color=ground, markeredgecolor=ink, markersize=5)
+        label = f"{one.comparison.text}  {SIGNS[one.verdict]}"
+        box = {"facecolor": ground, "edgecolor": "none", "pad": 1}  # readable over the line at 0
+        place = axes.get_yaxis_transform()
+        axes.text(
+            0, row - 0.28, label, transform=place, va="bottom", fontsize=0.9 * rcParams["font.size"], bbox=box
+        )
+    axes.axvline(0, color=ink, linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.set_yticks([])
+    axes.spines.left.set_visible(False)
+    axes.set_ylim(len(judged) - 0.5, -1)
+    axes.set_xlabel("✓ supported, ✗ contradicted, ? undecided")
 
 
 def _deviation(values: Sequence[float]) -> float:

@@ -22,7 +22,7 @@ from reddit.reproduce.findings import (
 )
 from reddit.reproduce.page import write_page
 from reddit.reproduce.plan import Plan
-from reddit.reproduce.plot import draw
+from reddit.reproduce.plot import charts, draw
 from reddit.reproduce.runs import Choice, Runs, check, collect, same_as
 from reddit.reproduce.scoring import Scored, Scoring
 from reddit.reproduce.targets import TARGETS
@@ -97,7 +97,13 @@ class Reproduction:
             "plot.png": plots["png"],
             "plot.svg": plots["svg"],
             "index.html": write_page(
-                self.plan, scored, judged, others, plots["svg"], self._facts(protocol, scored), self.left_out
+                self.plan,
+                scored,
+                judged,
+                others,
+                charts(self.plan, scored, judged),
+                self._facts(protocol, scored),
+                self.left_out,
             ),
         }
         if others:

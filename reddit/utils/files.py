@@ -33,8 +33,13 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         UserError: the folder cannot be written or the disk is full.
     """
+    write_file(path, lambda temporary: temporary.write_bytes(data))
+
+
+def write_file(path: Path, write: Callable[[Path], object]) -> None:
+    """As `write_bytes`, for a file that `write` writes piece by piece to the path that it is given."""
     try:
-        write_atomic(path, lambda temporary: temporary.write_bytes(data), durable=False)
+        write_atomic(path, write, durable=False)
     except OSError as error:
         remedy = "free some space and run again" if error.errno == errno.ENOSPC else "check the folder"
         raise UserError(f"cannot write {path}: {error.strerror}; {remedy}") from error

@@ -4,6 +4,7 @@ import base64
 import math
 import re
 import tracemalloc
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from browser import Tab
+from markupsafe import Markup
 from torch import Tensor
 
 from reddit.data import TestPicture
+from reddit.evaluation.error_map import ERROR_TOP
 from reddit.evaluation.evaluate import Evaluation, PictureResult, evaluate
-from reddit.evaluation.page import ERROR_TOP, EvaluationPage, error_map
+from reddit.evaluation.page import EvaluationPage
 from reddit.image.pixels import to_float
 from reddit.metrics import Scorer, Scores
 from reddit.metrics.protocol import STANDARD
@@ -55,7 +59,7 @@ class Page(HTMLParser):
         elif tag == "option":
             self.options.append(str(found["value"]))
         elif tag == "input" and found["type"] == "radio":
-            self.pairs.append(str(found["value"]))
+            self.pairs.append(f"{found['data-left']} {found['data-right']}")
         elif tag == "input":
             self.ranges.append(found)
 
@@ -63,8 +67,8 @@ class Page(HTMLParser):
         self._inside = ""
 
     def handle_data(self, data: str) -> None:
-        if self._inside == "h2" and self.cards:
-            self.headings.append(data)
+        if self._inside == "h3" and data.strip():
+            self.headings.append(data.strip())
         if self._inside not in ("script", "style"):
             self.said += data
 
@@ -94,8 +98,10 @@ def low(size: tuple[int, int] = (32, 48)) -> np.ndarray:
     return np.full((*size, 3), 20, np.uint8)
 
 
-def written(folder: Path, names: list[str], scores: list[Scores], gt: bool = True) -> Page:
-    page = EvaluationPage(folder)
+def written(
+    folder: Path, names: list[str], scores: list[Scores], gt: bool = True, scored: str = "seed 0"
+) -> Page:
+    page = EvaluationPage(folder, scored)
     for name, score in zip(names, scores, strict=True):
         page.add(name, low(), flat(0.5), flat(0.6) if gt else None, score)
     page.finish(evaluation(names, scores), folder / "page.html")
@@ -106,16 +112,17 @@ def test_a_page_holds_a_card_for_each_picture_in_order(tmp_path: Path) -> None:
     page = written(tmp_path, ["b", "a/1", "c"], [numbers(20.0), numbers(30.0), numbers(10.0)])
     assert page.headings == ["b", "a/1", "c"]
     assert [card["data-psnr"] for card in page.cards] == ["20.0", "30.0", "10.0"]
-    kinds = [[image["class"] for image in images] for images in page.images]
-    assert kinds == [["low", "output", "gt", "map"]] * 3
+    kinds = [[str(image["alt"]).partition(": ")[2] for image in images] for images in page.images]
+    assert kinds == [["low", "output", "gt", "error map"]] * 3
     levels = [int(decode(image).mean().round()) for image in page.images[0][:3]]
     assert levels == [20, 128, 153]
 
 
 def test_a_page_says_all_that_decides_a_number(tmp_path: Path) -> None:
     page = written(tmp_path, ["a"], [numbers(20.0)])
-    for line in evaluation(["a"], [numbers(20.0)]).describe().splitlines():
-        assert line in page.said
+    for name, value in evaluation(["a"], [numbers(20.0)]).facts().items():
+        assert re.search(rf"{name}\s*{value}", page.said)
+    assert STANDARD.describe().removeprefix("protocol ") in page.said
     for shown in ("20.000", "0.5000", "0.2500", "4.125", "30.000", "GT-mean", "raw"):
         assert page.said.count(shown) >= 2, shown  # among the means and at the picture
     assert f"from 0 to {ERROR_TOP:g}" in page.said
@@ -123,8 +130,9 @@ def test_a_page_says_all_that_decides_a_number(tmp_path: Path) -> None:
 
 def test_a_page_without_gt_compares_low_and_output_alone(tmp_path: Path) -> None:
     page = written(tmp_path, ["a"], [Scores(niqe=4.0)], gt=False)
-    assert [image["class"] for image in page.images[0]] == ["low", "output"]
-    assert page.pairs == [] and "gt" not in page.said and "GT-mean" not in page.said.split("NIQE")[-1]
+    assert [image["alt"] for image in page.images[0]] == ["a: low", "a: output"]
+    assert page.pairs == [] and "gt" not in page.said
+    assert "GT-mean" not in page.said.replace(STANDARD.describe().removeprefix("protocol "), "")
     assert page.options == ["number 1", "name 1", "niqe -1"]
 
 
@@ -148,7 +156,7 @@ def test_an_infinite_score_is_shown_and_can_be_sorted(tmp_path: Path) -> None:
 def test_names_are_escaped(tmp_path: Path) -> None:
     page = written(tmp_path, [NASTY], [numbers(20.0)])
     assert page.headings == [NASTY]
-    assert page.tags.count("script") == 1 and len(page.cards) == 1
+    assert page.tags.count("script") == 1 and len(page.cards) == 1 and page.source.count("alert(1)") >= 4
     assert page.images[0][0]["alt"] == f"{NASTY}: low"
 
 
@@ -156,8 +164,9 @@ def test_a_page_asks_for_nothing_from_elsewhere(tmp_path: Path) -> None:
     page = written(tmp_path, ["a"], [numbers(20.0)])
     assert page.addresses and all(a.startswith("data:image/jpeg;base64,") for a in page.addresses)
     rest = re.sub(r"base64,[A-Za-z0-9+/=]+", "", page.source)
-    assert "http" not in rest and "//" not in re.sub(r";  // .*", "", rest)
+    assert "http" not in rest and "//" not in re.sub(r"(?m)^// .*", "", rest)
     assert not re.search(r"url\(|@import|fetch\(|<link|import\(", rest)
+    assert [line for line in page.source.splitlines() if "data:" in line and "<img" not in line] == []
 
 
 def test_sliders_can_be_used_from_the_keyboard(tmp_path: Path) -> None:
@@ -165,16 +174,24 @@ def test_sliders_can_be_used_from_the_keyboard(tmp_path: Path) -> None:
     sliders = [r for r in page.ranges if "aria-label" in r]
     assert [str(r["aria-label"]).split(":")[0] for r in sliders] == ["a", "b"]
     assert all(r["type"] == "range" and "tabindex" not in r for r in sliders)
-    assert ":focus-within" in page.source
+    assert ":focus-visible" in page.source
 
 
 def test_several_seeds_show_their_deviation(tmp_path: Path) -> None:
     scores = [numbers(20.0)]
-    page = EvaluationPage(tmp_path)
+    page = EvaluationPage(tmp_path, "seed 3")
     page.add("a", low(), flat(0.5), flat(0.6), scores[0])
     page.finish(evaluation(["a"], scores, seeds=(3, 4)), tmp_path / "page.html")
     said = Page(tmp_path / "page.html").said
-    assert "20.000 ± 0.000" in said and "2 seeds" in said and "of seed 3" in said
+    assert "20.000 ± 0.000" in said and "2 seeds" in said
+    assert "those of seed 3" in said
+
+
+@pytest.mark.parametrize("scored", ["seed 3", "the mean of seeds 0 1", ""])
+def test_captions_say_what_is_scored(tmp_path: Path, scored: str) -> None:
+    page = written(tmp_path, ["a", "b"], [numbers(20.0)] * 2, scored=scored)
+    captions = re.findall("<h3>(.*)</h3>", page.source)
+    assert captions == [f"{name} <small>{scored}</small>" if scored else name for name in "ab"]
 
 
 def test_large_pictures_are_shown_smaller_and_portraits_keep_their_shape(tmp_path: Path) -> None:
@@ -184,25 +201,6 @@ def test_large_pictures_are_shown_smaller_and_portraits_keep_their_shape(tmp_pat
     page.finish(evaluation(["a"], [numbers(20.0)]), tmp_path / "page.html")
     images = Page(tmp_path / "page.html").images[0]
     assert [decode(image).shape[:2] for image in images] == [(600, 300)] * 3 + [(400, 200)]
-
-
-def test_the_error_map_is_ordered_and_ends_at_its_scale() -> None:
-    gt = np.zeros((1, 256, 3), np.uint8)
-    output = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    colours = error_map(output, gt, side=256)[0].astype(float)
-    light = colours @ (0.2126, 0.7152, 0.0722)
-    top = math.ceil(ERROR_TOP * 255)
-    assert light[0] < 2 and light[top] > 240
-    assert (np.diff(light[: top + 1]) > 0).all()
-    assert (colours[top:] == colours[top]).all()
-    assert np.array_equal(error_map(output, gt, side=256), error_map(gt, output, side=256))
-
-
-def test_the_error_map_averages_the_channels() -> None:
-    gt = np.zeros((4, 4, 3), np.uint8)
-    red, grey = gt.copy(), gt.copy()
-    red[..., 0], grey[...] = 60, 20
-    assert np.array_equal(error_map(red, gt), error_map(grey, gt))
 
 
 def test_a_page_is_the_watch_of_an_evaluation(tmp_path: Path) -> None:
@@ -261,12 +259,13 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     path = tmp_path / "page.html"
     path.write_text("before")
 
-    def full(*_: object) -> None:
+    def full(*_: object) -> Iterator[Markup]:
+        yield Markup("<article>")
         raise OSError(28, "No space left on device")
 
     page = EvaluationPage(tmp_path)
     page.add("a", low(), flat(0.5), None, Scores())
-    monkeypatch.setattr("reddit.evaluation.page.shutil.copyfileobj", full)
+    monkeypatch.setattr("reddit.evaluation.page.EvaluationPage._waiting", full)
     with pytest.raises(UserError, match=r"page.html: No space left on device; free some space"):
         page.finish(evaluation(["a"], [Scores()]), path)
     assert path.read_text() == "before" and [p.name for p in tmp_path.iterdir()] == ["page.html"]
@@ -276,3 +275,65 @@ def test_a_folder_that_cannot_be_is_known_before_anything_is_scored(tmp_path: Pa
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write in"):
         EvaluationPage(tmp_path / "file")
+
+
+# In a browser
+
+
+@pytest.fixture
+def seen(tmp_path: Path, tab: Tab) -> Path:
+    """A page of three pictures, two of which have names that are hard to lay out."""
+    names = ["b", "a_name_without_any_space_" * 8, NASTY]
+    written(tmp_path, names, [numbers(20.0), numbers(30.0), numbers(10.0)])
+    return tmp_path / "page.html"
+
+
+@pytest.mark.parametrize("width", [360, 390, 1280])
+def test_a_page_fits_a_phone(seen: Path, tab: Tab, width: int) -> None:
+    tab.open(seen, width=width)
+    assert tab.overflow() == [] and tab.errors == []
+    assert tab.evaluate("innerWidth") == width
+
+
+def test_dark_mode_is_dark(seen: Path, tab: Tab) -> None:
+    brightness = "Math.max(...getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number))"
+    tab.open(seen, width=390)
+    assert tab.evaluate(brightness) > 200
+    tab.open(seen, width=390, dark=True)
+    assert tab.evaluate(brightness) < 50
+
+
+def test_a_divider_is_dragged_and_moved_from_the_keyboard(seen: Path, tab: Tab) -> None:
+    tab.open(seen, width=1280)
+    at = "document.querySelector('.viewer').style.getPropertyValue('--at')"
+    box = tab.evaluate(
+        "document.querySelector('.viewer').scrollIntoView({block: 'center'}),"
+        "document.querySelector('.viewer').getBoundingClientRect().toJSON()"
+    )
+    y = box["y"] + box["height"] / 2
+    tab.drag((box["x"] + box["width"] / 2, y), (box["x"] + 0.2 * box["width"], y))
+    assert float(tab.evaluate(at).strip("%")) == pytest.approx(20, abs=1)
+    tab.press("ArrowRight", 39)
+    assert float(tab.evaluate(at).strip("%")) == pytest.approx(20.5, abs=1)
+    shown = "getComputedStyle(document.querySelector('.viewer img.left')).clipPath"
+    assert "79" in tab.evaluate(shown) or "80" in tab.evaluate(shown)
+    tab.evaluate("all.value = 70, all.dispatchEvent(new Event('input', {bubbles: true}))")
+    every = "[...document.querySelectorAll('.viewer')].map(v => v.style.getPropertyValue('--at'))"
+    assert tab.evaluate(every) == ["70%"] * 3
+
+
+def test_pictures_are_chosen_and_sorted(seen: Path, tab: Tab) -> None:
+    tab.open(seen, width=390)
+    shown = "[...document.querySelectorAll('.viewer')].map(v => [...v.querySelectorAll('img')].filter("
+    shown += "i => getComputedStyle(i).display != 'none').map(i => i.dataset.label).join())"
+    assert tab.evaluate(shown) == ["low,output"] * 3
+    tab.evaluate("document.querySelectorAll('input[type=radio]')[1].click()")
+    assert tab.evaluate(shown) == ["output,gt"] * 3
+    tags = "[...document.querySelectorAll('.viewer .tag')].slice(0, 2).map(t => t.textContent)"
+    assert tab.evaluate(tags) == ["output", "gt"]
+    order = "[...document.querySelectorAll('article')].map(a => a.dataset.number).join('')"
+    change = "sort.value = '{}', sort.dispatchEvent(new Event('change', {{bubbles: true}}))"
+    change = change.replace("sort.", "document.getElementById('sort').")
+    for value, expected in (("psnr 1", "201"), ("name 1", "210"), ("number 1", "012")):
+        tab.evaluate(change.format(value))
+        assert tab.evaluate(order) == expected, value

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from reddit.report.tables import Cell, Format, render, show
+from reddit.report.tables import Cell, Format, page_table, render, show, table
 
 ROWS: list[dict[str, Cell]] = [
     {
@@ -106,3 +106,17 @@ def test_every_form_ends_in_one_newline(form: Format) -> None:
 )
 def test_decimals_follow_the_metric_in_the_header(header: str, expected: str) -> None:
     assert render([{header: 1.234567}], "csv").splitlines()[1] == expected
+
+
+def test_columns_of_numbers_are_known() -> None:
+    rows = [["a", "1.5", "+0.2 to −0.1", "–", "inf", "", "12 steps"], ["2", "−3", "-1", "7", "nan", "", "x"]]
+    made = table(list("abcdefg"), rows, chosen=1)
+    assert made.numeric == (False, True, True, True, True, True, False) and made.chosen == 1
+    assert made.rows == tuple(map(tuple, rows))
+
+
+def test_a_page_table_names_metrics_and_rounds_by_them() -> None:
+    rows: list[dict[str, Cell]] = [{"arm": "x", "psnr_gt_mean": 20.12345, "ssim_raw_std": None, "steps": 8}]
+    made = page_table(rows, {"psnr": 2, "ssim": 3})
+    assert made.header == ("arm", "PSNR GT-mean", "SSIM raw std", "steps")
+    assert made.rows == (("x", "20.12", "–", "8"),)

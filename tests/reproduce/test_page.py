@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import Tab
+
+from reddit.reproduce.findings import beside, judge
+from reddit.reproduce.page import write_page
+from reddit.reproduce.plan import Plan
+from reddit.reproduce.plot import SIGNS, charts, draw
+from reddit.reproduce.scoring import Scored
+from reddit.reproduce.targets import figure4, table4
+
+
+def scores(plan: Plan, metric: str = "raw.psnr") -> list[Scored]:
+    rng = np.random.default_rng(0)
+    found = []
+    for cell in plan.cells:
+        for seed in range(3):
+            mean = 20.0 if cell.arm == "full" else 18.0
+            value = cell.steps / 10 if plan.timed else mean
+            pictures = {f"p{k}": {metric: value + rng.normal() / 100, "raw.ssim": 0.5} for k in range(15)}
+            if plan.timed:
+                pictures = {name: {"seconds": each[metric]} for name, each in pictures.items()}
+            scenes = {name: name for name in pictures}
+            found.append(Scored(cell, seed, f"runs/{cell.arm}-{seed}", "0" * 12, "ddim", pictures, scenes))
+    return found
+
+
+def page(plan: Plan, facts: dict[str, str]) -> str:
+    scored = scores(plan)
+    judged = judge(plan, scored)
+    drawn = charts(plan, scored, judged)
+    return write_page(plan, scored, judged, beside(plan, scored), drawn, facts, {"A": "B"}).decode()
+
+
+@pytest.fixture(scope="module")
+def source() -> str:
+    return page(figure4((8, 4, 2), 16), {"data set": "lolv1", "teacher": "shared & <b>"})
+
+
+def test_every_claim_has_its_verdict_on_top_and_in_place(source: str) -> None:
+    assert source.count('class="badge supported"') == 2 * 3
+    for number in (1, 2, 3):
+        assert f'href="#claim-{number}"' in source and f'id="claim-{number}"' in source
+    assert "A, which this configuration makes equal to B" in source
+    assert "shared &amp; &lt;b&gt;" in source and source.count("<svg") == 2
+    assert "The same by raw.ssim, which decides nothing" in source and "28.090" in source
+
+
+def test_the_charts_name_every_arm_and_comparison() -> None:
+    plan = figure4((8, 4, 2), 16)
+    scored = scores(plan)
+    judged = judge(plan, scored)
+    cells, differences = charts(plan, scored, judged)
+    assert all(f">{arm.label}</text>" in cells.svg for arm in plan.arms)
+    assert differences.svg.count(f"{SIGNS['supported']}</text>") == len(judged)
+    files = draw(plan, scored, judged)
+    assert files["png"].startswith(b"\x89PNG") and b"var(" not in files["svg"] and b"<svg" in files["svg"]
+    assert files == draw(plan, scored, judged)
+
+
+def test_times_have_a_page_too() -> None:
+    source = page(table4((8, 4, 2), 16), {})
+    assert "seconds a picture" in source and "The paper has none" not in source
+    assert "The same by" not in source
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_fits_a_phone(source: str, tmp_path: Path, tab: Tab, dark: bool) -> None:
+    path = tmp_path / "index.html"
+    path.write_text(source, encoding="utf-8")
+    tab.open(path, width=390, dark=dark)
+    assert tab.overflow() == [] and tab.errors == []
+    boxes = "[...document.querySelectorAll('.scroll')].filter(b => b.scrollWidth > b.clientWidth).length"
+    assert tab.evaluate(boxes) >= 3  # wide tables scroll inside their own boxes
