@@ -175,7 +175,8 @@ def test_evaluate_writes_scores(inside: Path, capsys: pytest.CaptureFixture[str]
     mean = sum(p["raw"]["psnr"] for p in scores["per_image"]) / 2
     assert scores["raw"]["psnr"] == pytest.approx(mean)
     assert len(list(Path("out/pictures").glob("*.png"))) == 2
-    assert "<html" in Path("out/page.html").read_text()
+    page = Path("out/page.html").read_text()
+    assert "<html" in page and page.count("<small>seed 0</small>") == 2
     said = capsys.readouterr().out
     assert "protocol standard" in said and "tiny-2, 2 steps" in said
     assert "frames/s" in said and "Teacher-16" in said and "HVI-CIDNet" in said
@@ -204,8 +205,10 @@ def test_saved_pictures_score_as_they_did_in_memory(inside: Path) -> None:
     )  # fmt: skip
     call(
         "evaluate", "--dataset", "lolv1", "--predictions", "saved", "--metrics", "psnr", "ssim",
-        "--json", "b.json", "--quiet",
+        "--json", "b.json", "--html", "b.html", "--quiet",
     )  # fmt: skip
+    page = Path("b.html").read_text()
+    assert page.count("<article") == 2 and "<small>" not in page  # no seed of ours
     ours, theirs = (json.loads(Path(name).read_text()) for name in ("a.json", "b.json"))
     assert ours["raw"] == pytest.approx(theirs["raw"], abs=1e-9)
     assert ours["gt_mean"] == pytest.approx(theirs["gt_mean"], abs=1e-9)
@@ -213,7 +216,8 @@ def test_saved_pictures_score_as_they_did_in_memory(inside: Path) -> None:
 
 def test_the_mean_of_samples_scores_as_one_picture(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = ("evaluate", "--dataset", "lolv1", "--weights", "tiny-1", "--metrics", "psnr", "--quiet")
-    call(*model, "--seeds", "3", "4", "--average", "--json", "mean.json")
+    call(*model, "--seeds", "3", "4", "--average", "--json", "mean.json", "--html", "mean.html")
+    assert Path("mean.html").read_text().count("<small>mean of seeds 3 4</small>") == 2
     assert "average over seeds 3 4" in capsys.readouterr().out
     call(*model, "--seeds", "3", "4", "--json", "each.json")
     mean, each = (json.loads(Path(name).read_text()) for name in ("mean.json", "each.json"))

@@ -96,11 +96,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.average:
         predict, settings["average over"] = mean_over(predict, seeds), f"seeds {' '.join(map(str, seeds))}"
         seeds = seeds[:1]
-    if arguments.predictions:
-        scored = ""  # made already, without a seed of ours
-    else:
-        scored = f"the mean of {settings['average over']}" if arguments.average else f"seed {seeds[0]}"
-    page = EvaluationPage(arguments.html.parent, scored) if arguments.html else None
+    page = EvaluationPage(arguments.html.parent, _scored(arguments)) if arguments.html else None
     evaluation = evaluate(
         f"{arguments.dataset} validation" if arguments.validation else arguments.dataset,
         pictures,
@@ -123,6 +119,14 @@ def main(argv: list[str] | None = None) -> None:
         write_bytes(arguments.json, (json.dumps(evaluation.to_json(), indent=1) + "\n").encode())
     if page:
         page.finish(evaluation, arguments.html)
+
+
+def _scored(arguments: argparse.Namespace) -> str:
+    """Which of several seeds a page shows; finished pictures have none."""
+    if arguments.predictions:
+        return ""
+    seeds = arguments.seeds or [0]
+    return f"mean of seeds {' '.join(map(str, seeds))}" if arguments.average else f"seed {seeds[0]}"
 
 
 def _check_flags(arguments: argparse.Namespace) -> None:

@@ -58,6 +58,12 @@ def test_configurations_come_along(packages: Path, tmp_path: Path) -> None:
     assert Path(where.strip()).is_relative_to(packages)
 
 
+def test_templates_of_pages_come_along(packages: Path) -> None:
+    templates = {path.name for path in (ROOT / "reddit/report/templates").iterdir()}
+    assert {"base.html", "style.css", "script.js"} <= templates
+    assert {path.name for path in (packages / "reddit/report/templates").iterdir()} == templates
+
+
 def test_the_module_is_the_command(packages: Path, tmp_path: Path) -> None:
     assert "reddit-llie COMMAND" in run("-m", "reddit", "--help", cwd=tmp_path, packages=packages)
 

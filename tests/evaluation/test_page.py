@@ -187,7 +187,7 @@ def test_several_seeds_show_their_deviation(tmp_path: Path) -> None:
     assert "those of seed 3" in said
 
 
-@pytest.mark.parametrize("scored", ["seed 3", "the mean of seeds 0 1", ""])
+@pytest.mark.parametrize("scored", ["seed 3", "mean of seeds 0 1", ""])
 def test_captions_say_what_is_scored(tmp_path: Path, scored: str) -> None:
     page = written(tmp_path, ["a", "b"], [numbers(20.0)] * 2, scored=scored)
     captions = re.findall("<h3>(.*)</h3>", page.source)
