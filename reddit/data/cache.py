@@ -14,37 +14,37 @@ from reddit.image.read import read_uint8
 
 
 class Facts(NamedTuple):
-    """What is remembered of a picture that was read: (height, width), and its fingerprint."""
+    """(height, width) and fingerprint of a picture."""
 
     size: tuple[int, int]
     fingerprint: str
 
 
 def fingerprint(picture: np.ndarray) -> str:
-    """16 hexadecimal digits of a picture's pixels and shape, whatever file they came in."""
+    """A hash of a picture's pixels and shape, 16 hexadecimal digits; independent of the file format."""
     digest = hashlib.blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=8)
     digest.update(repr(picture.shape).encode())
     return digest.hexdigest()
 
 
 class PictureCache:
-    """Keeps what it is asked for first, and makes the rest anew each time.
+    """Keeps the first pictures it reads, up to a limit; the others are read again each time.
 
-    Training visits every picture equally often, so that throwing one out for another gains nothing.
+    Training uses every picture equally often, so replacing pictures would gain nothing.
 
     Args:
-        limit: bytes that it may hold.
+        limit: most bytes to hold.
     """
 
     def __init__(self, limit: float = 0) -> None:
         self.limit = limit
         self.held = 0
         self.facts: dict[Path, Facts] = {}
-        """Of every file that was read, whether its picture found room or not."""
+        """Size and fingerprint of every file read, also of pictures that are not kept."""
         self._arrays: dict[Hashable, np.ndarray] = {}
 
     def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array of a key, made if it is not held."""
+        """The array of a key; computed with `make` if it is not in the cache."""
         array = self._arrays.get(key)
         if array is None:
             array = make()
@@ -54,7 +54,7 @@ class PictureCache:
         return array
 
     def holds(self, key: Hashable | np.ndarray) -> bool:
-        """Whether the array of a key is kept; a picture in memory always is."""
+        """Whether the array of a key is in the cache; True for a picture in memory."""
         return isinstance(key, np.ndarray) or key in self._arrays
 
     def read(self, picture: Picture) -> np.ndarray:
@@ -62,7 +62,7 @@ class PictureCache:
         return self.get(picture, lambda: self._decoded(picture)) if isinstance(picture, Path) else picture
 
     def facts_of(self, picture: Picture) -> Facts:
-        """Size and fingerprint; a file is read for them once. Errors as in `read_uint8`."""
+        """Size and fingerprint; reads a file at most once. Errors as in `read_uint8`."""
         if isinstance(picture, np.ndarray):
             return _facts(picture)
         if picture not in self.facts:
@@ -76,7 +76,7 @@ class PictureCache:
         return array
 
     def close(self) -> None:
-        """Take in nothing more: the copies that worker processes have must not grow."""
+        """Keep no more pictures, so that the copies in worker processes do not grow."""
         self.limit = self.held
 
 

@@ -1,6 +1,6 @@
-"""Is a data set on disk what was published, and does any test set share pictures with a training set?
+"""Checking a data set: is it complete and readable, and does a test set share pictures with a training set?
 
-One picture a thread is in memory at a time; of each only its size and fingerprint are kept.
+Each thread holds one picture at a time; only sizes and fingerprints are kept.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from reddit.utils.errors import UserError
 from reddit.utils.progress import progress
 
 THREADS = 2
-SHOWN = 5  # faults of one kind that are spelled out
+SHOWN = 5  # problems of one kind that are listed
 
 Severity = Literal["note", "warning", "error"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`error`: the set cannot be used as it is; `warning`: numbers will mislead; `note`: worth knowing."""
+    """`error`: the set cannot be used; `warning`: scores would mislead; `note`: information."""
 
     severity: Severity
     text: str
@@ -46,7 +46,7 @@ class Report:
         return all(finding.severity != "error" for finding in self.findings)
 
     def text(self) -> str:
-        """The report as lines to print, the findings marked with their severity."""
+        """The report as text, with the severity before each finding."""
         counts = Counter(finding.severity for finding in self.findings)
         verdict = f"{'usable' if self.usable else 'NOT USABLE'}: " + ", ".join(
             f"{counts[severity]} {severity}{'' if counts[severity] == 1 else 's'}"
@@ -66,7 +66,7 @@ class _Seen:
 
 @dataclass(frozen=True)
 class _Half:
-    """One split on disk, read; `seen` holds the message instead where a file cannot be decoded."""
+    """One split, read from disk; `seen` holds an error message for a file that cannot be decoded."""
 
     layout: Layout
     split: Split
@@ -80,12 +80,12 @@ class _Half:
         return f"{self.layout.name}/{self.split}"
 
     def look_up(self, picture: Picture | None) -> _Seen | None:
-        """What was seen of a file; None where there is none or it cannot be decoded."""
+        """Size and fingerprint of a file; None if there is none or it cannot be decoded."""
         seen = self.seen[picture] if isinstance(picture, Path) else None
         return seen if isinstance(seen, _Seen) else None
 
     def digests(self) -> dict[str, str]:
-        """Fingerprint → name, of all lows and highs."""
+        """Fingerprint → name, for all low and high pictures."""
         return {
             seen.digest: picture.name
             for picture in self.pictures
@@ -99,7 +99,7 @@ def overlap(training_fingerprints: frozenset[str], tests: Iterable[Pair | TestPi
 
     Args:
         training_fingerprints: `CheckpointInfo.training_pictures`.
-        tests: as `load_test_set` or `load_pairs` return them; each is read once, and not kept.
+        tests: from `load_test_set` or `load_pairs`; each is read once and not kept.
 
     Raises:
         UserError: a picture cannot be read.
@@ -115,12 +115,12 @@ def overlap(training_fingerprints: frozenset[str], tests: Iterable[Pair | TestPi
 
 
 def check(name: str, root: Path, *, alone: bool = False, quiet: bool = False) -> Report:
-    """Check a data set, and compare every training set under the root with every test set.
+    """Check a data set and compare the training sets under the root with the test sets.
 
     Args:
         name: a key of `LAYOUTS`.
         root: the data root.
-        alone: leave the other data sets under the root out.
+        alone: ignore the other data sets under the root.
         quiet: no progress bars.
 
     Raises:
@@ -129,7 +129,9 @@ def check(name: str, root: Path, *, alone: bool = False, quiet: bool = False) ->
     layout = get_layout(name)
     on_disk = _halves_on_disk(layout, root)
     if not on_disk:
-        survey(name, root, "train") if layout.sides else find_pictures(name, root)  # raise what is missing
+        survey(name, root, "train") if layout.sides else find_pictures(
+            name, root
+        )  # raises
     facts: list[str] = []
     findings = [
         Finding(
@@ -157,7 +159,7 @@ def _halves_on_disk(layout: Layout, root: Path) -> list[Split]:
 
 def _read_half(layout: Layout, root: Path, split: Split, quiet: bool) -> _Half:
     folders = locate(layout, root, split)
-    assert folders is not None  # the caller asked
+    assert folders is not None  # checked by the caller
     pictures: list[TestPicture] = []
     faults: list[str] = []
     if layout.sides:
@@ -194,7 +196,7 @@ def _look(path: Path) -> _Seen | str:
 
 
 def _describe(half: _Half) -> str:
-    """One line: how many, how many different, how large, and where."""
+    """One line: number of pictures, how many differ, sizes and folder."""
     sizes = Counter(seen.size for seen in half.seen.values() if isinstance(seen, _Seen))
     shown = ", ".join(f"{width}×{height}" for (height, width), _ in sizes.most_common(3)) or "no"
     more = f" and {len(sizes) - 3} other sizes of" if len(sizes) > 3 else ""
@@ -213,7 +215,7 @@ def _describe(half: _Half) -> str:
 
 
 def _counts(half: _Half) -> tuple[list[int], str]:
-    """What compares with the published number; videos counted with and without second takes."""
+    """The counts to compare with the published ones; videos with and without second takes."""
     if half.layout.kind != "videos":
         return [len(half.pictures)], "pairs" if half.layout.sides else "pictures"
     videos = {picture.name.partition("/")[0] for picture in half.pictures}
@@ -225,7 +227,7 @@ def _either(numbers: Iterable[int]) -> str:
 
 
 def _faults(half: _Half) -> list[Finding]:
-    """Counts, pairing, decoding, sizes."""
+    """Problems of counts, pairing, decoding and sizes."""
     found = []
     (counts, unit), published = _counts(half), half.layout.counts[half.split]
     if not set(counts) & set(published):
@@ -250,7 +252,7 @@ def _listed(prefix: str, faults: list[str]) -> list[Finding]:
 
 
 def _copies(half: _Half) -> list[Finding]:
-    """Equal lows; ground truths that several lows share."""
+    """Identical low pictures, and ground truths that several low pictures share."""
     lows: dict[str, list[str]] = defaultdict(list)
     highs: dict[str, list[str]] = defaultdict(list)
     for picture in half.pictures:
@@ -277,7 +279,7 @@ def _copies(half: _Half) -> list[Finding]:
 
 
 def _shared(halves: Sequence[_Half]) -> tuple[list[str], list[Finding]]:
-    """Which pictures of each test set are in a training set, or in another set's test set, by pixels."""
+    """Compare by pixels: which test pictures are also in a training set or in another test set."""
     digests = {half.label: half.digests() for half in halves}
     training = ", ".join(half.label for half in halves if half.split == "train")
     clean, found = [], []
@@ -296,7 +298,7 @@ def _shared(halves: Sequence[_Half]) -> tuple[list[str], list[Finding]]:
             )
             if other.split == "train":
                 seen_in_training = True
-                text += f"; a model trained on {other.layout.name} has seen them: say so with its score"
+                text += f"; a model trained on {other.layout.name} has seen them: mention it with its score"
             found.append(Finding("warning" if other.split == "train" else "note", text))
         if training and not seen_in_training:
             clean.append(f"{test.label}: no low or high is in {training}")

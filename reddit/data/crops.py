@@ -1,4 +1,4 @@
-"""Training crops, and an order of them that a resumed run takes up exactly."""
+"""Training crops, and their order, which is the same after a resume."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ THUMBNAIL_BYTES = 4 * 3 * THUMBNAIL**2
 class Batch(TypedDict):
     """Crops of one step, (B, 3, crop, crop) in [0, 1]; `denoised` is D(y) of equation 7.
 
-    `context` is the thumbnail of the whole low picture, (B, 3, 64, 64).
+    `context` is the thumbnail of the whole low picture, (B, 3, 64, 64) in [0, 1].
     """
 
     low: Tensor
@@ -38,13 +38,13 @@ class Batch(TypedDict):
 
 
 class TrainingCrops(Dataset["Batch | UserError"]):
-    """Random paired crops and flips, drawn by (seed, position) and so the same after a resume.
+    """Random paired crops and flips. They depend only on (seed, position), so a resume gives the same ones.
 
     Args:
-        pairs: what to crop from.
+        pairs: the pairs to crop from.
         config: crop size and flips.
-        seed: of crops and flips.
-        denoise: D of equation 7, uint8 (H, W, 3) → the same; None leaves `denoised` equal to `low`.
+        seed: seed of crops and flips.
+        denoise: D of equation 7, uint8 (H, W, 3) → the same; None: `denoised` equals `low`.
         cache: decoded and denoised pictures.
 
     Raises:
@@ -76,17 +76,17 @@ class TrainingCrops(Dataset["Batch | UserError"]):
         return EndlessOrder(len(self), seed, batch_size, batch_indices, done)
 
     def prepare(self, quiet: bool = False) -> None:
-        """Read what the cache does not hold yet, as far as there is room."""
+        """Fill the cache, up to its limit."""
         for index in progress(range(len(self)), "reading pictures", "pair", quiet=quiet):
             self._pictures(index)
 
     def keep(self, pair: Pair, low: np.ndarray) -> None:
-        """Have the cache hold what is made of a low picture: its thumbnail and D(y)."""
+        """Put the thumbnail and D(y) of a low picture into the cache."""
         self._context(pair, low)
         self._denoised(pair, low)
 
     def missing(self) -> int:
-        """Bytes of what crops are made of and the cache does not hold."""
+        """Bytes that crops need and the cache does not hold."""
         total = 0
         for pair in self.pairs:
             height, width = self.cache.facts_of(pair.low).size
@@ -95,10 +95,10 @@ class TrainingCrops(Dataset["Batch | UserError"]):
         return total
 
     def check_sizes(self) -> None:
-        """See that every picture can hold a crop.
+        """Check that every picture is at least as large as a crop.
 
         Raises:
-            UserError: the first that cannot.
+            UserError: names the first that is smaller.
         """
         for pair in self.pairs:
             self._check_size(pair, self.cache.facts_of(pair.low).size)
@@ -111,7 +111,7 @@ class TrainingCrops(Dataset["Batch | UserError"]):
     def _check_size(self, pair: Pair, size: tuple[int, int]) -> None:
         if min(size) < self.config.crop:
             raise UserError(
-                f"pair {pair.name}: {size[1]}×{size[0]} pixels cannot hold a crop of "
+                f"pair {pair.name}: {size[1]}×{size[0]} pixels are too small for a crop of "
                 f"{self.config.crop}; lower data.crop"
             )
 
@@ -123,7 +123,7 @@ class TrainingCrops(Dataset["Batch | UserError"]):
         return low, high, self._denoised(pair, low), self._context(pair, low)
 
     def _sources(self, pair: Pair) -> list[Hashable | np.ndarray]:
-        """The pictures that a crop is cut from, as the cache knows them."""
+        """The cache keys of the pictures that a crop is cut from."""
         denoised = [_made(pair, "denoised")] if self.denoise is not None else []
         return [pair.low, pair.high, *denoised]
 
@@ -137,8 +137,8 @@ class TrainingCrops(Dataset["Batch | UserError"]):
     def __getitem__(self, key: tuple[int, int]) -> Batch | UserError:
         """The crop at `(position, index)`: position in the whole run, index of the pair.
 
-        A picture that has become unreadable comes as the error: raised in a worker process, it would
-        reach the user wrapped in a traceback.
+        An unreadable picture is returned as an error, because an exception in a worker process would reach
+        the user with a traceback.
         """
         position, index = key
         try:
@@ -163,7 +163,7 @@ class TrainingCrops(Dataset["Batch | UserError"]):
 
 
 def turned(picture: np.ndarray, turns: np.ndarray, config: DataConfig) -> np.ndarray:
-    """A picture (H, W, C), flipped and transposed as three booleans say and the configuration allows."""
+    """Flip and transpose a picture (H, W, C) by three booleans, where the configuration enables it."""
     if turns[0] and config.horizontal_flip:
         picture = picture[:, ::-1]
     if turns[1] and config.vertical_flip:
@@ -174,12 +174,12 @@ def turned(picture: np.ndarray, turns: np.ndarray, config: DataConfig) -> np.nda
 
 
 def jittered(context: Tensor, rng: np.random.Generator, stops: float) -> Tensor:
-    """A thumbnail in [0, 1] made darker or brighter by up to so many stops; 0: as it is."""
+    """Make a thumbnail in [0, 1] randomly darker or brighter by up to `stops`; 0: unchanged."""
     return (context * 2.0 ** rng.uniform(-stops, stops)).clamp(max=1) if stops else context
 
 
 def _made(pair: Pair, what: str) -> Hashable:
-    """The cache's key of what is made of a pair's low picture; names are unique within a set alone."""
+    """The cache key of something computed from a low picture; names are unique only within a set."""
     return what, pair.low if isinstance(pair.low, Path) else pair.name
 
 
@@ -188,20 +188,20 @@ def _thumbnail(low: np.ndarray) -> np.ndarray:
 
 
 def _window(context: np.ndarray, share: float, down: float, right: float) -> np.ndarray:
-    """A square part of a thumbnail, `share` of its side; `down` and `right` in [0, 1] say where."""
+    """A square part of a thumbnail, `share` of its side; `down` and `right` in [0, 1] give its place."""
     side = max(1, round(share * len(context)))
     top, left = round(down * (len(context) - side)), round(right * (len(context) - side))
     return context[top : top + side, left : left + side]
 
 
 class EndlessOrder(Sampler[tuple[int, int]]):
-    """(position, index) for ever from an iteration on; each epoch a permutation of its own.
+    """An endless sequence of (position, index) from an iteration on; each epoch is a new permutation.
 
     Args:
         length: pairs in an epoch.
-        seed: of the permutations.
-        batch_size: positions an iteration, over all processes.
-        batch_indices: which of them to give; all by default.
+        seed: seed of the permutations.
+        batch_size: positions per iteration, over all processes.
+        batch_indices: which of them to yield; default all.
         done: iterations already done.
     """
 

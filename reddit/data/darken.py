@@ -1,4 +1,4 @@
-"""A camera in the dark: what a short exposure makes of a well-lit picture."""
+"""A camera model: turns a well-lit picture into a dark one with a short exposure."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Camera:
     Attributes:
         exposure: share of the light that reaches the sensor, (0, 1].
         full_well: photo-electrons at white with exposure 1; sets the shot noise.
-        read_noise: standard deviation of the read-out, electrons.
-        white_balance: gains of red, green and blue, an error of the camera's estimate.
+        read_noise: standard deviation of the read noise, electrons.
+        white_balance: gains of red, green and blue; models errors of the white balance.
     """
 
     exposure: float
@@ -35,7 +35,7 @@ def linear_to_srgb(value: np.ndarray) -> np.ndarray:
 
 
 def darken(picture: np.ndarray, camera: Camera, rng: np.random.Generator) -> np.ndarray:
-    """Photograph an RGB uint8 (H, W, 3) again in the dark; returns uint8.
+    """Darken an RGB uint8 (H, W, 3) picture; returns uint8.
 
     Linear light × exposure → Poisson shot noise → Gaussian read noise → white balance → sRGB → 8 bits.
     """
@@ -46,7 +46,7 @@ def darken(picture: np.ndarray, camera: Camera, rng: np.random.Generator) -> np.
 
 
 def random_camera(rng: np.random.Generator) -> Camera:
-    """Exposures of 1/80 to 1/5, log-uniform; a small sensor's electrons; white balance within 5 %."""
+    """A random camera: exposure 1/80 to 1/5, log-uniform; a small sensor; white balance within 5 %."""
     red, blue = rng.uniform(0.95, 1.05, 2)
     return Camera(
         exposure=float(np.exp(rng.uniform(np.log(1 / 80), np.log(1 / 5)))),

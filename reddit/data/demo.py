@@ -1,4 +1,4 @@
-"""The embedded `demo` set: scikit-image's own pictures, photographed in the dark. No download."""
+"""The data set `demo`: pictures that come with scikit-image, darkened by a camera model. No download."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reddit.data.pairing import Pair
 from reddit.image.geometry import shrink
 from reddit.image.read import read_uint8
 
-# Split by picture: no scene is in both. Grey pictures teach texture and exposure, not colour.
+# Split by picture, so no scene is in both. Grey pictures train texture and exposure, not colour.
 PICTURES: dict[Split, tuple[str, ...]] = {
     "train": (
         "astronaut.png",
@@ -37,7 +37,7 @@ LONGEST_SIDE = 384
 
 
 def demo_pairs(split: Split) -> list[Pair]:
-    """The pairs of a split, in memory; always the same, whatever the run's seed."""
+    """The pairs of a split, in memory; the same for every seed of a run."""
     folder = Path(skimage.data.__file__).parent
     pairs = []
     for number, file in enumerate(PICTURES[split]):

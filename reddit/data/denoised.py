@@ -1,4 +1,4 @@
-"""The denoised low picture D(y) of equation 7: computed once a picture, kept on disk between runs."""
+"""The denoised picture D(y) of equation 7: computed once per picture and cached on disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reddit.utils.files import write_bytes
 
 
 def make_denoiser(kind: Literal["nlm", "gaussian"], nlm_strength: float, cache: Path) -> Denoise:
-    """D of equation 7; non-local means, the slow one, keeps its results under `cache`."""
+    """D of equation 7; results of non-local means, which is slow, are cached in the folder `cache`."""
     if kind == "gaussian":
         return denoise_gaussian
     return partial(_cached_nlm, strength=nlm_strength, cache=cache)
@@ -29,7 +29,7 @@ def _cached_nlm(picture: np.ndarray, strength: float, cache: Path) -> np.ndarray
     if path.exists():
         try:
             return read_uint8(path)
-        except UserError:  # a damaged cache entry costs only the time to make it again
+        except UserError:  # damaged: compute it again
             path.unlink(missing_ok=True)
     denoised = denoise_nlm(picture, strength)
     write_bytes(path, encode(denoised))
@@ -37,13 +37,13 @@ def _cached_nlm(picture: np.ndarray, strength: float, cache: Path) -> np.ndarray
 
 
 def denoise_nlm(picture: np.ndarray, strength: float = 3.0) -> np.ndarray:
-    """Non-local means (Buades et al. 2005) of an RGB uint8 (H, W, 3), channels compared together.
+    """Non-local means (Buades et al. 2005) on RGB uint8 (H, W, 3), comparing all channels together.
 
-    `strength` is the filter's h in 8-bit levels; patches 7×7, search window 21×21.
+    `strength` is the filter strength h in 8-bit levels; patches 7×7, search window 21×21.
     """
     return cv2.fastNlMeansDenoising(np.ascontiguousarray(picture), None, strength, 7, 21)
 
 
 def denoise_gaussian(picture: np.ndarray) -> np.ndarray:
-    """Gaussian blur 15×15, sigma 3: the filter of the authors' code, here on RGB uint8 (H, W, 3)."""
+    """Gaussian blur 15×15, sigma 3, as in the authors' code, on RGB uint8 (H, W, 3)."""
     return cv2.GaussianBlur(picture, (15, 15), 3.0)

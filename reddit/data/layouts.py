@@ -1,6 +1,6 @@
-"""Where each data set keeps its pictures.
+"""The expected folders of each data set.
 
-Folder names are matched without regard to letter case, `-`, `_` and blanks: `LOL-v2` is `LOLv2`.
+Folder names match without regard to letter case, `-`, `_` and blanks: `LOL-v2` is `LOLv2`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True)
 class Layout:
-    """A data set's tree.
+    """The folders of a data set.
 
     Attributes:
-        name: as in `--dataset`.
-        published: where it can be had, and whose it is.
-        parents: for each split the folder that holds `sides`; `a|b` are alternatives, the original
-            release's name first, and `a?` is a part that may be absent.
-        sides: the folders of the lows and of the highs; none for pictures without ground truth.
-        counts: published numbers of pairs, pictures or (`videos`) videos; several where releases differ.
-        kind: `pairs`: two flat folders; `shared_gt`: a folder a scene, whose lows share the first
-            high; `videos`: a folder a video, frames paired by name; `pictures`: one flat folder.
-        split_of: for a tree without folders for the splits: which one a scene belongs to, if any.
+        name: its name in `--dataset`.
+        published: where to download it, and its authors.
+        parents: for each split the folder that contains `sides`; `a|b` are alternatives, with the name of the
+            original release first; `a?` is optional.
+        sides: the folders of low and high pictures; none for pictures without ground truth.
+        counts: published numbers of pairs, pictures or videos; several if releases differ.
+        kind: `pairs`: two flat folders; `shared_gt`: one folder per scene, whose low pictures share the first
+            high picture; `videos`: one folder per video, frames paired by name; `pictures`: one flat folder.
+        split_of: if the splits have no folders of their own: the split of a scene, or None.
     """
 
     name: str
@@ -42,19 +42,19 @@ class Layout:
     split_of: Callable[[str], Split | None] = field(default=lambda scene: None)
 
     def folders(self, split: Split) -> tuple[Path, ...]:
-        """The folders of the original release, relative to the data root: low and high, or one."""
+        """The folders of the original release, relative to the data root: low and high, or a single one."""
         parts = [part for part in self.parents[split].split("/") if not part.endswith("?")]
         parent = Path(*(part.split("|")[0] for part in parts))
         return tuple(parent / side.split("|")[0] for side in self.sides) or (parent,)
 
 
 def scene_of(video: str) -> str:
-    """SDSD filmed some scenes twice: `pair1_2` shows the scene of `pair1`."""
+    """The scene of a video. SDSD filmed some scenes twice: `pair1_2` shows the scene of `pair1`."""
     return video.removesuffix("_2")
 
 
 def _sid_split(scene: str) -> Split | None:
-    """SID numbers its training scenes 0…, its validation scenes 2… and its test scenes 1…."""
+    """SID: names of training scenes start with 0, of validation scenes with 2, of test scenes with 1."""
     return "train" if scene[0] in "02" else "test" if scene[0] == "1" else None
 
 
@@ -131,7 +131,7 @@ LAYOUTS = {
             sides=("input", "GT"),
             counts={"train": (116,), "test": (10,)},
             kind="videos",
-            # The held-out scenes of SNR-Aware (options/test/SDSD_outdoor.yml), which the field follows.
+            # The test scenes of SNR-Aware (options/test/SDSD_outdoor.yml), which most papers use.
             split_of=_test_scenes(
                 "MVI_0898 MVI_0906 MVI_0928 MVI_0975 MVI_0997 MVI_1001 MVI_1003 MVI_1026 MVI_1030 MVI_1032"
             ),
@@ -146,7 +146,7 @@ LAYOUTS = {
 
 
 def get_layout(name: str) -> Layout:
-    """The layout of a data set; an unknown name is a UserError that lists the known ones."""
+    """The layout of a data set; an unknown name raises a UserError that lists the known ones."""
     if name in LAYOUTS:
         return LAYOUTS[name]
     near = difflib.get_close_matches(name, LAYOUTS, 1)
@@ -155,18 +155,18 @@ def get_layout(name: str) -> Layout:
 
 
 def subfolders(folder: Path, pattern: str) -> list[Path]:
-    """Folders inside `folder` that fit `a|b`, the first alternative and its exact spelling first."""
+    """The folders inside `folder` that match `a|b`; the first alternative and exact spelling come first."""
     names = pattern.split("|")
     wanted = [_plain(name) for name in names]
     try:
         inside = [path for path in folder.iterdir() if folder_fits(path.name, pattern) and path.is_dir()]
-    except OSError:  # not there, or not ours to read: nothing fits
+    except OSError:  # missing or not readable: no match
         return []
     return sorted(inside, key=lambda p: (wanted.index(_plain(p.name)), p.name not in names, p.name))
 
 
 def folder_fits(name: str, pattern: str) -> bool:
-    """Whether a folder's name is one of `a|b`, in whatever spelling."""
+    """Whether a folder's name is one of `a|b`, in any accepted spelling."""
     return _plain(name) in map(_plain, pattern.split("|"))
 
 
@@ -186,7 +186,7 @@ def _parents(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
 
 
 def sides_of(layout: Layout, parent: Path) -> tuple[Path, ...] | None:
-    """The low and the high folder inside a parent (the parent itself for pictures without ground truth)."""
+    """The low and the high folder inside a parent; the parent itself for pictures without ground truth."""
     if not layout.sides:
         return (parent,)
     inside = [subfolders(parent, side) for side in layout.sides]
@@ -194,7 +194,7 @@ def sides_of(layout: Layout, parent: Path) -> tuple[Path, ...] | None:
 
 
 def locate(layout: Layout, root: Path, split: Split) -> tuple[Path, ...] | None:
-    """The folders of a split under the data root, in whatever accepted spelling; None if missing."""
+    """The folders of a split under the data root, in any accepted spelling; None if missing."""
     if split not in layout.parents:
         return None
     for parent in _parents(root, layout.parents[split].split("/")):
@@ -209,8 +209,8 @@ def located(layout: Layout, root: Path, split: Split) -> tuple[Path, ...]:
         root = root.absolute()
         expected = " + ".join(str(root / folder) for folder in layout.folders(split))
         raise UserError(
-            f"data set {layout.name} ({split}) is not under {root}: expected {expected}; it is published at "
-            f"{layout.published}; put it there, run `reddit-llie data link --dataset {layout.name} "
-            "--from FOLDER`, or name another root with REDDIT_DATA or --set data.root=FOLDER"
+            f"data set {layout.name} ({split}) not found under {root}: expected {expected}; download it from "
+            f"{layout.published}, then put it there, run `reddit-llie data link --dataset {layout.name} "
+            "--from FOLDER`, or set another root with REDDIT_DATA or --set data.root=FOLDER"
         )
     return folders

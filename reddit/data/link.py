@@ -1,4 +1,4 @@
-"""Laying an unpacked archive out in the expected tree with symbolic links: nothing is copied or moved."""
+"""Linking an unpacked archive into the expected folders. Nothing is copied or moved."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ DEPTH = 4
 
 
 def link(name: str, source: Path, root: Path, *, dry_run: bool = False, log: Log = print) -> list[Path]:
-    """Link a data set's folders, found at most four levels below `source`, into the data root.
+    """Link a data set's folders, found up to four levels below `source`, into the data root.
 
-    The links are absolute: the data root may move, the archive must stay. What is linked already is
-    left as it is, so that the command can be repeated.
+    The links are absolute: the data root may move, the archive must stay in place. Existing links are kept,
+    so the command can be repeated.
 
     Args:
         name: a key of `LAYOUTS`.
         source: the unpacked archive.
-        root: the data root, made if it is missing.
-        dry_run: say what would be linked, and do nothing.
-        log: receives one line a folder.
+        root: the data root; created if missing.
+        dry_run: print what would be linked, and do nothing.
+        log: receives one line per folder.
 
     Returns:
-        The links made (with `dry_run`, those that would be).
+        The links made; with `dry_run`, those that would be made.
 
     Raises:
-        UserError: an unknown name, no such source, none or several fitting folders, something else in
-            the way, or links are impossible there.
+        UserError: an unknown name, no such source, no or several matching folders, another file in the way,
+        or
+            links are not supported.
     """
     layout = get_layout(name)
     if not source.is_dir():
@@ -41,8 +42,8 @@ def link(name: str, source: Path, root: Path, *, dry_run: bool = False, log: Log
     if not any(found.values()):
         expected = " + ".join(str(folder) for folder in layout.folders(next(iter(layout.parents))))
         raise UserError(
-            f"no folders of {name} at most {DEPTH} levels below {source.absolute()}: expected {expected} "
-            "or a common renaming of them; unpack the archive and name its folder with --from"
+            f"no folders of {name} within {DEPTH} levels below {source.absolute()}: expected {expected} "
+            "or a common renaming; unpack the archive and name its folder with --from"
         )
     plan: dict[Path, Path] = {}
     for split, folders in found.items():
@@ -53,7 +54,7 @@ def link(name: str, source: Path, root: Path, *, dry_run: bool = False, log: Log
     made = []
     for target, folder in plan.items():
         if target.resolve() == folder:
-            log(f"in place already: {target} → {folder}")
+            log(f"already in place: {target} → {folder}")
             continue
         if not dry_run:
             _make(target, folder)
@@ -63,9 +64,9 @@ def link(name: str, source: Path, root: Path, *, dry_run: bool = False, log: Log
 
 
 def _find(layout: Layout, source: Path, split: Split) -> tuple[Path, ...] | None:
-    """The folders of a split below the source; the parent that fits the longest part of the tree wins."""
+    """The folders of a split below the source; the parent that matches the longest path is used."""
     parts = [part for part in layout.parents[split].split("/") if not part.endswith("?")]
-    # The topmost name (LOLv1, SDSD) is often lost in unpacking; for pictures without ground truth it is all.
+    # The top folder (LOLv1, SDSD) is often lost in unpacking; sets without ground truth have no other.
     needed = len(parts) - 1 if layout.sides else len(parts)
     best: dict[int, list[tuple[Path, ...]]] = {}
     for parent in _walk(source.resolve(), DEPTH):
@@ -73,7 +74,7 @@ def _find(layout: Layout, source: Path, split: Split) -> tuple[Path, ...] | None
         if fit >= needed and (folders := sides_of(layout, parent)):
             best.setdefault(fit, []).append(tuple(folder.resolve() for folder in folders))
     if not best:
-        # A folder of pictures that the user named is the set, whatever it is called.
+        # A folder of pictures named by the user is the set, whatever its name.
         return (source.resolve(),) if not layout.sides and list_images(source) else None
     fitting = best[max(best)]
     if len(fitting) > 1:
@@ -90,7 +91,7 @@ def _walk(folder: Path, depth: int) -> Iterator[Path]:
         return
     try:
         inside = sorted(Path(entry) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
-    except OSError:  # not ours to read
+    except OSError:  # not readable
         return
     for path in inside:
         if not path.name.startswith((".", "__MACOSX")):
@@ -98,7 +99,7 @@ def _walk(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _tail_fit(folder: Path, parts: list[str]) -> int:
-    """How many of the last parts of the tree the folder's own path ends with."""
+    """The number of trailing `parts` that the folder's path ends with."""
     fit = 0
     for name, part in zip(reversed(folder.parts), reversed(parts), strict=False):
         if not folder_fits(name, part):
@@ -108,12 +109,12 @@ def _tail_fit(folder: Path, parts: list[str]) -> int:
 
 
 def _plan(layout: Layout, root: Path, split: Split, folders: tuple[Path, ...]) -> dict[Path, Path]:
-    """Link → folder, for one split; a UserError if anything else is in the way."""
+    """Link → folder, for one split; raises a UserError if something else is in the way."""
     there = locate(layout, root, split)
     if there:
         if tuple(folder.resolve() for folder in there) != folders:
             raise UserError(
-                f"{layout.name} ({split}) is already at {there[0].absolute()} and is another folder than "
+                f"{layout.name} ({split}) already exists at {there[0].absolute()} and differs from "
                 f"{folders[0]}: remove it first, or link into another --data-root"
             )
         return dict(zip((folder.absolute() for folder in there), folders, strict=True))
@@ -131,6 +132,6 @@ def _make(target: Path, folder: Path) -> None:
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
-            f"cannot link {target} to {folder}: {reason}; move the folder there by hand, or name the "
-            "tree's own place with --data-root or REDDIT_DATA"
+            f"cannot link {target} to {folder}: {reason}; move the folder there, or set its parent as data "
+            "root with --data-root or REDDIT_DATA"
         ) from error

@@ -1,4 +1,4 @@
-"""Batches of crops, prepared by worker processes where that helps."""
+"""Loading batches of crops, with worker processes where they help."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ T = TypeVar("T")
 
 
 class Crops(Protocol):
-    """What a training loader asks of a set of crops."""
+    """The interface of a set of crops for the training loader."""
 
     config: DataConfig
 
     @property
     def in_memory(self) -> bool:
-        """Whether no crop needs a file to be read."""
+        """Whether crops are made without reading files."""
         ...
 
     def order(self, seed: int, batch_size: int, batch_indices: range, done: int) -> Sampler[Any]:
-        """The keys of its crops, without end, from iteration `done` on; see `EndlessOrder`."""
+        """An endless sequence of keys from iteration `done` on; see `EndlessOrder`."""
         ...
 
     def __getitem__(self, key: Any) -> Batch | UserError: ...
@@ -45,13 +45,13 @@ def training_loader(
     grad_accum_steps: int = 1,
     pin_memory: bool = False,
 ) -> DataLoader[Batch | UserError]:
-    """Batches from iteration `done` on, the same as an uninterrupted run would have drawn.
+    """Batches from iteration `done` on, the same as in an uninterrupted run.
 
     Args:
-        batch_size: samples an iteration, over all processes.
-        batch_indices: this process's share of them; all by default.
-        grad_accum_steps: micro-batches an iteration.
-        pin_memory: for copies to a GPU that do not wait.
+        batch_size: samples per iteration, over all processes.
+        batch_indices: this process's share of them; default all.
+        grad_accum_steps: micro-batches per iteration.
+        pin_memory: use pinned memory, for asynchronous copies to a GPU.
     """
     batch_indices = batch_indices if batch_indices is not None else range(batch_size)
     workers = _workers(crops)
@@ -68,22 +68,22 @@ def training_loader(
 
 
 def _ignore_stops(worker: int) -> None:
-    """A stop that is sent to a whole group of processes must leave the main one time for a checkpoint."""
+    """Workers ignore SIGTERM and Ctrl-C, so that the main process can still write a checkpoint."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def working(loader: Iterable[T]) -> Iterator[Iterator[T]]:
-    """The batches of a loader, whose workers end with the block, whatever ends it.
+    """Iterate over the batches of a loader; its workers end with the block.
 
-    A lost worker is reported wherever this process happens to be, and not only where it waits for a batch.
+    A lost worker can raise an error anywhere in the block, not only while waiting for a batch.
 
     Raises:
-        UserError: a worker was lost, as where the machine's memory is full.
+        UserError: a worker process was lost, for example because memory is full.
     """
     batches = _batches(loader)
-    del loader  # an error's traceback keeps this frame, and would keep the workers
+    del loader  # otherwise a traceback would keep this frame, and with it the workers
     try:
         yield batches
     except RuntimeError as error:
@@ -91,8 +91,8 @@ def working(loader: Iterable[T]) -> Iterator[Iterator[T]]:
             raise
         reason = str(error).splitlines()[0].rstrip(" .")
         raise UserError(
-            f"a process that prepares batches is gone ({reason}): lower data.workers or data.memory_gb if "
-            "the memory was full; run the same command again to go on from the last checkpoint"
+            f"a worker process that prepares batches was lost ({reason}): if memory was full, lower "
+            "data.workers or data.memory_gb; run the same command again to resume from the last checkpoint"
         ) from error
     finally:
         batches.close()
@@ -103,7 +103,7 @@ def _batches(loader: Iterable[T]) -> Generator[T, None, None]:
 
 
 def _workers(crops: Crops) -> int:
-    """Processes that prepare batches: none where crops come from memory to a processor."""
+    """Number of worker processes; `auto` uses none if pictures are in memory and there is no GPU."""
     if crops.config.workers != "auto":
         return crops.config.workers
     if crops.in_memory and not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""A mixture of sets of crops, in fixed shares, and an order that a resumed run takes up exactly."""
+"""A mixture of data sets in fixed shares, and its order, which is the same after a resume."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from reddit.data.photos import PhotoCrops
 from reddit.utils.errors import UserError
 
 CYCLE = 100
-"""Positions after which each set has had its share, to a hundredth."""
+"""Positions in which every set appears exactly according to its share, rounded to hundredths."""
 
 
 class MixedCrops(Dataset["Batch | UserError"]):
-    """Several sets of crops as one; a key is (position, (set, index))."""
+    """Several sets of crops combined; a key is (position, (set, index))."""
 
     def __init__(self, sets: Sequence[TrainingCrops | PhotoCrops], weights: Sequence[float]) -> None:
         self.sets = list(sets)
@@ -41,12 +41,12 @@ class MixedCrops(Dataset["Batch | UserError"]):
 
 
 class MixedOrder(Sampler[tuple[int, tuple[int, int]]]):
-    """(position, (set, index)) for ever; each set runs through permutations of its own.
+    """An endless sequence of (position, (set, index)); each set has its own permutations.
 
     Args:
-        lengths: of the sets.
-        weights: their shares of every `CYCLE` positions.
-        seed, batch_size, batch_indices, done: as `EndlessOrder`.
+        lengths: number of pictures in each set.
+        weights: weight of each set; its share of every `CYCLE` positions.
+        seed, batch_size, batch_indices, done: as in `EndlessOrder`.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class MixedOrder(Sampler[tuple[int, tuple[int, int]]]):
 
 
 def shares(weights: Sequence[float], total: int) -> list[int]:
-    """Whole numbers proportional to the weights, by largest remainder; their sum is `total`."""
+    """Integers proportional to the weights that sum to `total` (largest remainder method)."""
     exact = np.asarray(weights, float) / sum(weights) * total
     whole = np.floor(exact).astype(int)
     for number in np.argsort(whole - exact, kind="stable")[: total - whole.sum()]:

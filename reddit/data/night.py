@@ -1,7 +1,7 @@
-"""A scene by night: a field of light over a good picture, and the camera that photographs it.
+"""A model of night photographs: a field of light over a well-lit picture, and a camera.
 
-`relight` makes the dark twin of a well-lit photograph. Where a lamp, a window or a flash gives full light the
-twin shows what the photograph shows; elsewhere it is darker, noisier and tinted, as a camera would have it.
+`relight` darkens a well-lit photograph. Areas fully lit by a lamp, a window or a flash stay as they are;
+others become darker, noisier and tinted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Grid = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Lamp:
-    """A source of light, whose share of full light falls off around it.
+    """A light source; its light falls off with distance.
 
     Attributes:
         shape: `lamp` a Gaussian; `window` a soft-edged box; `side` a soft-edged half of the picture; `flash`
@@ -62,7 +62,7 @@ class Night:
 
     Attributes:
         ambient: share of full light that falls everywhere, (red, green, blue).
-        lamps: what adds to it, up to full light.
+        lamps: light sources that add to it, up to full light.
         full_well: photo-electrons at white; sets the shot noise.
         read_noise: standard deviation of the read-out, electrons.
         chroma_noise: deviation of blotches of colour, relative to the read noise.
@@ -99,7 +99,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 def grid_of(
     height: int, width: int, rows: slice | None = None, columns: slice | None = None, step: int = 1
 ) -> Grid:
-    """Where the pixels of a part of a picture (H, W) lie; `step` takes every k-th of them."""
+    """The positions of the pixels in a part of a picture (H, W); `step` takes every k-th pixel."""
     longer = max(height, width)
     down = np.arange(height, dtype=np.float32)[rows or slice(None)][::step] / longer
     right = np.arange(width, dtype=np.float32)[columns or slice(None)][::step] / longer

@@ -1,4 +1,4 @@
-"""Pairing the pictures of a data set: by stem, never by position, and nothing left over in silence."""
+"""Pairing low and high pictures: by name, never by position; a picture without a partner is reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reddit.image.read import EXTENSIONS, list_images
 from reddit.utils.errors import UserError
 
 Frames = Literal["all", "first30"]
-"""Which frames of a video: published scores use either."""
+"""Which frames of a video are used; published scores use either."""
 Picture = Path | np.ndarray
 """A file, or RGB uint8 (H, W, 3) already in memory."""
 
@@ -25,7 +25,7 @@ _PREFIX = re.compile(r"^(low|normal|high|input|target|gt)[-_ ]?(?=.)", re.IGNORE
 
 @dataclass(frozen=True)
 class Pair:
-    """A low-light picture and its ground truth; pairs of one `scene` belong on one side of a split."""
+    """A low-light picture and its ground truth; pairs of one `scene` stay on one side of a split."""
 
     name: str
     low: Picture
@@ -41,23 +41,23 @@ class TestPicture(NamedTuple):
     high: Picture | None
 
 
-TestPicture.__test__ = False  # type: ignore[attr-defined]  # the name would have pytest collect it
+TestPicture.__test__ = False  # type: ignore[attr-defined]  # otherwise pytest collects it because of its name
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a split's folders hold: the pairs, and one line for each thing that cannot be paired."""
+    """The pairs of a split, and one line for each problem in pairing."""
 
     pairs: list[Pair]
     faults: list[str]
 
 
 def survey(name: str, root: Path, split: Split, frames: Frames = "all") -> Found:
-    """Pair what is on disk and list what cannot be paired.
+    """Pair the pictures on disk and list the problems.
 
     Raises:
-        UserError: an unknown name or frames, a set without ground truth, a missing tree (with the expected
-            tree and where it is published).
+        UserError: an unknown name or frames, a set without ground truth, or missing folders (names the
+            expected folders and where to download the set).
     """
     layout = get_layout(name)
     if frames not in ("all", "first30"):
@@ -74,7 +74,7 @@ def survey(name: str, root: Path, split: Split, frames: Frames = "all") -> Found
 
 
 def find_pairs(name: str, root: Path, split: Split, frames: Frames = "all") -> list[Pair]:
-    """The pairs of a known data set under the data root, sorted by name; names are unique.
+    """The pairs of a data set under the data root, sorted by name; names are unique.
 
     Args:
         name: a key of `LAYOUTS` whose set has ground truth.
@@ -83,13 +83,13 @@ def find_pairs(name: str, root: Path, split: Split, frames: Frames = "all") -> l
         frames: `first30` keeps the first 30 frames of each video.
 
     Raises:
-        UserError: as `survey`, or a folder is empty, or a picture has no partner.
+        UserError: as in `survey`; or a folder is empty or a picture has no partner.
     """
     return _faultless(survey(name, root, split, frames))
 
 
 def find_pictures(name: str, root: Path) -> list[TestPicture]:
-    """The pictures of a set without ground truth, named by stem (by file name where two share a stem).
+    """The pictures of a set without ground truth, named by stem, or by file name if two share a stem.
 
     Raises:
         UserError: an unknown name, a missing or empty folder.
@@ -103,7 +103,7 @@ def find_pictures(name: str, root: Path) -> list[TestPicture]:
 
 
 def pair_key(path: Path) -> str:
-    """The stem without a `low`/`normal`/`high` prefix: what the two halves of a pair share."""
+    """The file name without extension and without a prefix such as `low` or `normal`; pairs share it."""
     return _PREFIX.sub("", path.stem)
 
 
@@ -124,7 +124,7 @@ def _faultless(found: Found) -> list[Pair]:
 
 
 def match_folders(low: Path, high: Path, scene: str = "") -> Found:
-    """`pair_folders` that lists faults instead of raising; `scene` goes before the names."""
+    """Like `pair_folders`, but lists problems instead of raising; `scene` is prepended to the names."""
     lows, faults = _by_key(low)
     highs, more = _by_key(high)
     faults += more
@@ -172,7 +172,7 @@ def _match_scenes(layout: Layout, low: Path, high: Path, split: Split, frames: i
 
 
 def _match_gt(low: Path, high: Path, scene: str) -> Found:
-    """Every low of a scene with the scene's first high."""
+    """Pair every low picture of a scene with the scene's first high picture."""
     lows, faults = _by_key(low)
     highs = list_images(high, _SUFFIXES)
     if not highs:
@@ -185,5 +185,5 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts `pair2` before `pair10`, and frames whose numbers lack leading zeros."""
+    """Sort key that orders numbers by value: `pair2` before `pair10`."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

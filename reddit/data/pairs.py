@@ -1,4 +1,4 @@
-"""Training pairs and test pictures: finding, reading, telling apart, splitting."""
+"""Training pairs and test pictures: finding, reading, checking, splitting."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from reddit.utils.progress import Log, progress
 
 
 def load_pairs(config: DataConfig, root: Path, split: Split) -> list[Pair]:
-    """The pairs that a configuration names.
+    """The pairs of a split of the configured data set.
 
     Raises:
-        UserError: an unknown name, a missing tree or folder, a picture without a partner.
+        UserError: an unknown name, a missing folder, or a picture without a partner.
     """
     if config.dataset == "demo":
         return demo_pairs(split)
@@ -31,9 +31,7 @@ def load_pairs(config: DataConfig, root: Path, split: Split) -> list[Pair]:
             (config.train_low, config.train_high) if split == "train" else (config.test_low, config.test_high)
         )
         if not low or not high:
-            raise UserError(
-                f"data.dataset is pairs: set data.{split}_low and data.{split}_high to two folders"
-            )
+            raise UserError(f"data.dataset=pairs: set data.{split}_low and data.{split}_high to two folders")
         return pair_folders(Path(low), Path(high))
     if config.dataset not in LAYOUTS:
         known = ", ".join([*LAYOUTS, "demo", "pairs"])
@@ -42,7 +40,7 @@ def load_pairs(config: DataConfig, root: Path, split: Split) -> list[Pair]:
 
 
 def data_folders(config: DataConfig, root: Path) -> list[Path]:
-    """The folders of pictures, of either split, that a configuration names and that are there."""
+    """The existing picture folders of the configured data set, of both splits."""
     if config.dataset in LAYOUTS:
         layout = get_layout(config.dataset)
         return [folder for split in layout.parents for folder in locate(layout, root, split) or ()]
@@ -51,7 +49,7 @@ def data_folders(config: DataConfig, root: Path) -> list[Path]:
 
 
 def load_test_set(name: str, root: Path, frames: Frames = "all") -> list[TestPicture]:
-    """The test pictures of any `--dataset` name, each (name, low, high or None); names are unique.
+    """The test pictures of a data set, each (name, low, high or None); names are unique.
 
     Args:
         name: a key of `LAYOUTS`, or `demo`.
@@ -59,7 +57,7 @@ def load_test_set(name: str, root: Path, frames: Frames = "all") -> list[TestPic
         frames: `first30` keeps the first 30 frames of each video.
 
     Raises:
-        UserError: as `find_pairs` and `find_pictures`.
+        UserError: as in `find_pairs` and `find_pictures`.
     """
     if name != "demo" and get_layout(name).kind == "pictures":
         return find_pictures(name, root)
@@ -80,15 +78,15 @@ def examine(
     first_only: bool = False,
     quiet: bool = False,
 ) -> dict[str, str]:
-    """Read every picture once, before an hour of training rather than after it.
+    """Read every picture once before training, so that problems are found early.
 
     Args:
-        cache: keeps what fits, and the size and fingerprint of each picture.
-        also: called with each good pair and its low picture, so that what is made of it needs no second read.
+        cache: keeps pictures up to its limit, and the size and fingerprint of each.
+        also: called with each good pair and its low picture, to compute from it without a second read.
         first_only: stop at the first problem.
 
     Returns:
-        Name → what is wrong, for the pairs that cannot be read or whose sizes differ.
+        Name → problem, for pairs that cannot be read or whose sizes differ.
     """
     problems: dict[str, str] = {}
     for pair in progress(pairs, "reading pictures", "pair", quiet=quiet):
@@ -99,7 +97,7 @@ def examine(
                 where = f" ({pair.low})" if isinstance(pair.low, Path) else ""
                 raise UserError(
                     f"pair {pair.name}: low is {low[1]}×{low[0]} and high {high[1]}×{high[0]} pixels; both "
-                    f"must have one size{where}"
+                    f"must have the same size{where}"
                 )
         except UserError as error:
             problems[pair.name] = str(error)
@@ -116,8 +114,8 @@ def usable(
     """The pairs without problems.
 
     Args:
-        problems: as `examine` found them.
-        policy: what a problem does: `error` ends the run, `skip` leaves the pair out and names it.
+        problems: from `examine`.
+        policy: `error`: a problem ends the run; `skip`: the pair is skipped and named.
 
     Raises:
         UserError: the first problem, or, with `skip`, no pair is left.
@@ -125,21 +123,20 @@ def usable(
     for pair in pairs:
         if pair.name in problems:
             if policy == "error":
-                raise UserError(f"{problems[pair.name]}; or leave such pairs out with data.on_corrupt=skip")
+                raise UserError(f"{problems[pair.name]}; or skip such pairs with data.on_corrupt=skip")
             log(f"skipped: {problems[pair.name]}")
     kept = [pair for pair in pairs if pair.name not in problems]
     if not kept:
-        raise UserError("no training pair can be read: every one was skipped")
+        raise UserError("no training pair can be read: all were skipped")
     return kept
 
 
 def split_validation(
     pairs: list[Pair], share: float, seed: int, quiet: bool = False, cache: PictureCache | None = None
 ) -> tuple[list[Pair], list[Pair]]:
-    """Split training pairs into (train, validation), never parting a scene or pairs of one high picture.
+    """Split training pairs into (train, validation). Pairs of one scene or one high picture stay together.
 
-    Groups are drawn in random order until `share` of the pairs is reached; at least one group is left
-    on each side.
+    Groups are drawn in random order until `share` of the pairs is reached; each side gets at least one group.
     """
     cache = cache or PictureCache()
     if share == 0:

@@ -1,4 +1,4 @@
-"""Training crops from good photographs, whose dark twins are made on the fly, and from drawn nights."""
+"""Training crops from good photographs, which are darkened on the fly, and from synthetic night scenes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from reddit.utils.errors import UserError
 from reddit.utils.progress import progress
 
 MARGIN = 16
-"""Pixels around a crop that are photographed with it, so that smoothing and JPEG blocks run over its edge."""
+"""Pixels around a crop that are darkened with it, so that smoothing and JPEG blocks cross its edge."""
 NIGHT_SIZE = (400, 600)
 
 
 class Twin(NamedTuple):
-    """A part of a picture by night and as it should be, uint8 (H, W, 3), and the whole by night, small."""
+    """A crop, darkened and original, uint8 (H, W, 3), and a small version of the whole darkened picture."""
 
     low: np.ndarray
     high: np.ndarray
@@ -36,7 +36,7 @@ def find_photos(folder: Path) -> list[Path]:
     """The pictures of a folder and its subfolders, sorted.
 
     Raises:
-        UserError: there is no such folder, or no picture in it.
+        UserError: the folder does not exist or holds no pictures.
     """
     if not folder.is_dir():
         raise UserError(f"data.photos: no folder {folder}; name a folder of good photographs")
@@ -48,10 +48,10 @@ def find_photos(folder: Path) -> list[Path]:
 
 
 def photo_twin(picture: np.ndarray, night: Night, box: tuple[slice, slice], rng: np.random.Generator) -> Twin:
-    """The dark twin of a part of a photograph, and an overview of the whole by the same night."""
+    """Darken a part of a photograph, and a small version of the whole photograph with the same light."""
     height, width = picture.shape[:2]
     rows, columns = box
-    # JPEG blocks begin at multiples of 8 of the whole picture.
+    # JPEG blocks start at multiples of 8 in the whole picture.
     top, left = (max(0, side.start - MARGIN) // 8 * 8 for side in box)
     wide = slice(top, rows.stop + MARGIN), slice(left, columns.stop + MARGIN)
     dark = relight(picture[wide], night, grid_of(height, width, *wide), rng)
@@ -64,13 +64,13 @@ def photo_twin(picture: np.ndarray, night: Night, box: tuple[slice, slice], rng:
 
 
 class PhotoCrops(Dataset["Batch | UserError"]):
-    """Random crops of good photographs beside their dark twins, drawn by (seed, position).
+    """Random crops of good photographs and their darkened versions; they depend only on (seed, position).
 
     Args:
-        photos: files of good photographs; None: nights are drawn, which come out as they are.
-        config: crop size, flips, and the smallest part that the network may take for the whole.
-        seed: of crops, flips, light and camera.
-        denoise: D of equation 7; None leaves `denoised` equal to `low`.
+        photos: files of good photographs; None: synthetic night scenes, whose target is the scene itself.
+        config: crop size, flips and context settings.
+        seed: seed of crops, flips, light and camera.
+        denoise: D of equation 7; None: `denoised` equals `low`.
     """
 
     def __init__(
@@ -93,15 +93,15 @@ class PhotoCrops(Dataset["Batch | UserError"]):
         return EndlessOrder(len(self), seed, batch_size, batch_indices, done)
 
     def fingerprints(self, quiet: bool = False) -> frozenset[str]:
-        """The fingerprint of every photograph; its dark twins are never the same."""
+        """The fingerprint of every photograph."""
         photos = progress(self.photos or [], "reading photographs", "picture", quiet=quiet)
         return frozenset(self.cache.facts_of(photo).fingerprint for photo in photos)
 
     def check_sizes(self) -> None:
-        """See that every photograph can hold a crop.
+        """Check that every photograph is at least as large as a crop.
 
         Raises:
-            UserError: the first that cannot.
+            UserError: names the first that is smaller.
         """
         for photo in self.photos or []:
             self._check_size(photo, self.cache.facts_of(photo).size)
@@ -109,7 +109,7 @@ class PhotoCrops(Dataset["Batch | UserError"]):
     def _check_size(self, photo: Path, size: tuple[int, int]) -> None:
         if min(size) < self.config.crop:
             raise UserError(
-                f"{photo}: {size[1]}×{size[0]} pixels cannot hold a crop of {self.config.crop}; lower "
+                f"{photo}: {size[1]}×{size[0]} pixels are too small for a crop of {self.config.crop}; lower "
                 "data.crop, or remove the photograph"
             )
 
@@ -150,7 +150,7 @@ class PhotoCrops(Dataset["Batch | UserError"]):
 
 
 def part_of(picture: np.ndarray, rng: np.random.Generator, smallest: float) -> np.ndarray:
-    """A random part, `smallest` to 1 of each side."""
+    """A random part of a picture, between `smallest` and all of each side."""
     share, down, right = rng.uniform(smallest, 1), *rng.random(2)
     height, width = (max(1, round(share * n)) for n in picture.shape[:2])
     top, left = round(down * (picture.shape[0] - height)), round(right * (picture.shape[1] - width))
@@ -158,7 +158,7 @@ def part_of(picture: np.ndarray, rng: np.random.Generator, smallest: float) -> n
 
 
 def photo_pairs(photos: list[Path] | None, count: int, seed: int) -> list[Pair]:
-    """Whole photographs (or drawn nights) with their dark twins, the same for a seed; for validation."""
+    """Validation pairs: whole photographs (or synthetic night scenes) and their darkened versions."""
     pairs = []
     cache = PictureCache(0)
     for number in range(count):

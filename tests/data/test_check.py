@@ -95,9 +95,9 @@ def test_copies_are_found_by_pixels_whatever_the_file(tmp_path: Path) -> None:
 
 
 def test_a_missing_split_is_a_warning_and_a_missing_set_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"lolv1 .*is not under"):
+    with pytest.raises(UserError, match=r"lolv1 .*not found under"):
         check("lolv1", tmp_path, quiet=True)
-    with pytest.raises(UserError, match=r"npe .*is not under"):
+    with pytest.raises(UserError, match=r"npe .*not found under"):
         check("npe", tmp_path, quiet=True)
     lolv1(tmp_path, train=0)
     report = check("lolv1", tmp_path, quiet=True)

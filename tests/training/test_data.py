@@ -203,5 +203,5 @@ def test_photographs_are_fingerprinted_once_by_one_process(tmp_path: Path, read:
 def test_a_photograph_too_small_for_a_crop_ends_the_run_at_once(tmp_path: Path) -> None:
     write_photos(tmp_path, [(40, 40), (12, 40)])
     chosen = config(tmp_path, "data.dataset=photos", "data.validation=0")
-    with pytest.raises(UserError, match=r"1\.png: 40×12 pixels cannot hold a crop of 16; lower data\.crop"):
+    with pytest.raises(UserError, match=r"1\.png: 40×12 pixels are too small for a crop of 16; lower"):
         prepared(chosen)

@@ -178,7 +178,7 @@ def test_a_damaged_picture_ends_the_run(tmp_path: Path, lol: list[str], capfd: p
     code, _, err = command_ends("train", lol, capfd)
     assert (code, len(err)) == (2, 1)
     assert err[0].startswith(f"error: {damaged} is damaged")
-    assert err[0].endswith("or leave such pairs out with data.on_corrupt=skip")
+    assert err[0].endswith("or skip such pairs with data.on_corrupt=skip")
     assert not (tmp_path / "runs/tiny/checkpoints").exists()
 
 

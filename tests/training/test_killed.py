@@ -63,7 +63,7 @@ def test_a_lost_worker_ends_the_run_in_one_line(forks) -> None:
     result = forks.results["worker"]
     assert (result["code"], result["saved"]) == (2, 4)
     lines = result["said"].splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: a process that prepares batches is gone")
+    assert len(lines) == 1 and lines[0].startswith("error: a worker process that prepares batches was lost")
     assert "killed by signal: Killed" in lines[0] and "lower data.workers or data.memory_gb" in lines[0]
 
 
