@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 LOCKED := requirements/locked.txt
+OLDEST_PYTHON ?= python3.10
 
 .PHONY: setup demo test test-oldest test-newest lint lock
 
@@ -24,7 +25,7 @@ test: setup
 
 # Environments of their own, beside the locked one: what pyproject.toml allows at least, and what pip takes today.
 test-oldest:
-	test -x .venv-oldest/bin/python || python3.10 -m venv .venv-oldest
+	test -x .venv-oldest/bin/python || $(OLDEST_PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --upgrade pip
 	.venv-oldest/bin/python -m pip install --quiet -r requirements/oldest.txt
 	.venv-oldest/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
@@ -46,6 +47,5 @@ lock:
 	$(PYTHON) -m venv --clear .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --upgrade pip
 	.venv-lock/bin/python -m pip install --quiet '.[dev]'
-	echo '# The versions that `make setup` installs: tested together. Renew with `make lock`.' > $(LOCKED)
-	.venv-lock/bin/python -m pip freeze --exclude reddit-llie >> $(LOCKED)
+	.venv-lock/bin/python requirements/lock.py > $(LOCKED)
 	rm -rf .venv-lock
