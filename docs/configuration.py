@@ -36,6 +36,9 @@ reddit-llie train -c lolv1_light --set train.lr=2e-4 data.crop=96 -n
 - Later wins: defaults, `base`, the file, in a distillation stage `distill.train` over `train`, and at last
   `--set`.
 - An unknown key is an error that names the nearest known one. All errors are reported at once.
+- A file may hold the settings of all methods (`teacher`, `distill.reddit`, `distill.consistency`, …). In
+  `--set` a setting that the method of the run does not read is an error that names the method that does.
+- `null` in `distill.train` means: as in `train`.
 - The defaults are the paper's. Where the paper is silent, they are those of its predecessors (GSAD, SR3).
 """
 

@@ -48,10 +48,12 @@ def main(argv: list[str] | None = None) -> None:
         command.error("--steps N says how many steps the student takes; --chain walks down to one")
     if steps < 1:
         raise UserError(f"--steps {steps}: a student takes at least 1 step")
-    from reddit.config import load_config
+    from reddit.config import load_config, settings_for
 
     settings = overrides(arguments, "student")
-    given = load_config(arguments.config, settings, stage=True)
+    # Without a configuration the teacher's names the method; only what every method reads is known before.
+    read = settings if arguments.config else settings_for(settings)
+    given = load_config(arguments.config, read, stage=True)
     if arguments.dry_run and arguments.config and not arguments.teacher:
         print(given.to_yaml(), end="")
         return

@@ -54,10 +54,10 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError(f"--iterations {arguments.iterations}: a stage takes at least 1")
 
     from reddit.cli.models import scorer_from
+    from reddit.reproduce.choice import Choice
     from reddit.reproduce.commands import commands
     from reddit.reproduce.findings import verdicts
     from reddit.reproduce.reproduction import prepare
-    from reddit.reproduce.runs import Choice
     from reddit.utils.device import choose_device
 
     choice = Choice(

@@ -10,6 +10,7 @@ from reddit.config.methods import (
     ReflowConfig,
     TeacherConfig,
 )
+from reddit.config.readers import is_read, readers, settings_for
 from reddit.config.reading import load_config, resolve_config
 from reddit.config.sections import DataConfig, DiffusionConfig, MixPart, ModelConfig, SamplerName, TrainConfig
 from reddit.config.settings import RENAMED, Config
@@ -31,6 +32,9 @@ __all__ = [
     "SamplerName",
     "TeacherConfig",
     "TrainConfig",
+    "is_read",
     "load_config",
+    "readers",
     "resolve_config",
+    "settings_for",
 ]

@@ -97,7 +97,10 @@ class PerceptualConfig(Section):
     the environment, else torchvision's download."""
 
 
-STAGE_DEFAULTS = {
+READ_PERCEPTUAL = ("teacher", "reddit", "consistency")
+"""The methods that can use it."""
+
+STAGE_DEFAULTS: dict[str, Any] = {
     "iterations": 5000,
     "batch_size": 16,
     "lr": 1e-4,

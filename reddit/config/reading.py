@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from reddit.config.messages import explain
-from reddit.config.methods import STAGE_DEFAULTS, DistillConfig
+from reddit.config.methods import STAGE_DEFAULTS
+from reddit.config.readers import unread
 from reddit.config.settings import Config
 from reddit.config.yaml_files import NOT_YAML, load_yaml, merge, read_yaml
 from reddit.utils.errors import UserError
@@ -28,7 +29,8 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = (), *, stage
         stage: for a distillation stage: `distill.train` replaces settings of `train` before the overrides.
 
     Raises:
-        UserError: one line a mistake, all of them at once, unknown keys with the nearest known one.
+        UserError: one line a mistake, all of them at once, unknown keys with the nearest known one, overrides
+            that the chosen method does not read with the method that does.
     """
     raw = read_yaml(Path(path)) if path is not None else {}
     return resolve_config(raw, overrides, stage=stage, source=str(path or "defaults"))
@@ -63,42 +65,29 @@ def resolve_config(
         laid = merge(laid, value)
     given = merge(raw, laid)
     if stage:
-        set_here = {k: v for k, v in _section(_section(given, "distill"), "train").items() if v is not None}
-        given = merge(merge(given, {"train": STAGE_DEFAULTS | set_here}), laid)
+        of_stage = STAGE_DEFAULTS | _section(_section(given, "distill"), "train")
+        set_here = {key: value for key, value in of_stage.items() if value is not None}
+        given = merge(merge(given, {"train": set_here}), laid)
     try:
         config = Config.model_validate(given)
     except ValidationError as error:
         found = error.errors()
-        of_stage = {e["loc"][2:] for e in found if e["loc"][:2] == ("distill", "train")}
+        told = {e["loc"][2:] for e in found if e["loc"][:2] == ("distill", "train")}
         for e in found:
-            if e["loc"][0] == "train" and e["loc"][1:] in of_stage:
+            if e["loc"][0] == "train" and e["loc"][1:] in told:
                 continue  # the same value
             laid_over = _is_among(".".join(map(str, e["loc"])), overrides)
             mistakes.append(explain(e, Config, laid_by if laid_over else source))
     except RecursionError:
         mistakes.append(f"{source}: nested too deeply")
     else:
-        mistakes += _contradictions(config, source) + _unread(config, overrides, laid_by)
+        mistakes += _contradictions(config, source)
+        mistakes += [f"{laid_by}: {line}" for line in unread(laid, config.distill.method, stage)]
     if mistakes:
         more = len(mistakes) - MOST_MISTAKES
         tail = [f"{source}: and {more} mistakes more"] if more > 0 else []
         raise UserError("\n".join([*mistakes[:MOST_MISTAKES], *tail]))
     return config
-
-
-def _unread(config: Config, overrides: Sequence[str], laid_by: str) -> list[str]:
-    """Overrides of a method's settings that the chosen method does not read.
-
-    A file may hold the settings of several methods, for when each is chosen; a command chooses one.
-    """
-    chosen = config.distill.method
-    keys = [override.partition("=")[0] for override in overrides]
-    methods = set(DistillConfig.model_fields) - {"method", "train", chosen}
-    return [
-        f"{laid_by}: {key}: only distill.method={key.split('.')[1]} reads it, and the method is {chosen}"
-        for key in keys
-        if key.startswith("distill.") and key.split(".")[1] in methods
-    ]
 
 
 def _is_among(key: str, overrides: Sequence[str]) -> bool:

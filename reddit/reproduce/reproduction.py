@@ -10,6 +10,7 @@ from reddit.config import Config
 from reddit.evaluation.evaluate import device_name
 from reddit.metrics import Scorer
 from reddit.report.tables import render
+from reddit.reproduce.choice import Choice
 from reddit.reproduce.estimate import estimate
 from reddit.reproduce.findings import (
     Judged,
@@ -23,7 +24,7 @@ from reddit.reproduce.findings import (
 from reddit.reproduce.page import write_page
 from reddit.reproduce.plan import Plan
 from reddit.reproduce.plot import charts, draw
-from reddit.reproduce.runs import Choice, Runs, check, collect, same_as
+from reddit.reproduce.runs import Runs, check, collect, same_as
 from reddit.reproduce.scoring import Scored, Scoring
 from reddit.reproduce.targets import TARGETS
 from reddit.training.run_folder import run_folder
@@ -148,6 +149,7 @@ def prepare(target: str, choice: Choice, steps: Sequence[int] | None, log: Log) 
     whole = config.diffusion.teacher_steps
     usual = [n for n in TARGETS[target].steps if n < whole and whole % n == 0]
     plan = TARGETS[target].build(sorted(set(steps or usual), reverse=True), whole)
+    choice.check(plan.arms)
     equal = same_as(plan, choice)
     labels = {arm.key: arm.label for arm in plan.arms}
     shared = {arm: other for arm, other in equal.items() if plan.arm(arm).reference}

@@ -10,7 +10,8 @@ from pathlib import Path
 from reddit.checkpoint.format import CHOSEN, NEWEST, STATE, CheckpointInfo, read_info
 from reddit.checkpoint.registry import chosen_checkpoint
 from reddit.config import Config, load_config
-from reddit.methods import DISTILLATIONS, distillation_named
+from reddit.methods import distillation_named
+from reddit.reproduce.choice import Choice
 from reddit.reproduce.plan import Arm, Plan
 from reddit.training.chain import chain_steps
 from reddit.training.run import distill_stage, train_teacher
@@ -35,32 +36,6 @@ _INDIFFERENT: tuple[str, ...] = (
     "train.keep",
 )
 """Beginnings of the settings that change no weights."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a user asks for besides the target.
-
-    Attributes:
-        file, settings: the configuration and what `--set` lays over it.
-        seeds: of the training runs, and of the sampling noise of their pictures.
-        iterations: of each distillation stage; None: the configuration's.
-        teacher_seeds: whether each seed trains a teacher too; else all share the one of the configuration.
-    """
-
-    file: str | None
-    settings: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = (0, 1, 2)
-    iterations: int | None = None
-    teacher_seeds: bool = False
-
-    def base(self) -> Config:
-        """The configuration as it is, for a teacher."""
-        return load_config(self.file, self.settings)
-
-    def variant(self) -> str:
-        """What sets these runs apart from those of the whole budget and the shared teacher."""
-        return (f"-{self.iterations}it" if self.iterations else "") + "-teachers" * self.teacher_seeds
 
 
 @dataclass(frozen=True)
@@ -169,7 +144,7 @@ def same_as(plan: Plan, choice: Choice) -> dict[str, str]:
     equal = {}
     for arm in plan.arms:
         if arm.sampler is None:
-            config = load_config(choice.file, _read_by_method(choice, arm), stage=True).to_yaml()
+            config = load_config(choice.file, choice.of_student(arm), stage=True).to_yaml()
             if config in seen:
                 equal[arm.key] = seen[config]
             seen.setdefault(config, arm.key)
@@ -186,7 +161,8 @@ def check(runs: Runs, log: Log) -> None:
         indifferent = _INDIFFERENT
         if distillation_named(run.config.distill.method).sampler is not None:
             indifferent += (SAMPLER,)  # the method's own, which its checkpoints name
-        changed = [key for key in changed_settings(run.folder, run.config) if not key.startswith(indifferent)]
+        changed = changed_settings(run.folder, run.config, student=run.teacher is not None)
+        changed = [key for key in changed if not key.startswith(indifferent)]
         if run.teacher is None:
             changed = [key for key in changed if not key.startswith("distill.")]
             if changed and run.done():
@@ -205,15 +181,6 @@ def check(runs: Runs, log: Log) -> None:
             )
 
 
-def _read_by_method(choice: Choice, arm: Arm) -> tuple[str, ...]:
-    """The settings of an arm without those that only the methods of other arms read."""
-    settings = (*choice.settings, *arm.settings)
-    chosen = [one.partition("=")[2] for one in settings if one.startswith("distill.method=")]
-    method = chosen[-1] if chosen else load_config(choice.file).distill.method
-    others = tuple(f"distill.{name}." for name in DISTILLATIONS if name != method)
-    return tuple(one for one in settings if not one.startswith(others))
-
-
 def _digest(record: Path) -> str:
     return str(json.loads(record.read_text())["digest"])
 
@@ -222,7 +189,7 @@ def _teacher(choice: Choice, arm: Arm, seed: int) -> Run:
     base = choice.base()
     shared = tuple(f"{section}." for section in OWN_TEACHER)
     own = tuple(s for s in arm.settings if s.startswith(shared) and not s.startswith(SAMPLER))
-    config = load_config(choice.file, [*choice.settings, *own])
+    config = load_config(choice.file, choice.of_teacher(*own))
     name = base.name
     if any(getattr(config, section) != getattr(base, section) for section in OWN_TEACHER):
         name = f"reproduce/{base.name}/{arm.key}-teacher"
@@ -230,7 +197,7 @@ def _teacher(choice: Choice, arm: Arm, seed: int) -> Run:
         name += f"-seed{seed}"
     else:
         seed = base.seed
-    settings = (*choice.settings, *own, f"name={name}", f"seed={seed}")
+    settings = choice.of_teacher(*own, f"name={name}", f"seed={seed}")
     config = load_config(choice.file, settings)
     return Run(name, config.diffusion.teacher_steps, config, settings, None, arm, seed)
 
@@ -238,7 +205,7 @@ def _teacher(choice: Choice, arm: Arm, seed: int) -> Run:
 def _students(choice: Choice, arm: Arm, steps: Sequence[int], seed: int, teacher: Run, key: str) -> list[Run]:
     """A chain of halvings, or students straight from the teacher, each with the budget of a chain to it."""
     shrunk = (f"train.iterations={choice.iterations}",) if choice.iterations else ()
-    settings = (*_read_by_method(choice, arm), f"seed={seed}", *shrunk)
+    settings = choice.of_student(arm, f"seed={seed}", *shrunk)
     config = load_config(choice.file, settings, stage=True)
     chain = chain_steps(teacher.steps, min(steps))
     for n in steps:
@@ -251,11 +218,8 @@ def _students(choice: Choice, arm: Arm, steps: Sequence[int], seed: int, teacher
         if not method.halving:
             whole = config.train.iterations * (chain.index(n) + 1)
             laid = (*settings, f"train.iterations={whole}")
-            found.append(
-                Run(
-                    f"{folder}-{n}", n, load_config(choice.file, laid, stage=True), laid, taught_by, arm, seed
-                )
-            )
+            longer = load_config(choice.file, laid, stage=True)
+            found.append(Run(f"{folder}-{n}", n, longer, laid, taught_by, arm, seed))
         else:
             found.append(Run(f"{folder}-{n}", n, config, settings, taught_by, arm, seed))
     return found

@@ -47,6 +47,13 @@ class TrainingData:
     validation_pictures: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Photographs:
+    """Files of good photographs; None: nights are drawn."""
+
+    files: list[Path] | None
+
+
 class TrainingSet:
     """The pictures that a configuration names, found but not yet read.
 
@@ -56,7 +63,7 @@ class TrainingSet:
 
     def __init__(self, config: Config) -> None:
         data, root = config.data, config.data_root()
-        self.config = config
+        self.settings = data
         self.parts = data.mix or [MixPart(dataset=data.dataset, folder=data.photos)]
         self.found = [_find(part, config) for part in self.parts]
         self.test = load_pairs(data, root, "test") if config.train.select_on_test else None
@@ -76,105 +83,108 @@ class TrainingSet:
         Raises:
             UserError: a picture that cannot be read, or is too small for a crop.
         """
-        settings = self.config.data
-        cache = PictureCache(settings.memory_gb * 1e9)
-        sets: list[TrainingCrops | PhotoCrops] = []
-        held: list[Pair] = []
-        for part, found in zip(self.parts, self.found, strict=True):
-            if part.dataset in ("photos", "nights"):
-                photographs = _photos(found, settings, seed, denoise)  # type: ignore[arg-type]
-                _look_at(photographs[0].photos or [], photographs[0].cache, world, quiet)
-                photographs[0].check_sizes()
-                sets.append(photographs[0])
-                held += photographs[1]
-            else:
-                pairs = _pairs(found, settings, seed, denoise, cache, world, log, quiet)  # type: ignore[arg-type]
-                sets.append(pairs[0])
-                held += pairs[1]
+        reading = _Reading(self.settings, seed, denoise, world, log, quiet)
+        prepared = [
+            reading.photographs(found.files) if isinstance(found, Photographs) else reading.pairs(found)
+            for found in self.found
+        ]
+        sets, held = [crops for crops, _ in prepared], [pair for _, pairs in prepared for pair in pairs]
         if self.test is not None:
             held = self.test
             log(
                 "WARNING: train.select_on_test: the weights are chosen by GT-mean PSNR on the TEST set "
                 "(fault D6); never report their scores there beside others'"
             )
-        cache.close()
-        held_files = [side for pair in held for side in (pair.low, pair.high) if isinstance(side, Path)]
-        _look_at([path for path in held_files if path not in cache.facts], cache, world, quiet)
-        held_out = frozenset(
-            cache.facts_of(side).fingerprint for pair in held for side in (pair.low, pair.high)
-        )
+        reading.cache.close()
+        held_out = reading.fingerprints(held)
         pictures = held_out.union(*(crops.fingerprints() for crops in sets))
         crops = sets[0] if len(sets) == 1 else MixedCrops(sets, [part.weight for part in self.parts])
         return TrainingData(crops, held, pictures, held_out)
 
 
-def _find(part: MixPart, config: Config) -> Sequence[Pair] | Sequence[Path] | None:
-    """The pairs or photographs of a part; None where they are drawn."""
+def _find(part: MixPart, config: Config) -> list[Pair] | Photographs:
+    """The pairs or photographs of a part."""
     if part.dataset == "nights":
-        return None
+        return Photographs(None)
     if part.dataset == "photos":
-        return find_photos(config.data_root() / (part.folder or "photos"))
+        return Photographs(find_photos(config.data_root() / (part.folder or "photos")))
     data = config.data.model_copy(update={"dataset": part.dataset})
     return load_pairs(data, config.data_root(), "train")
 
 
-def _photos(
-    photos: list[Path] | None, settings: DataConfig, seed: int, denoise: Denoise | None
-) -> tuple[PhotoCrops, list[Pair]]:
-    """Crops of photographs or drawn nights, and some that are kept for validation."""
-    if photos is None:
-        count = NIGHT_VALIDATION if settings.validation else 0
-        return PhotoCrops(None, settings, seed, denoise), photo_pairs(None, count, settings.split_seed)
-    count = min(PHOTO_VALIDATION, len(photos) // 2) if settings.validation else 0
-    order = [photos[i] for i in np.random.default_rng(settings.split_seed).permutation(len(photos))]
-    held = photo_pairs(order[:count], count, settings.split_seed)
-    return PhotoCrops(order[count:], settings, seed, denoise), held
+@dataclass
+class _Reading:
+    """One pass over the pictures, shared between the processes; arguments as in `TrainingSet.prepare`."""
 
+    settings: DataConfig
+    seed: int
+    denoise: Denoise | None
+    world: World
+    log: Log
+    quiet: bool
 
-def _pairs(
-    pairs: list[Pair],
-    settings: DataConfig,
-    seed: int,
-    denoise: Denoise | None,
-    cache: PictureCache,
-    world: World,
-    log: Log,
-    quiet: bool,
-) -> tuple[TrainingCrops, list[Pair]]:
-    """Crops of pairs, and the validation split.
+    def __post_init__(self) -> None:
+        self.cache = PictureCache(self.settings.memory_gb * 1e9)
 
-    Each process reads its share once, denoises it, and tells the others what it saw. Where all of it fits
-    into memory, each then reads the others' shares, too, to hold them; else what it does not hold is read
-    when a crop needs it.
-    """
-    problems = {}
-    mine = examine(
-        world.share(pairs),
-        cache,
-        also=TrainingCrops(pairs, settings, seed, denoise, cache).keep,
-        first_only=settings.on_corrupt == "error",
-        quiet=quiet,
-    )
-    for theirs in world.gather(mine):
-        problems.update(theirs)
-    _tell(cache, world)
-    kept = usable(pairs, problems, settings.on_corrupt, log)
-    train, held = split_validation(kept, settings.validation, settings.split_seed, quiet, cache)
-    crops = TrainingCrops(train, settings, seed, denoise, cache)
-    crops.check_sizes()
-    if world.size > 1 and cache.held + crops.missing() <= cache.limit:
-        crops.prepare(quiet)
-    return crops, held
+    def pairs(self, pairs: list[Pair]) -> tuple[TrainingCrops, list[Pair]]:
+        """Crops of pairs, and the validation split.
 
+        Each process reads its share once, denoises it, and tells the others what it saw. Where all of it fits
+        into memory, each then reads the others' shares, too, to hold them; else what it does not hold is read
+        when a crop needs it.
+        """
+        settings, cache, world = self.settings, self.cache, self.world
+        problems = {}
+        mine = examine(
+            world.share(pairs),
+            cache,
+            also=self._crops(pairs).keep,
+            first_only=settings.on_corrupt == "error",
+            quiet=self.quiet,
+        )
+        for theirs in world.gather(mine):
+            problems.update(theirs)
+        self._tell(cache)
+        kept = usable(pairs, problems, settings.on_corrupt, self.log)
+        train, held = split_validation(kept, settings.validation, settings.split_seed, self.quiet, cache)
+        crops = self._crops(train)
+        crops.check_sizes()
+        if world.size > 1 and cache.held + crops.missing() <= cache.limit:
+            crops.prepare(self.quiet)
+        return crops, held
 
-def _look_at(paths: Sequence[Path], cache: PictureCache, world: World, quiet: bool) -> None:
-    """Have the cache know size and fingerprint of some files; each process reads its share."""
-    for path in progress(world.share(paths), "reading pictures", "picture", quiet=quiet):
-        cache.facts_of(path)
-    _tell(cache, world)
+    def photographs(self, files: list[Path] | None) -> tuple[PhotoCrops, list[Pair]]:
+        """Crops of photographs or drawn nights, and some that are kept for validation."""
+        settings = self.settings
+        if files is None:
+            count = NIGHT_VALIDATION if settings.validation else 0
+            held = photo_pairs(None, count, settings.split_seed)
+            return PhotoCrops(None, settings, self.seed, self.denoise), held
+        count = min(PHOTO_VALIDATION, len(files) // 2) if settings.validation else 0
+        order = [files[i] for i in np.random.default_rng(settings.split_seed).permutation(len(files))]
+        held = photo_pairs(order[:count], count, settings.split_seed)
+        crops = PhotoCrops(order[count:], settings, self.seed, self.denoise)
+        self._look_at(order[count:], crops.cache)
+        crops.check_sizes()
+        return crops, held
 
+    def fingerprints(self, pairs: list[Pair]) -> frozenset[str]:
+        """Those of both pictures of some pairs."""
+        sides = [side for pair in pairs for side in (pair.low, pair.high)]
+        files = [side for side in sides if isinstance(side, Path) and side not in self.cache.facts]
+        self._look_at(files, self.cache)
+        return frozenset(self.cache.facts_of(side).fingerprint for side in sides)
 
-def _tell(cache: PictureCache, world: World) -> None:
-    """What each process saw of the pictures that it read, in every process."""
-    for facts in world.gather(cache.facts):
-        cache.facts.update(facts)
+    def _crops(self, pairs: list[Pair]) -> TrainingCrops:
+        return TrainingCrops(pairs, self.settings, self.seed, self.denoise, self.cache)
+
+    def _look_at(self, files: Sequence[Path], cache: PictureCache) -> None:
+        """Have the cache know size and fingerprint of some files; each process reads its share."""
+        for path in progress(self.world.share(files), "reading pictures", "picture", quiet=self.quiet):
+            cache.facts_of(path)
+        self._tell(cache)
+
+    def _tell(self, cache: PictureCache) -> None:
+        """Have every process know what each saw of the pictures that it read."""
+        for facts in self.world.gather(cache.facts):
+            cache.facts.update(facts)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 from tqdm import tqdm
@@ -15,26 +14,19 @@ from tqdm import tqdm
 from reddit.config import TrainConfig
 from reddit.data import Batch, working
 from reddit.methods import Method
+from reddit.training.batches import Loader, fetch, share_of_batch
 from reddit.training.checkpoints import Checkpoints, WriteWeights
 from reddit.training.distributed import World
 from reddit.training.finite import check_finite
 from reddit.training.logging import Meter, Tracker
 from reddit.training.lr_schedule import learning_rate
 from reddit.training.state import Progress, TrainingState
-from reddit.training.step import to_device, train_step
+from reddit.training.step import train_step
 from reddit.training.stopping import StopRequest
 from reddit.training.validation import FIRST_LOOK, Validate
 from reddit.utils.errors import Stopped, UserError
 from reddit.utils.files import remove_leftovers
 from reddit.utils.profiling import phase
-
-
-class Loader(Protocol):
-    def __call__(
-        self, done: int, *, batch_indices: range, grad_accum_steps: int
-    ) -> Iterable[Batch | UserError]:
-        """This process's micro-batches from iteration `done` on, for ever; an error stands for its batch."""
-        ...
 
 
 class Trainer:
@@ -80,7 +72,7 @@ class Trainer:
         self.method, self.loader, self.settings, self.folder = method, loader, settings, folder
         self.seed, self.score, self.quiet = seed, validate, quiet
         self.world = world or World()
-        self.batch_indices = _batch_indices(settings, self.world)
+        self.batch_indices = share_of_batch(settings, self.world)
         self.checkpoints = Checkpoints(folder / "checkpoints", write_weights, settings)
         self.state = TrainingState(method.denoiser, settings, precision)
         self.progress = self.state.progress
@@ -155,8 +147,7 @@ class Trainer:
     def train_step(self, batches: Iterator[Batch | UserError]) -> dict[str, Tensor]:
         """One iteration: fetch micro-batches, descend, average the weights; returns the losses."""
         with self.meter.waiting(), phase("data"):
-            fetched = islice(batches, self.settings.grad_accum_steps)
-            micro_batches = [to_device(_readable(batch), self.state.device) for batch in fetched]
+            micro_batches = fetch(batches, self.settings.grad_accum_steps, self.state.device)
         losses = train_step(
             self.method,
             micro_batches,
@@ -259,22 +250,3 @@ class Trainer:
 
     def _due(self, every: int) -> bool:
         return self.progress.iteration % every == 0 or self.progress.iteration == self.settings.iterations
-
-
-def _batch_indices(settings: TrainConfig, world: World) -> range:
-    """This process's batch indices."""
-    shares = world.size * settings.grad_accum_steps
-    share, rest = divmod(settings.batch_size, shares)
-    if rest:
-        raise UserError(
-            f"train.batch_size: {settings.batch_size} must be divisible by {world.size} processes × "
-            f"train.grad_accum_steps {settings.grad_accum_steps}; choose a multiple of {shares}"
-        )
-    share *= settings.grad_accum_steps
-    return range(world.rank * share, (world.rank + 1) * share)
-
-
-def _readable(batch: Batch | UserError) -> Batch:
-    if isinstance(batch, UserError):
-        raise batch
-    return batch

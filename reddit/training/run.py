@@ -153,7 +153,7 @@ class _Run:
     def _open(self, resume: str, log: Log) -> Path | None:
         """Make or reopen the run folder; the state to resume from, if any."""
         folder = self.folder
-        changed = changed_settings(folder, self.config)
+        changed = changed_settings(folder, self.config, student=self.teacher is not None)
         other = [key for key in changed if key.startswith("model.")]
         if other and resume == "auto" and (folder / "checkpoints" / STATE).exists():
             raise UserError(

@@ -8,7 +8,7 @@ import yaml
 
 from reddit.checkpoint.format import CHOSEN, NEWEST, STATE
 from reddit.checkpoint.upgrade import upgrade
-from reddit.config import Config
+from reddit.config import Config, is_read
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
 
@@ -67,8 +67,11 @@ def state_to_resume(folder: Path, resume: str = "auto") -> Path | None:
     return state if state.exists() else None
 
 
-def changed_settings(folder: Path, config: Config) -> list[str]:
-    """Settings in which a configuration differs from the one that a run folder holds, dotted."""
+def changed_settings(folder: Path, config: Config, *, student: bool = False) -> list[str]:
+    """Settings in which a configuration differs from the one that a run folder holds, dotted.
+
+    Those that no method of the run reads do not count; a teacher's run keeps some for its students.
+    """
     path = folder / "config.yaml"
     if not path.exists():
         return []
@@ -77,7 +80,9 @@ def changed_settings(folder: Path, config: Config) -> list[str]:
     except yaml.YAMLError:
         return [str(path)]
     before = _flat(upgrade(before)) if isinstance(before, dict) else {}
-    return sorted(k for k, v in _flat(config.model_dump()).items() if before.get(k, v) != v)
+    methods = [config.distill.method] if student else [config.distill.method, "teacher"]
+    now = {key: value for key, value in _flat(config.model_dump()).items() if is_read(key, methods)}
+    return sorted(key for key, value in now.items() if before.get(key, value) != value)
 
 
 def _flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:

@@ -220,6 +220,19 @@ def test_a_chain_of_progressive_students(inside: Path, capsys: pytest.CaptureFix
     assert methods == ["progressive", "progressive"]
 
 
+def test_the_teachers_run_names_the_method_whose_settings_are_given(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a configuration, settings are checked against the method that is inherited."""
+    inherited = ["runs=elsewhere", "distill.method=consistency", "train.iterations=1"]
+    call("train", "-c", "tiny.yaml", "--quiet", "--set", *inherited)
+    words = ["distill", "--steps", "2", "--teacher", "elsewhere/tiny", "-n", "--set"]
+    call(*words, "distill.consistency.target_ema=0.5")
+    assert "target_ema: 0.5" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"only distill\.method=reddit reads it, and the method is consist"):
+        call(*words, "distill.reddit.omega=0.5")
+
+
 def test_rivals_do_not_teach_each_other(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call("distill", "--steps", "2", "--set", "distill.method=progressive", "--quiet")
     call("distill", "--steps", "1", "--set", "distill.method=progressive", "--quiet")

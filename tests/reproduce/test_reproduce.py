@@ -14,8 +14,8 @@ from reddit.checkpoint.format import read_info
 from reddit.reproduce import estimate as estimates
 from reddit.reproduce import runs as training
 from reddit.reproduce import scoring
+from reddit.reproduce.choice import Choice
 from reddit.reproduce.reproduction import Reproduction, prepare
-from reddit.reproduce.runs import Choice
 from reddit.utils.errors import UserError
 
 from .conftest import call, reproduce
@@ -276,6 +276,24 @@ class _Nothing:
         self.denoiser = torch.nn.Linear(1, 1)
 
 
+def test_each_arm_gets_the_settings_that_it_reads(inside: Path) -> None:
+    """Figure 4 compares methods; a setting of one is for its arm alone, as on the command line."""
+    of_reddit, of_rival, of_teacher = (
+        "distill.reddit.jitter=shared",
+        "distill.consistency.target_ema=0.5",
+        "teacher.loss=l1",
+    )
+    settings = (of_reddit, of_rival, of_teacher, "name=settings")
+    work = prepared("figure4", *settings, steps=(2,), seeds=(0,))
+    for run in work.runs.all():
+        method = "teacher" if run.teacher is None else run.config.distill.method
+        assert (of_reddit in run.settings) == (method in ("reddit", "teacher")), run.name
+        assert (of_rival in run.settings) == (method == "consistency"), run.name
+        assert (of_teacher in run.settings) == (method == "teacher"), run.name
+    rival = next(run for run in work.runs.all() if run.arm.key == "consistency" and run.teacher)
+    assert rival.config.distill.consistency.target_ema == 0.5
+
+
 # Mistakes
 
 
@@ -288,6 +306,10 @@ class _Nothing:
             "nothing is left to compare .no RATR = ReDDiT.*distill.reddit.omega=0.2",
         ),
         (["--set", "distill.omga=0"], "did you mean distill.reddit.omega"),
+        (
+            ["--set", "distill.consistency.target_ema=0.5"],
+            "--set distill.consistency.target_ema=0.5: no run here reads it; only consistency would",
+        ),
         (["--iterations", "0"], "--iterations 0"),
         (["--seeds", "-1"], "--seeds -1"),
         (["--steps", "0"], "--steps 0"),

@@ -1,0 +1,63 @@
+"""What a user asks for: a configuration, overrides, seeds and a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reddit.config import Config, is_read, load_config, readers, settings_for
+from reddit.reproduce.plan import Arm
+from reddit.utils.errors import UserError
+from reddit.utils.text import short
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a user asks for besides the target.
+
+    Attributes:
+        file, settings: the configuration and what `--set` lays over it.
+        seeds: of the training runs, and of the sampling noise of their pictures.
+        iterations: of each distillation stage; None: the configuration's.
+        teacher_seeds: whether each seed trains a teacher too; else all share the one of the configuration.
+    """
+
+    file: str | None
+    settings: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0, 1, 2)
+    iterations: int | None = None
+    teacher_seeds: bool = False
+
+    def base(self) -> Config:
+        """The configuration as it is, for a teacher."""
+        return load_config(self.file, self.of_teacher())
+
+    def method(self, arm: Arm | None = None) -> str:
+        """The configured distillation method, or that of an arm."""
+        settings = [*self.settings, *(arm.settings if arm else ())]
+        return load_config(self.file, settings_for(settings)).distill.method
+
+    def of_teacher(self, *more: str) -> tuple[str, ...]:
+        """The overrides for a teacher, without those that only other arms' methods read."""
+        return tuple(settings_for([*self.settings, *more], "teacher", self.method()))
+
+    def of_student(self, arm: Arm, *more: str) -> tuple[str, ...]:
+        """The overrides for a student of an arm, without those that its method does not read."""
+        return tuple(settings_for([*self.settings, *arm.settings, *more], self.method(arm)))
+
+    def check(self, arms: Iterable[Arm]) -> None:
+        """See that each of the user's settings is read by some run.
+
+        Raises:
+            UserError: none of these arms reads it.
+        """
+        methods = {"teacher", self.method(), *map(self.method, arms)}
+        for setting in self.settings:
+            key = setting.partition("=")[0]
+            if not is_read(key, methods):
+                would = " or ".join(readers(key) or ())
+                raise UserError(f"--set {short(setting)}: no run here reads it; only {would} would")
+
+    def variant(self) -> str:
+        """What sets these runs apart from those of the whole budget and the shared teacher."""
+        return (f"-{self.iterations}it" if self.iterations else "") + "-teachers" * self.teacher_seeds
