@@ -1,4 +1,4 @@
-"""From settings to objects: the only place that reads a configuration to make a network or schedule."""
+"""Building networks and noise schedules from settings; no other file does."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def build_network(config: ModelConfig) -> ConditionalUNet | CompactUNet:
 
 
 def build_denoiser(config: Config) -> Denoiser:
-    """A denoiser with fresh weights, in channels-last memory order."""
+    """A denoiser with untrained weights, in channels-last memory order."""
     network = build_network(config.model).to(memory_format=torch.channels_last)
     schedule = build_schedule(config.diffusion)
     return Denoiser(network, schedule, config.model.prediction, config.diffusion.mask_x_T)

@@ -1,4 +1,4 @@
-"""Checkpoints: weights as safetensors with the configuration inside, and the state a resume needs."""
+"""The checkpoint format: weights as safetensors with the configuration inside, and the training state."""
 
 from __future__ import annotations
 
@@ -32,18 +32,19 @@ CHOSEN, NEWEST, STATE = "best.safetensors", "last.safetensors", "state.pt"
 
 @dataclass(frozen=True, repr=False)
 class CheckpointInfo:
-    """What a checkpoint file says of itself.
+    """The metadata of a checkpoint file.
 
     Attributes:
         config: the resolved configuration of its run.
         steps: the sampling steps it was trained for.
-        family: the run family, i.e. the name of its teacher's run.
-        method: `teacher` or `reddit`.
+        family: the family of runs, that is, the name of its teacher's run.
+        method: `teacher`, `reddit`, or another distillation method.
         iteration: iterations done.
-        training_pictures: fingerprints of every picture of its training set, validation split included; of a
-            student's teacher, too.
-        validation_pictures: of these, its own validation split; empty in older files.
-        validation: the validation score that chose it, if any.
+        training_pictures: fingerprints of all pictures of its training set, including its validation split
+        and,
+            for a student, the pictures of its teacher.
+        validation_pictures: those of its own validation split; empty in older files.
+        validation: the validation scores by which it was chosen, if any.
     """
 
     config: Config
@@ -58,7 +59,7 @@ class CheckpointInfo:
 
     @cached_property
     def digest(self) -> str:
-        """The first 12 hexadecimal digits of the file's SHA-256; the whole file is read for it."""
+        """The first 12 hexadecimal digits of the file's SHA-256; reads the whole file."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
 
     def __repr__(self) -> str:
@@ -79,7 +80,7 @@ def save_weights(
     validation: dict[str, float] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write weights that need nothing but themselves to be used; whole or not at all.
+    """Write weights and their metadata atomically; loading needs nothing but the file.
 
     Raises:
         UserError: the disk is full or the folder cannot be written.
@@ -100,7 +101,7 @@ def save_weights(
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write training state (tensors and plain values only), whole or not at all; errors as above."""
+    """Write the training state (tensors and plain values only) atomically; errors as in `save_weights`."""
     _write(path, lambda temporary: torch.save(state, temporary))
 
 
@@ -109,11 +110,11 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
         write_atomic(path, write)
     except (OSError, SafetensorError, RuntimeError) as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        # safetensors and torch report a short write without an errno.
+        # safetensors and torch report a full disk without an errno.
         full = full or any(text in str(error) for text in ("No space", "quota", "inline_container"))
         remedy = "free some space and run again" if full else str(error).partition("\n")[0]
         raise UserError(
-            f"cannot write the checkpoint {path}: {remedy}; earlier checkpoints are whole"
+            f"cannot write the checkpoint {path}: {remedy}; earlier checkpoints are intact"
         ) from error
 
 
@@ -124,32 +125,32 @@ def load_state(path: Path) -> dict[str, Any]:
         UserError: the file is damaged.
     """
     try:
-        with warnings.catch_warnings():  # of the format: the error says all there is to do
+        with warnings.catch_warnings():  # about the file format; the error says what to do
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
     except Exception as error:
         raise UserError(
-            f"the training state {path} is damaged ({type(error).__name__}): --resume from another, "
-            "or move its run's folder away to start from the beginning"
+            f"the training state {path} is damaged ({type(error).__name__}): --resume another state, "
+            "or move the run folder away to start from the beginning"
         ) from error
 
 
 def read_info(path: str | Path) -> CheckpointInfo:
-    """Read what a checkpoint says of itself, without its weights.
+    """Read the metadata of a checkpoint, without its weights.
 
     Raises:
         UserError: the file is missing, damaged, or not a checkpoint of this framework.
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"no checkpoint at {path}: train one, or name another with --weights or --teacher")
+        raise UserError(f"no checkpoint at {path}: train one, or choose another with --weights or --teacher")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a safetensors file or is truncated: {error}") from error
     if metadata.get("format") != FORMAT:
-        raise UserError(f"{path} holds no {FORMAT} checkpoint: was it written by another program?")
+        raise UserError(f"{path} is not a {FORMAT} checkpoint: was it written by another program?")
     try:
         settings = upgrade(json.loads(metadata["config"]))
         info = CheckpointInfo(
@@ -166,21 +167,21 @@ def read_info(path: str | Path) -> CheckpointInfo:
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else f"is damaged ({type(error).__name__})"
         raise UserError(
-            f"{path}: its header {what}; take another copy, or name another checkpoint"
+            f"{path}: its header {what}; copy the file again, or choose another checkpoint"
         ) from error
     if not 1 <= info.steps <= info.config.diffusion.steps:
         raise UserError(
-            f"{path}: its header claims {info.steps} sampling steps, and its noise schedule has 1 to "
-            f"{info.config.diffusion.steps}; take another copy, or name another checkpoint"
+            f"{path}: its header claims {info.steps} sampling steps, but its noise schedule allows 1 to "
+            f"{info.config.diffusion.steps}; copy the file again, or choose another checkpoint"
         )
     return info
 
 
 def load_denoiser(path: str | Path) -> tuple[Denoiser, CheckpointInfo]:
-    """Rebuild the denoiser of a checkpoint, in evaluation mode on the processor.
+    """Load the denoiser of a checkpoint, in evaluation mode on the processor.
 
     Raises:
-        UserError: as `read_info`, or the weights do not fit the configuration they came with.
+        UserError: as in `read_info`, or the weights do not match the configuration in the file.
     """
     info = read_info(path)
     check_shapes(info)
@@ -190,7 +191,7 @@ def load_denoiser(path: str | Path) -> tuple[Denoiser, CheckpointInfo]:
 
 
 def check_shapes(info: CheckpointInfo) -> None:
-    """Compare the shapes in a file with those of the network that it claims to hold, allocating neither.
+    """Compare the shapes in a file with those of its configured network, without allocating either.
 
     Raises:
         UserError: they differ.
@@ -203,7 +204,7 @@ def check_shapes(info: CheckpointInfo) -> None:
 
 
 def is_half_precision(path: Path) -> bool:
-    """Whether a file holds weights and all of them in half precision; its header alone is read."""
+    """Whether all weights of a file are in half precision; reads only its header."""
     try:
         with safe_open(path, framework="pt") as file:
             return all(file.get_slice(key).get_dtype() == "F16" for key in file.keys())  # noqa: SIM118
@@ -215,13 +216,13 @@ def _compare(found: Shapes, wanted: Shapes, path: Path) -> None:
     wrong = sorted(found.keys() ^ wanted.keys()) or sorted(k for k in wanted if found[k] != wanted[k])
     if wrong:
         raise UserError(
-            f"{path} does not fit the configured network: {len(wrong)} tensors differ, first {wrong[0]}; "
-            "use the configuration it was trained with"
+            f"{path} does not match the configured network: {counted(len(wrong), 'tensor')} differ, first "
+            f"{wrong[0]}; use the configuration it was trained with"
         )
 
 
 def load_weights(denoiser: Denoiser, path: Path) -> None:
-    """Load weights into a network of the same shape.
+    """Load weights into a network with the same tensors.
 
     Raises:
         UserError: names or shapes differ; a weight is not a finite number.
@@ -236,7 +237,7 @@ def load_weights(denoiser: Denoiser, path: Path) -> None:
     broken = [key for key, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise UserError(
-            f"{path}: {counted(len(broken), 'tensor')} of it hold values that are not finite, first "
-            f"{broken[0]}; use an earlier checkpoint, or train again with a lower train.lr"
+            f"{path}: {counted(len(broken), 'tensor')} with values that are not finite, first {broken[0]}; "
+            "use an earlier checkpoint, or train again with a lower train.lr"
         )
     denoiser.network.load_state_dict(tensors)

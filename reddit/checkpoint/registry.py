@@ -14,20 +14,20 @@ from reddit.utils.progress import Log
 from reddit.utils.text import short
 
 FOLDER = Path(__file__).resolve().parent / "weights"
-"""`NAME-STEPS.safetensors`: the students of one name differ in their sampling steps alone."""
+"""`NAME-STEPS.safetensors`: students of one name differ only in their sampling steps."""
 DEFAULT, DEFAULT_STEPS = "light", 1
 
 
 def shipped() -> dict[str, Path]:
-    """The weights that come with the package, by file name without its ending."""
+    """The weights that come with the package, by file name without extension."""
     return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
 
 
 def find_shipped(name: str, steps: int | None = None) -> Path | None:
-    """The shipped weights of a name, None if there are none.
+    """The shipped weights of a name; None if there are none.
 
-    `light-4` is that file; of `light` it is the file for `steps` (default 1), else the one whose steps
-    are nearest to that in ratio, the one of more steps if two are.
+    `light-4` is that file. `light` is the file for `steps` (default 1), or else the one whose steps are
+    closest by ratio; of two, the one with more steps.
     """
     files = shipped()
     if name in files:
@@ -41,19 +41,19 @@ def find_shipped(name: str, steps: int | None = None) -> Path | None:
 
 
 def shipped_models() -> list[CheckpointInfo]:
-    """What the shipped weights say of themselves, the default first."""
+    """The metadata of the shipped weights, the default first."""
     first = find_shipped(DEFAULT)
     return [read_info(path) for path in sorted(shipped().values(), key=lambda path: path != first)]
 
 
 def find_checkpoint(named: str, runs: Path, steps: int | None = None) -> CheckpointInfo:
-    """A checkpoint by path, by run folder, by run name, or by the name of shipped weights.
+    """A checkpoint by path, run folder, run name, or name of shipped weights.
 
     Args:
         steps: chooses among the shipped weights of one name; see `find_shipped`.
 
     Raises:
-        UserError: there is none, or a run and shipped weights share the name.
+        UserError: there is none, or a run and shipped weights have the same name.
     """
     path = Path(named)
     if is_file(path):
@@ -62,11 +62,11 @@ def find_checkpoint(named: str, runs: Path, steps: int | None = None) -> Checkpo
     trained = next(filter(None, map(chosen_checkpoint, folders)), None)
     ours = find_shipped(named, steps)
     if trained and ours:
-        raise UserError(f"{named!r} is a run and shipped weights: write {trained} or {ours}")
+        raise UserError(f"{named!r} is both a run and shipped weights: use the path {trained} or {ours}")
     if found := trained or ours:
         return read_info(found)
     if folders:
-        raise UserError(f"the run {folders[0]} has no checkpoint yet: train it further, or name another")
+        raise UserError(f"the run {folders[0]} has no checkpoint yet: train it further, or choose another")
     known = ", ".join(m.path.parent.parent.name for m in all_models(runs)[:8]) or "none"
     raise UserError(
         f"no checkpoint file, run or shipped weights named '{short(named)}'; "
@@ -75,30 +75,30 @@ def find_checkpoint(named: str, runs: Path, steps: int | None = None) -> Checkpo
 
 
 def sampling_steps(model: CheckpointInfo, asked: int | None) -> int:
-    """The steps that a user asked for, else those that the model was trained for.
+    """The requested steps, or by default those that the model was trained for.
 
     Raises:
-        UserError: below 1, or more than the noise schedule has.
+        UserError: fewer than 1, or more than the noise schedule has.
     """
     most = model.config.diffusion.steps
     if asked is not None and not 1 <= asked <= most:
-        raise UserError(f"--steps {asked}: sampling takes 1 to {most} steps, which the noise schedule has")
+        raise UserError(f"--steps {asked}: must be between 1 and {most}, the steps of the noise schedule")
     return asked or model.steps
 
 
 def name_of(model: CheckpointInfo) -> str:
-    """The name of a model's run, or of its file if it lies in none."""
+    """The name of a model's run, or of its file if it is not in a run folder."""
     folder = model.path.resolve().parent
     return folder.parent.name if folder.name == "checkpoints" else model.path.stem
 
 
 def student_name(family: str, steps: int, method: str = "reddit") -> str:
-    """The run of a family's N-step student: `NAME-8`, or `NAME-progressive-8` by another method."""
+    """The name of a student's run: `NAME-8`, or `NAME-progressive-8` for another method."""
     return f"{family}-{steps}" if method == "reddit" else f"{family}-{method}-{steps}"
 
 
 def chosen_checkpoint(folder: Path) -> Path | None:
-    """The best weights of a run, else the newest, else None."""
+    """The best weights of a run, or else the newest, or else None."""
     for name in (CHOSEN, NEWEST):
         path = folder / "checkpoints" / name
         if path.is_file():
@@ -107,10 +107,7 @@ def chosen_checkpoint(folder: Path) -> Path | None:
 
 
 def all_models(runs: Path, log: Log | None = None) -> list[CheckpointInfo]:
-    """The chosen model of every run, newest first; damaged ones are left out, and named by `log`.
-
-    Only the headers of the files are read.
-    """
+    """The model of every run, newest first. Reads only file headers; damaged files are skipped and logged."""
     paths = [p for folder in runs.glob("*/") if (p := chosen_checkpoint(folder))]
     models = []
     for path in sorted(paths, key=lambda p: p.stat().st_mtime, reverse=True):
@@ -118,7 +115,7 @@ def all_models(runs: Path, log: Log | None = None) -> list[CheckpointInfo]:
             models.append(read_info(path))
         except UserError as error:
             if log is not None:
-                log(f"left out: {error}")
+                log(f"skipped: {error}")
     return models
 
 
@@ -130,11 +127,11 @@ def find_model(
     ablation: str | None = None,
     log: Log | None = None,
 ) -> CheckpointInfo | None:
-    """A model of a step count, of one family and of certain methods if named.
+    """A model with these steps, and optionally of one family and of certain methods.
 
-    Runs of an ablation are left out; those of `ablation`, if it is named, go first. A run that bears its
-    family's name (`NAME`, `NAME-8`, then `NAME-progressive-8`) goes before variants of other names; among
-    equals the newest.
+    Runs of ablations are not considered, except those of `ablation`, which are preferred. A run with its
+    family's name (`NAME`, `NAME-8`, then `NAME-progressive-8`) is preferred to one with another name; of
+    equals, the newest is returned.
     """
     fitting = [
         m
@@ -148,7 +145,7 @@ def find_model(
 
 
 def _strangeness(model: CheckpointInfo) -> int:
-    """How far a run's name is from its family's."""
+    """0 for a run with its family's name, more for other names."""
     names = [model.family, student_name(model.family, model.steps)]
     names += [student_name(model.family, model.steps, model.method)]
     run = model.path.parent.parent.name

@@ -1,4 +1,4 @@
-"""Settings as earlier versions wrote them, under the names of today."""
+"""Converting the settings of earlier versions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Tree = dict[str, Any]
 
 
 def upgrade(settings: Tree) -> Tree:
-    """The settings of a checkpoint or run folder of any version, as `reddit.config` reads them.
+    """Convert the settings of a checkpoint or run folder of any version to the present names.
 
     Args:
-        settings: the whole configuration, as nested dictionaries; left as it is.
+        settings: the whole configuration, as nested dictionaries; not modified.
     """
     settings = copy.deepcopy(settings)
     for old, new in RENAMED.items():
@@ -28,19 +28,19 @@ def upgrade(settings: Tree) -> Tree:
         del settings["distill"]
     distill, _ = _section(settings, "distill.")
     if distill is not None and distill.get("method") == "progressive" and "reddit" in distill:
-        rule = distill["reddit"].get("lambda_rule")  # which both methods once read
+        rule = distill["reddit"].get("lambda_rule")  # both methods read it in earlier versions
         if rule is not None:
             distill.setdefault("progressive", {}).setdefault("lambda_rule", rule)
     data, _ = _section(settings, "data.")
     if data is not None:
         data.pop("in_memory", None)  # a setting of the first version
         if "seed" in settings:
-            data.setdefault("split_seed", settings["seed"])  # which once drew the split, too
+            data.setdefault("split_seed", settings["seed"])  # it also decided the split in earlier versions
     return settings
 
 
 def _section(settings: Tree, key: str, make: bool = False) -> tuple[Tree | None, str]:
-    """The dictionary that holds a dotted key, None if there is none, and the last part of the key."""
+    """The dictionary that contains a dotted key (None if there is none), and the last part of the key."""
     *sections, name = key.split(".")
     found: Any = settings
     for section in sections:

@@ -1,4 +1,4 @@
-"""The configuration: typed, strict, from YAML, with `key=value` on top."""
+"""The configuration: typed settings from YAML files and `key=value` overrides, strictly checked."""
 
 from reddit.config.methods import (
     ConsistencyConfig,

@@ -13,52 +13,51 @@ LambdaRule = Literal["max_snr_1", "snr_plus_1", "constant"]
 
 
 class TeacherConfig(Section):
-    """The teacher's own loss."""
+    """The loss of the teacher."""
 
     loss: Literal["l1", "l2"] = "l2"
-    """Distance between the network's answer and its target (eps, v or x0)."""
+    """Distance between the network's output and its target (eps, v or x0)."""
     p_terminal: float = Field(0.0, ge=0, le=1)
-    """Share of the samples trained at T itself, from pure noise, where sampling starts."""
+    """Probability that a sample is trained at T, from pure noise, where sampling starts."""
     w_per: float = Field(0.0, ge=0)
-    """Weight of a perceptual loss (LPIPS) on the predicted clean image of those samples."""
+    """Weight of a perceptual loss (LPIPS) on the clean image predicted from those samples."""
 
 
 class ReDDiTConfig(Section):
-    """ReDDiT's step-halving distillation: every weight of equations 4 to 12."""
+    """ReDDiT's step-halving distillation: the settings of equations 4 to 12."""
 
     omega: float = Field(0.2, ge=0)
-    """Strength of the reflectance-aware refinement, eq. 9; 0 leaves the teacher's trajectory alone."""
+    """Strength of the reflectance-aware refinement (RATR), eq. 9; 0: no refinement."""
     omega_space: Literal["trajectory", "clean"] = "trajectory"
-    """Whether omega moves `x_s` (the paper) or the clean-image target (the same strength at every t)."""
+    """What omega moves: `x_s` (the paper), or the clean-image target, equally at every t."""
     w_dis: float = Field(1.0, ge=0)
-    """Weight of the distillation loss, eq. 6. 0: ground truth only, as a control; the teacher is not
-    evaluated."""
+    """Weight of the distillation loss, eq. 6. 0: ground truth only, a control without the teacher."""
     w_pix: float = Field(1.0, ge=0)
     """Weight of the pixel loss, eq. 10."""
     w_per: float = Field(0.6, ge=0)
     """Weight of the perceptual loss, eq. 11."""
     w_illumination: float = Field(0.0, ge=0)
-    """Weight of the illumination loss, which the paper does not have."""
+    """Weight of a loss on the mean brightness of blocks, which the paper does not have."""
     lambda_rule: LambdaRule = "max_snr_1"
-    """Weight of a noise level: max(SNR, 1) as in eq. 6, SNR + 1, or 1."""
+    """Loss weight lambda_t of a noise level: max(SNR, 1) as in eq. 6, SNR + 1, or 1."""
     jitter: Literal["none", "shared", "independent"] = "independent"
-    """Noise levels alpha on the grid; or drawn evenly between neighbours, by one draw or each by its own."""
+    """Noise levels of t, u and s: on the grid (`none`), or drawn uniformly between neighbouring grid points,
+    with one random number for the three (`shared`) or one for each (`independent`)."""
     order: Literal[1, 2] = 2
-    """Teacher's steps to the target: t → u → s (eq. 3), or t → s alone (eq. 2)."""
+    """The teacher's steps to the target: 2: t → u → s (eq. 3); 1: t → s (eq. 2)."""
     last_interval: Literal["clean", "wrapped"] = "clean"
-    """Where the last interval ends; `wrapped` draws it anywhere between clean and T (fault D2), for
-    ablation."""
+    """The end of the last interval; `wrapped` draws it between clean and T (fault D2), for ablation."""
     p_terminal: float = Field(0.0, ge=0, le=1)
-    """Share of the samples that start at T from pure noise, as the student will."""
+    """Probability that a sample starts at T from pure noise, as in sampling."""
     p_rollout: float = Field(0.0, ge=0, le=1)
-    """Share of the batches whose `x_t` the student reached itself, from pure noise."""
+    """Probability that the `x_t` of a batch come from the student's own sampling, from pure noise."""
     illumination: Literal["max", "mean", "smooth_max"] = "max"
     """h of eq. 7: the maximum over channels (the paper), their mean, or the maximum averaged over 15×15
     pixels."""
     reflectance: Literal["retinex", "authors"] = "retinex"
-    """`authors` divides [-1, 1] values by a maximum that crosses zero (fault D1), for ablation."""
+    """`authors`: values in [-1, 1] divided by a maximum that crosses zero (fault D1), for ablation."""
     noise: Literal["magnitude", "signed"] = "magnitude"
-    """The paper subtracts |y - D(y)| from y; `signed` subtracts y - D(y)."""
+    """The noise n that is subtracted from y: |y - D(y)| (the paper), or y - D(y)."""
     denoiser: Literal["nlm", "gaussian"] = "nlm"
     """D of eq. 7: non-local means (the paper), or the Gaussian blur of the authors' code."""
     nlm_strength: float = Field(3.0, gt=0, le=255)
@@ -71,16 +70,16 @@ class ProgressiveConfig(Section):
     """Progressive distillation (Salimans & Ho 2022)."""
 
     lambda_rule: LambdaRule = "max_snr_1"
-    """Weight of a noise level: max(SNR, 1), SNR + 1, or 1."""
+    """Loss weight lambda_t of a noise level: max(SNR, 1), SNR + 1, or 1."""
 
 
 class ConsistencyConfig(Section):
     """Consistency distillation (Song et al. 2023)."""
 
     target_ema: float = Field(0.95, ge=0, lt=1)
-    """Decay of the average of the student's weights that makes the targets; their mu."""
+    """Decay of the moving average of the student's weights that gives the targets (their mu)."""
     distance: Literal["l2", "lpips"] = "l2"
-    """Between the clean images of neighbouring states."""
+    """Distance between the clean images predicted from neighbouring states."""
 
 
 class ReflowConfig(Section):
@@ -91,10 +90,10 @@ class PerceptualConfig(Section):
     """The network behind every perceptual loss (LPIPS)."""
 
     backbone: Literal["vgg", "alex"] = "vgg"
-    """VGG-16 as in the paper, or AlexNet, which costs a tenth."""
+    """VGG-16 (the paper), or AlexNet, at a tenth of the cost."""
     weights: Text | None = None
-    """A `.safetensors` with the backbone's ImageNet convolutions; unset: REDDIT_VGG16 or REDDIT_ALEXNET of
-    the environment, else torchvision's download."""
+    """A `.safetensors` file with the backbone's ImageNet convolutions; `null`: the file named by the
+    environment variable REDDIT_VGG16 or REDDIT_ALEXNET, else torchvision's download."""
 
 
 READ_PERCEPTUAL = ("teacher", "reddit", "consistency")
@@ -122,7 +121,7 @@ else:
     StageConfig = create_model(
         "StageConfig",
         __base__=Section,
-        __doc__="What a stage sets differently in `train`; a key that is null is as in `train`.",
+        __doc__="Settings of a distillation stage that replace those of `train`; `null`: as in `train`.",
         **{
             name: (_optional(field), STAGE_DEFAULTS.get(name))
             for name, field in TrainConfig.model_fields.items()
@@ -131,17 +130,17 @@ else:
 
 
 class DistillConfig(Section):
-    """Distillation: the method, its settings, and how a stage is trained."""
+    """Distillation: the method, its settings, and the training of a stage."""
 
     method: Text = "reddit"
-    """reddit, or a rival: progressive, consistency, reflow. Each reads the section of its name."""
+    """reddit, progressive, consistency or reflow. Each reads the section of its name."""
     reddit: ReDDiTConfig = ReDDiTConfig()
     progressive: ProgressiveConfig = ProgressiveConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
     reflow: ReflowConfig = ReflowConfig()
     train: StageConfig = StageConfig()
-    """What a stage sets differently in `train`."""
+    """Settings of a stage that replace those of `train`."""
 
     def settings(self, method: str) -> BaseModel:
-        """The section of a method; an empty one for a method that has none."""
+        """The section of a method; an empty one if the method has no settings."""
         return getattr(self, method, ReflowConfig())

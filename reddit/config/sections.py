@@ -1,6 +1,6 @@
-"""The settings that every run has: data, network, diffusion, loop.
+"""The settings of every run: data, network, diffusion, training loop.
 
-The defaults are the paper's; where the paper is silent, its lineage's (GSAD, SR3).
+The defaults are the paper's. Where the paper is silent, they are those of its predecessors (GSAD, SR3).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ SamplerName = Literal["ddim", "ddpm", "dpmpp", "unipc", "consistency", "ddim_aut
 
 def _plain(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("holds control characters")
+        raise ValueError("contains control characters")
     return text
 
 
 Text = Annotated[str, AfterValidator(_plain)]
-"""Text that is safe in a path and on a terminal."""
+"""Text without control characters, safe in paths and on a terminal."""
 
 
 class Section(BaseModel):
@@ -27,62 +27,74 @@ class Section(BaseModel):
 
 
 class MixPart(Section):
-    """One of the data sets of a mixture."""
+    """A data set in a mixture."""
 
     dataset: Text
-    """As `data.dataset`."""
+    """A name as in `data.dataset`."""
     weight: float = Field(1.0, gt=0, le=1e6)
-    """Its share of the samples, in units of the sum of all weights."""
+    """Its share of the samples, relative to the sum of all weights."""
     folder: Text | None = None
-    """Of `photos`: the folder of good photographs, under the data root."""
+    """For `photos`: the folder of good photographs, under the data root."""
 
 
 class DataConfig(Section):
-    """Which pictures, and how they become training crops."""
+    """Data sets, and how training crops are made."""
 
     dataset: Text = "lolv1"
-    """A name that `reddit.data.layouts` knows; `demo`; `pairs` for the four folders below; `photos` for
-    good photographs, darkened on the fly; `nights` for drawn ones, which stay dark."""
+    """A data set of `docs/datasets.md`; `demo`; `pairs`: the four folders below; `photos`: good photographs,
+    darkened on the fly; `nights`: synthetic night scenes, which stay dark."""
     photos: Text | None = None
-    """With `photos`: their folder, under the data root; its subfolders too."""
+    """For `photos`: their folder, under the data root; subfolders are included."""
     mix: list[MixPart] = []
-    """Several data sets at once, each with a weight, in place of `dataset`, which names the test set."""
+    """Several data sets with weights, for training; `dataset` then names only the test set."""
     root: Text | None = None
-    """Where data sets live; unset: the environment's REDDIT_DATA, else `data`."""
+    """Folder of the data sets; `null`: the environment variable REDDIT_DATA, else `data`."""
     train_low: Text | None = None
+    """For `pairs`: folder of the low-light training pictures."""
     train_high: Text | None = None
+    """For `pairs`: folder of their ground truths."""
     test_low: Text | None = None
+    """For `pairs`: folder of the low-light test pictures."""
     test_high: Text | None = None
+    """For `pairs`: folder of their ground truths."""
     crop: int = Field(96, gt=0, le=8192)
-    """Side of the square training crops, pixels."""
+    """Side of the square training crops, in pixels."""
     horizontal_flip: bool = True
+    """Flip training crops left to right at random."""
     vertical_flip: bool = False
+    """Flip training crops top to bottom at random."""
     transpose: bool = False
+    """Swap rows and columns of training crops at random."""
     gain: float = Field(0.0, ge=0, le=8)
-    """Low pictures become darker or brighter by up to so many stops (factors of 2); ground truth does not."""
+    """Make low-light pictures darker or brighter by up to so many stops (factors of 2) at random. The ground
+    truth is not changed."""
     context_window: float = Field(1.0, gt=0, le=1)
-    """Side of the smallest part of a thumbnail that training shows as the whole; 1: always the whole."""
+    """The thumbnail shows a random part of the picture, of at least this share of each side; 1: the whole."""
     context_gain: float = Field(0.0, ge=0, le=8)
-    """The view of the whole picture is made darker or brighter by up to so many stops; the picture is not."""
+    """Make the thumbnail darker or brighter by up to so many stops at random."""
     validation: float = Field(0.05, ge=0, lt=1)
-    """Share of the training pairs kept for choosing weights, grouped by the high picture; 0: none."""
+    """Share of the training pairs kept for choosing weights; 0: none. Pairs of one ground truth or scene stay
+    together."""
     split_seed: int = Field(0, ge=0, lt=2**31)
-    """Which pairs those are; apart from `seed`, so that no student is chosen by what its teacher learnt."""
+    """Seed of that split; independent of `seed`, so that a student is never chosen by pictures that its
+    teacher was trained on."""
     memory_gb: float = Field(4.0, ge=0, le=1e5)
-    """Gigabytes of decoded pictures to keep in memory (LOL-v1 takes 0.7, denoised ones half more)."""
+    """Gigabytes of decoded pictures to keep in memory (LOL-v1 needs 0.7, and half as much for denoised
+    ones)."""
     workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = "auto"
-    """Processes that prepare batches; `auto`: none where pictures in memory feed a processor."""
+    """Worker processes that prepare batches; `auto`: none if pictures are in memory and there is no GPU."""
     on_corrupt: Literal["error", "skip"] = "error"
-    """What a training pair that cannot be read does: ends the run, or is left out and named."""
+    """A training pair that cannot be read: ends the run, or is skipped and named."""
 
 
 class ModelConfig(Section):
-    """The conditional U-Net (`reddit.models.unet`) and what it predicts."""
+    """The network and what it predicts."""
 
     architecture: Literal["unet", "compact"] = "unet"
-    """The paper's U-Net and its light relatives, or `reddit.models.compact`, which reads width, multipliers,
-    blocks, unshuffle and detail."""
+    """`unet`: the paper's U-Net and its light variants (`reddit.models.unet`). `compact`:
+    `reddit.models.compact`, which reads only width, multipliers, blocks, unshuffle, detail and prediction."""
     width: int = Field(64, gt=0, le=4096)
+    """Channels of the first level."""
     multipliers: Annotated[list[Annotated[int, Field(gt=0, le=64)]], Field(min_length=1, max_length=8)] = [
         1,
         1,
@@ -90,72 +102,91 @@ class ModelConfig(Section):
         2,
         4,
     ]
+    """Channels of each level, in units of `width`. Each further level halves the resolution."""
     blocks: int = Field(2, gt=0, le=32)
+    """Residual blocks per level."""
     attention_levels: Annotated[list[Annotated[int, Field(ge=0, lt=8)]], Field(max_length=8)] = [3]
+    """Levels with self-attention; 0 is the finest."""
     groups: int = Field(32, gt=0, le=4096)
+    """Groups of GroupNorm; must divide the channels of every level."""
     unshuffle: int = Field(1, gt=0, le=16)
+    """Work at 1/unshuffle of the resolution, with pixels folded into channels."""
     log_condition: bool = False
+    """Add a logarithmic curve of the low-light picture to the input."""
     block: Literal["sr3", "light"] = "sr3"
-    """The paper's residual block, or one made for processors, without GroupNorm and attention."""
+    """`sr3`: the paper's residual block. `light`: a block for processors, without GroupNorm and attention."""
     context: bool = False
-    """Show the network the whole low-light picture as a thumbnail, beside the part that it restores."""
+    """Show the network a thumbnail of the whole low-light picture beside the crop or tile."""
     detail: int = Field(16, gt=1, le=512)
-    """`compact`: channels of the path at full resolution."""
+    """For `compact`: channels of the path at full resolution."""
     prediction: Literal["eps", "v", "x0"] = "eps"
+    """What the network predicts: the noise, the velocity v, or the clean image."""
 
 
 class DiffusionConfig(Section):
-    """The noise schedule and how it is sampled."""
+    """The noise schedule and sampling."""
 
     schedule: Literal["linear", "cosine"] = "linear"
+    """Linear betas (the paper), or the cosine schedule (Nichol & Dhariwal 2021)."""
     steps: int = Field(512, gt=1, le=100_000)
-    """T, the number of the noisiest time."""
+    """T, the noisiest time."""
     beta_start: float = Field(1e-4, gt=0, lt=1)
+    """First beta of the linear schedule."""
     beta_end: float = Field(2e-2, gt=0, lt=1)
+    """Last beta of the linear schedule."""
     zero_terminal_snr: bool = False
+    """Rescale the schedule so that alpha_T = 0 (Lin et al. 2023); needs `v` or `x0` prediction."""
     mask_x_T: bool = False  # noqa: N815 -- the paper's symbol
-    """Show the network zeros in place of x_T, which is pure noise with zero terminal SNR; a student may
-    differ from its teacher in this."""
+    """Replace x_T by zeros in the network's input; needs `zero_terminal_snr`, where x_T is pure noise. A
+    student may differ from its teacher in this."""
     teacher_steps: int = Field(16, gt=0, le=100_000)
-    """Sampling steps of the teacher; students halve them."""
+    """Sampling steps of the teacher; each distillation stage halves them."""
     sampler: SamplerName = "ddim"
-    """`ddim_authors` ends above clean and tells the network a wrong level (fault D3), for ablation."""
+    """The sampler. `ddim_authors` does not end at the clean image and gives the network alpha of the previous
+    index (fault D3), for ablation."""
     clip: bool = True
-    """Hold each predicted clean image in [-1, 1] while sampling."""
+    """Clip each predicted clean image to [-1, 1] while sampling."""
 
 
 class TrainConfig(Section):
-    """The loop, whatever the method."""
+    """The training loop, for every method."""
 
     iterations: int = Field(1_000_000, gt=0, le=10**9)
+    """Optimizer steps of the run."""
     batch_size: int = Field(8, gt=0, le=100_000)
-    """Samples a step, over all processes and micro-batches."""
+    """Samples per optimizer step, over all processes and micro-batches."""
     lr: float = Field(1e-4, gt=0, le=1e3)
+    """Learning rate (Adam)."""
     grad_accum_steps: int = Field(1, gt=0)
-    """Micro-batches that a batch is computed in, one after the other, where it does not fit into memory."""
+    """Micro-batches per optimizer step (gradient accumulation), if a batch does not fit into memory."""
     compile: bool = False
-    """Compile the trained network (`torch.compile`): a minute or two at the start, faster steps."""
+    """Compile the network with `torch.compile`: one or two minutes at the start, then faster steps."""
     warmup: int = Field(0, ge=0)
     """Iterations over which the learning rate rises from 0."""
     decay: Literal["linear", "cosine"] = "linear"
+    """Shape of the decay of the learning rate."""
     decay_from: float = Field(1.0, ge=0, le=1)
-    """Share of the iterations after which the learning rate falls to `lr_end`; 1: never."""
+    """Share of the iterations after which the learning rate decays to `lr_end`; 1: no decay."""
     lr_end: float = Field(0.0, ge=0)
+    """Learning rate at the last iteration."""
     gradient_clip: float = Field(1.0, gt=0)
-    """Largest norm of a step's gradient."""
+    """Largest norm of the gradient; larger ones are scaled down."""
     ema: float = Field(0.9999, ge=0, lt=1)
-    """Decay of the weights' average; it warms up as (1 + i) / (10 + i)."""
+    """Decay of the exponential moving average of the weights, after a warm-up of (1 + i) / (10 + i)."""
     ema_warmup: bool = True
-    """False: the full decay from the first update, so that old weights linger (fault D5), for ablation."""
+    """`false`: no warm-up, so the initial weights remain too long (fault D5), for ablation."""
     log_every: int = Field(50, gt=0)
+    """Iterations between log entries."""
     validate_every: int = Field(5000, gt=0)
+    """Iterations between validations."""
     validation_pictures: int = Field(16, gt=0)
-    """At most so many pictures of the validation split are scored each time."""
+    """Most pictures of the validation split that are scored each time."""
     select_on_test: bool = False
-    """Choose the weights by GT-mean PSNR on the TEST set (fault D6), for ablation: their scores there are
-    then worth nothing."""
+    """Choose the weights by GT-mean PSNR on the TEST set (fault D6), for ablation. Scores on the test set are
+    then meaningless."""
     checkpoint_every: int = Field(1000, gt=0)
+    """Iterations between checkpoints."""
     keep_every: int = Field(0, ge=0)
-    """Keep what a checkpoint holds at every so many iterations beside the newest; 0: never."""
+    """Keep an extra copy of the checkpoint every so many iterations; 0: none."""
     keep: int = Field(3, gt=0)
-    """How many of those, the newest, are kept."""
+    """How many extra copies are kept, the newest ones."""

@@ -44,21 +44,26 @@ RENAMED = {
     "distill.perceptual_backbone": "perceptual.backbone",
     "distill.perceptual_weights": "perceptual.weights",
 }
-"""Keys of earlier versions → their names today. Checkpoints and run folders still hold the former."""
+"""Keys of earlier versions → their present names. Old checkpoints and run folders contain the former."""
 
 
 class Config(Section):
-    """Everything that decides a run."""
+    """All settings of a run."""
 
     name: Annotated[str, AfterValidator(check_name)] = "lolv1"
-    """The family of runs; the teacher's folder is `runs/NAME`, an 8-step student's `runs/NAME-8`."""
+    """Name of the family of runs. The teacher's folder is `runs/NAME`, that of an 8-step student
+    `runs/NAME-8`."""
     ablation: Text | None = None
-    """The ablation of students that this run, or its teacher's, belongs to; `--ablation` sets it. Such models
-    do not stand for their family."""
+    """The ablation that this run or its teacher belongs to; set by `--ablation`. Such models are not used as
+    members of their family unless the ablation is named."""
     runs: Text = "runs"
+    """Folder of all runs."""
     seed: int = Field(0, ge=0, lt=2**31)
+    """Seed of all random numbers in training."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto`: a GPU if there is one."""
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    """Precision of the network, by autocast; `fp16` needs a GPU."""
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
@@ -68,13 +73,13 @@ class Config(Section):
     distill: DistillConfig = DistillConfig()
 
     def data_root(self) -> Path:
-        """Where data sets live: `data.root`, else REDDIT_DATA, else `data`."""
+        """The folder of the data sets: `data.root`, else REDDIT_DATA, else `data`."""
         return Path(self.data.root or os.environ.get("REDDIT_DATA") or "data")
 
     def runs_folder(self) -> Path:
-        """Where run folders live."""
+        """The folder of all runs."""
         return Path(self.runs)
 
     def to_yaml(self) -> str:
-        """The whole configuration as YAML that `load_config` reads back."""
+        """The whole configuration as YAML; `load_config` reads it back."""
         return yaml.safe_dump(self.model_dump(), sort_keys=False)

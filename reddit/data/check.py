@@ -129,9 +129,7 @@ def check(name: str, root: Path, *, alone: bool = False, quiet: bool = False) ->
     layout = get_layout(name)
     on_disk = _halves_on_disk(layout, root)
     if not on_disk:
-        survey(name, root, "train") if layout.sides else find_pictures(
-            name, root
-        )  # raises
+        survey(name, root, "train") if layout.sides else find_pictures(name, root)
     facts: list[str] = []
     findings = [
         Finding(

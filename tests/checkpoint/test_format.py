@@ -266,7 +266,7 @@ def test_a_network_that_a_header_claims_is_not_built_before_its_shapes_fit(
 ) -> None:
     path = rewritten(tmp_path / "huge.safetensors", config='{"model": {"width": 4096}}')
     monkeypatch.setattr(checkpoint, "build_denoiser", lambda config: pytest.fail("built"))
-    with pytest.raises(UserError, match="does not fit"):
+    with pytest.raises(UserError, match="does not match"):
         load_denoiser(path)
 
 
@@ -276,7 +276,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
     denoiser, config = saved(path)
     next(denoiser.parameters()).data.view(-1)[0] = value
     save_weights(path, denoiser, config, steps=2, family="f", method="teacher", iteration=1)
-    with pytest.raises(UserError, match=r"broken\.safetensors: 1 tensor of it hold values that are not"):
+    with pytest.raises(UserError, match=r"broken\.safetensors: 1 tensor with values that are not"):
         load_denoiser(path)
 
 

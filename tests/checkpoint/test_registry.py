@@ -90,7 +90,7 @@ def test_a_run_that_shares_a_shipped_name_must_be_told_apart(shelf: Path, light_
     run = Path("runs/light/checkpoints")
     run.mkdir(parents=True)
     shutil.copy(light_weights, run / "best.safetensors")
-    with pytest.raises(UserError, match=r"'light' is a run and shipped weights: write runs/light/"):
+    with pytest.raises(UserError, match=r"'light' is both a run and shipped weights: use the path runs/"):
         registry.find_checkpoint("light", Path("runs"))
     assert registry.find_checkpoint("runs/light", Path("runs")).path == run / "best.safetensors"
 

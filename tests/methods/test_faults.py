@@ -152,5 +152,5 @@ def test_an_ablation_by_name(inside: Path, capsys: pytest.CaptureFixture[str]) -
     assert "d4: Fault D4" in capsys.readouterr().out
     with pytest.raises(UserError, match="give it a --name"):
         call("train", "-c", "tiny.yaml", "--ablation", "x0")
-    with pytest.raises(UserError, match="makes another teacher"):
+    with pytest.raises(UserError, match="is an ablation of the teacher"):
         call("distill", "--steps", "2", "--ablation", "x0")

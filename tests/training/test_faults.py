@@ -94,7 +94,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
         fill(patch, lambda: run.saved_iteration() == 4)
         with pytest.raises(UserError, match="cannot write the checkpoint") as error:
             run.go()
-    assert "free some space and run again; earlier checkpoints are whole" in one_line(error)
+    assert "free some space and run again; earlier checkpoints are intact" in one_line(error)
     assert run.saved_iteration() == 4
     assert load_file(run.checkpoints / "last.safetensors")
     assert not list(run.checkpoints.glob(".*"))
@@ -109,7 +109,7 @@ def test_a_disk_that_truly_takes_no_more(forks: Any, case: str) -> None:
     lines = result["said"].splitlines()
     assert (result["code"], result["saved"], len(lines)) == (2, 4, 1)
     assert lines[0].startswith("error: cannot write the checkpoint ")
-    assert lines[0].endswith("; earlier checkpoints are whole")
+    assert lines[0].endswith("; earlier checkpoints are intact")
 
 
 def test_a_file_system_that_flushes_no_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
