@@ -44,8 +44,8 @@ def main(argv: list[str] | None = None) -> int:
 
     root = Path(arguments.data_root or os.environ.get("REDDIT_DATA") or "data")
     if arguments.verb == "check":
-        report = check(arguments.dataset, root, alone=arguments.alone, quiet=arguments.quiet)
-        print(report.text())
-        return 0 if report.usable else 1
+        result = check(arguments.dataset, root, alone=arguments.alone, quiet=arguments.quiet)
+        print(result.text())
+        return 0 if result.usable else 1
     link(arguments.dataset, Path(arguments.source), root, dry_run=arguments.dry_run)
     return 0

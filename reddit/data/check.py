@@ -34,7 +34,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckResult:
     """What `check` found."""
 
     title: str
@@ -46,7 +46,7 @@ class Report:
         return all(finding.severity != "error" for finding in self.findings)
 
     def text(self) -> str:
-        """The report as text, with the severity before each finding."""
+        """The result as text, with the severity before each finding."""
         counts = Counter(finding.severity for finding in self.findings)
         verdict = f"{'usable' if self.usable else 'NOT USABLE'}: " + ", ".join(
             f"{counts[severity]} {severity}{'' if counts[severity] == 1 else 's'}"
@@ -114,7 +114,7 @@ def overlap(training_fingerprints: frozenset[str], tests: Iterable[Pair | TestPi
     return [test.name for test in tests if known(test)]
 
 
-def check(name: str, root: Path, *, alone: bool = False, quiet: bool = False) -> Report:
+def check(name: str, root: Path, *, alone: bool = False, quiet: bool = False) -> CheckResult:
     """Check a data set and compare the training sets under the root with the test sets.
 
     Args:
@@ -148,7 +148,7 @@ def check(name: str, root: Path, *, alone: bool = False, quiet: bool = False) ->
         halves += [_read_half(other, root, split, quiet) for split in _halves_on_disk(other, root)]
     clean, shared = _shared(halves)
     findings += shared
-    return Report(f"{name} under {root.absolute()}", facts + clean, findings)
+    return CheckResult(f"{name} under {root.absolute()}", facts + clean, findings)
 
 
 def _halves_on_disk(layout: Layout, root: Path) -> list[Split]:

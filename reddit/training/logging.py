@@ -21,7 +21,7 @@ from reddit.utils.files import write_bytes
 
 
 class Meter:
-    """Sums up the steps between two reports, without waiting for the device."""
+    """Sums up the steps between two lines of the log, without waiting for the device."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -29,7 +29,7 @@ class Meter:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, as after a report."""
+        """Forget the sums, as after a line of the log."""
         self.steps = 0
         self._sums: dict[str, Tensor] = {}
         self._waited = 0.0
@@ -63,11 +63,11 @@ class Meter:
         return first if first >= 0 else None
 
     def seconds(self) -> float:
-        """Since the last report."""
+        """Since the last reset."""
         return time.perf_counter() - self._since
 
-    def report(self, batch_size: int, left: int) -> dict[str, float]:
-        """Means since the last report, and how fast it goes.
+    def means(self, batch_size: int, left: int) -> dict[str, float]:
+        """Means since the last reset, and how fast it goes.
 
         Args:
             batch_size: samples a step, over all processes.
@@ -97,7 +97,7 @@ def peak_memory(device: torch.device) -> float:
 
 
 class Tracker:
-    """Writes one line of JSON and one TensorBoard point for every report.
+    """Writes one line of JSON and one TensorBoard point for every `scalars`.
 
     A resumed run drops what an interrupted one logged beyond its last checkpoint; one from the start, all.
 
@@ -124,7 +124,7 @@ class Tracker:
             self.close()
 
     def scalars(self, iteration: int, kind: str, values: dict[str, float]) -> None:
-        """Report numbers of one kind (`train`, `validation`) at an iteration."""
+        """Log numbers of one kind (`train`, `validation`) at an iteration."""
         line = {"iteration": iteration, "kind": kind, "time": round(time.time(), 3)} | values
         with self._writing():
             with self.path.open("a") as file:
@@ -163,7 +163,7 @@ class Tracker:
 
 
 def read_log(folder: Path) -> list[dict[str, float | str]]:
-    """The reports of a run, oldest first; a line cut short by a crash is left out."""
+    """The lines of a run's log, oldest first; a line cut short by a crash is left out."""
     lines = []
     path = folder / "log.jsonl"
     for text in path.read_text().splitlines() if path.exists() else []:

@@ -1,4 +1,4 @@
-"""The one training loop: fetch, step, report, validate, save; for every method, on one process or many."""
+"""The one training loop: fetch, step, log, validate, save; for every method, on one process or many."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Trainer:
     Args:
         method: the network to train and its losses.
         loader: where micro-batches come from.
-        settings: iterations, batch size, learning rate, and how often to report, validate and save.
+        settings: iterations, batch size, learning rate, and how often to log, validate and save.
         folder: of the run.
         seed: of all noise.
         precision: fp32, bf16 or fp16.
@@ -99,10 +99,10 @@ class Trainer:
                 losses = self.train_step(batches)
                 self.meter.add(self.progress.iteration, losses)
                 bar.update()
-                if self.should_report() or self.should_validate() or self.should_save():
+                if self.should_log() or self.should_validate() or self.should_save():
                     check_finite(self.meter, self.state, self.checkpoints)
-                if self.should_report():
-                    self.report(bar)
+                if self.should_log():
+                    self.log_means(bar)
                 with self.meter.paused():
                     if self.should_validate():
                         self.validate()
@@ -160,7 +160,7 @@ class Trainer:
         self.progress.iteration += 1
         return losses
 
-    def should_report(self) -> bool:
+    def should_log(self) -> bool:
         return self._due(self.settings.log_every)
 
     def should_validate(self) -> bool:
@@ -170,16 +170,16 @@ class Trainer:
         copy_due = self.checkpoints.copy_due(self.progress.iteration)
         return copy_due or self._due(self.settings.checkpoint_every)
 
-    def report(self, bar: tqdm[Any]) -> None:
-        """Log the losses and the speed since the last report."""
+    def log_means(self, bar: tqdm[Any]) -> None:
+        """Log the losses and the speed since the last time."""
         self.progress.seconds += self.meter.seconds()
         left = self.settings.iterations - self.progress.iteration
-        report = self.meter.report(self.settings.batch_size, left)
-        report["lr"] = learning_rate(self.settings, self.progress.iteration - 1)
+        means = self.meter.means(self.settings.batch_size, left)
+        means["lr"] = learning_rate(self.settings, self.progress.iteration - 1)
         if self.tracker:
-            self.tracker.scalars(self.progress.iteration, "train", report)
+            self.tracker.scalars(self.progress.iteration, "train", means)
         best = f"{self.progress.best:.2f}" if self.progress.scores else "-"
-        bar.set_postfix(loss=f"{report['loss']:.4f}", val=best)
+        bar.set_postfix(loss=f"{means['loss']:.4f}", val=best)
         self.meter.reset()
 
     def validate(self) -> None:

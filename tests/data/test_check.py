@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from reddit.data import find_pairs, fingerprint, load_picture, load_test_set, overlap
-from reddit.data.check import Report, check
+from reddit.data.check import CheckResult, check
 from reddit.image.write import encode
 from reddit.utils.errors import UserError
 
@@ -37,28 +37,28 @@ def lolv1(root: Path, train: int = 4, test: int = 2) -> Path:
     return root
 
 
-def texts(report: Report, severity: str) -> list[str]:
-    return [finding.text for finding in report.findings if finding.severity == severity]
+def texts(result: CheckResult, severity: str) -> list[str]:
+    return [finding.text for finding in result.findings if finding.severity == severity]
 
 
 def test_a_sound_set_is_usable_and_its_count_compared(tmp_path: Path) -> None:
-    report = check("lolv1", lolv1(tmp_path), quiet=True)
-    assert report.usable
-    assert texts(report, "warning") == [
+    result = check("lolv1", lolv1(tmp_path), quiet=True)
+    assert result.usable
+    assert texts(result, "warning") == [
         "lolv1/train: 4 pairs here, 485 published",
         "lolv1/test: 2 pairs here, 15 published",
     ]
-    assert "4 different lows, 4 different highs, 12×8 pixels" in report.text()
-    assert "lolv1/test: no low or high is in lolv1/train" in report.text()
+    assert "4 different lows, 4 different highs, 12×8 pixels" in result.text()
+    assert "lolv1/test: no low or high is in lolv1/train" in result.text()
 
 
 def test_a_truncated_picture_is_an_error(tmp_path: Path) -> None:
     path = lolv1(tmp_path) / "LOLv1/eval15/low/4.png"
     path.write_bytes(path.read_bytes()[:-30])
-    report = check("lolv1", tmp_path, quiet=True)
-    (error,) = texts(report, "error")
-    assert not report.usable and str(path) in error and "truncated" in error
-    assert "NOT USABLE: 1 error" in report.text()
+    result = check("lolv1", tmp_path, quiet=True)
+    (error,) = texts(result, "error")
+    assert not result.usable and str(path) in error and "truncated" in error
+    assert "NOT USABLE: 1 error" in result.text()
 
 
 def test_a_pair_of_two_sizes_is_an_error(tmp_path: Path) -> None:
@@ -69,10 +69,10 @@ def test_a_pair_of_two_sizes_is_an_error(tmp_path: Path) -> None:
 
 def test_a_lonely_picture_is_an_error_and_the_rest_is_checked(tmp_path: Path) -> None:
     (lolv1(tmp_path) / "LOLv1/our485/high/1.png").unlink()
-    report = check("lolv1", tmp_path, quiet=True)
-    (error,) = texts(report, "error")
+    result = check("lolv1", tmp_path, quiet=True)
+    (error,) = texts(result, "error")
     assert "our485/low/1.png has no partner" in error
-    assert "3 pairs" in report.text()
+    assert "3 pairs" in result.text()
 
 
 def test_many_faults_of_one_kind_are_counted(tmp_path: Path) -> None:
@@ -88,10 +88,10 @@ def test_copies_are_found_by_pixels_whatever_the_file(tmp_path: Path) -> None:
     put(root / "LOLv1/our485/low/3.png", 0).unlink()
     put(root / "LOLv1/our485/low/3.bmp", 0)
     put(root / "LOLv1/our485/high/2.png", 1001)
-    report = check("lolv1", root, quiet=True)
-    assert "3 different lows, 3 different highs" in report.text()
-    assert any("2 lows are copies of one another: 0 = 3" in text for text in texts(report, "warning"))
-    assert any("2 pairs share 1 highs" in text for text in texts(report, "note"))
+    result = check("lolv1", root, quiet=True)
+    assert "3 different lows, 3 different highs" in result.text()
+    assert any("2 lows are copies of one another: 0 = 3" in text for text in texts(result, "warning"))
+    assert any("2 pairs share 1 highs" in text for text in texts(result, "note"))
 
 
 def test_a_missing_split_is_a_warning_and_a_missing_set_a_mistake(tmp_path: Path) -> None:
@@ -100,14 +100,14 @@ def test_a_missing_split_is_a_warning_and_a_missing_set_a_mistake(tmp_path: Path
     with pytest.raises(UserError, match=r"npe .*not found under"):
         check("npe", tmp_path, quiet=True)
     lolv1(tmp_path, train=0)
-    report = check("lolv1", tmp_path, quiet=True)
-    assert "lolv1/train is not on disk" in texts(report, "warning")[0] and report.usable
+    result = check("lolv1", tmp_path, quiet=True)
+    assert "lolv1/train is not on disk" in texts(result, "warning")[0] and result.usable
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "VV").mkdir()
-    report = check("vv", tmp_path, quiet=True)
-    assert not report.usable and "no pictures in" in texts(report, "error")[0]
+    result = check("vv", tmp_path, quiet=True)
+    assert not result.usable and "no pictures in" in texts(result, "error")[0]
 
 
 def lolv2_with_pictures_of_lolv1(root: Path) -> Path:
@@ -125,18 +125,18 @@ def lolv2_with_pictures_of_lolv1(root: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["lolv1", "lolv2_real"])
 def test_pictures_of_a_training_set_in_another_test_set_are_found(tmp_path: Path, name: str) -> None:
-    report = check(name, lolv2_with_pictures_of_lolv1(tmp_path), quiet=True)
-    (warning,) = (text for text in texts(report, "warning") if "published" not in text)
+    result = check(name, lolv2_with_pictures_of_lolv1(tmp_path), quiet=True)
+    (warning,) = (text for text in texts(result, "warning") if "published" not in text)
     assert warning.startswith("lolv2_real/test: 8 lows and 8 highs of 10 are also in lolv1/train: 00690, ")
     assert "a model trained on lolv1 has seen them" in warning
-    assert any("1 lows and 1 highs of 10 are also in lolv1/test: 00698" in t for t in texts(report, "note"))
-    assert "lolv1/test: no low or high is in" in report.text()
-    assert report.usable
+    assert any("1 lows and 1 highs of 10 are also in lolv1/test: 00698" in t for t in texts(result, "note"))
+    assert "lolv1/test: no low or high is in" in result.text()
+    assert result.usable
 
 
 def test_alone_leaves_other_sets_out(tmp_path: Path) -> None:
-    report = check("lolv2_real", lolv2_with_pictures_of_lolv1(tmp_path), alone=True, quiet=True)
-    assert "lolv1" not in report.text()
+    result = check("lolv2_real", lolv2_with_pictures_of_lolv1(tmp_path), alone=True, quiet=True)
+    assert "lolv1" not in result.text()
 
 
 def test_a_training_picture_in_its_own_test_split_is_found(tmp_path: Path) -> None:
@@ -151,17 +151,17 @@ def test_a_video_set_is_counted_in_videos(tmp_path: Path) -> None:
             for side, offset in (("input", 0), ("GT", 1000)):
                 seed = offset + 10 * int(video[4]) + frame + 5 * video.endswith("_2")
                 put(tmp_path / f"SDSD/indoor_static_np/{side}/{video}/{frame:04d}.npy", seed)
-    report = check("sdsd_indoor", tmp_path, quiet=True)
-    assert "sdsd_indoor/test: 2 or 1 videos here, 6 published" in texts(report, "warning")
-    assert "6 frames, 6 different lows" in report.text() and report.usable
+    result = check("sdsd_indoor", tmp_path, quiet=True)
+    assert "sdsd_indoor/test: 2 or 1 videos here, 6 published" in texts(result, "warning")
+    assert "6 frames, 6 different lows" in result.text() and result.usable
 
 
 def test_sid_shares_gts_by_design(tmp_path: Path) -> None:
     for exposure in ("0.04s", "0.1s"):
         put(tmp_path / f"SID/short_sid2/10003/10003_00_{exposure}.npy", len(exposure))
     put(tmp_path / "SID/long_sid2/10003/10003_00_10s.npy", 9)
-    report = check("sid", tmp_path, quiet=True)
-    assert "2 different lows, 1 different highs" in report.text() and not texts(report, "note")
+    result = check("sid", tmp_path, quiet=True)
+    assert "2 different lows, 1 different highs" in result.text() and not texts(result, "note")
 
 
 def test_overlap_names_the_test_pictures_that_a_model_has_seen(tmp_path: Path) -> None:
@@ -206,8 +206,8 @@ def test_the_measured_facts_of_complete_lolv1() -> None:
     )
     if root is None or len(list((root / "LOLv1/our485/low").iterdir())) < 485:
         pytest.skip("complete LOL-v1 is neither under REDDIT_DATA nor under data")
-    report = check("lolv1", root, alone=True, quiet=True)
-    assert report.usable and not texts(report, "warning")
-    assert "485 pairs (485 published), 485 different lows, 399 different highs, 600×400" in report.text()
-    assert "15 pairs (15 published), 15 different lows, 15 different highs, 600×400" in report.text()
-    assert "lolv1/test: no low or high is in lolv1/train" in report.text()
+    result = check("lolv1", root, alone=True, quiet=True)
+    assert result.usable and not texts(result, "warning")
+    assert "485 pairs (485 published), 485 different lows, 399 different highs, 600×400" in result.text()
+    assert "15 pairs (15 published), 15 different lows, 15 different highs, 600×400" in result.text()
+    assert "lolv1/test: no low or high is in lolv1/train" in result.text()

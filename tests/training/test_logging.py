@@ -90,7 +90,7 @@ def test_a_full_disk_under_tensorboard(
         Tracker(tmp_path) as tracker,
     ):
         monkeypatch.setattr(RecordWriter, "write", fail)
-        for i in range(1, 10_000):  # a later report learns of it
+        for i in range(1, 10_000):  # a later write learns of it
             tracker.scalars(i, "train", {"loss": 0.5})
     assert "\n" not in str(error.value)
     assert capfd.readouterr().err == "" and shown == []
@@ -129,25 +129,25 @@ def test_a_meter_remembers_the_first_that_was_no_number() -> None:
     for i, (loss, norm) in enumerate([(1, 1), (2, float("inf")), (float("nan"), 1), (4, float("nan"))], 1):
         meter.add(i, {"loss": torch.tensor(float(loss)), "gradient_norm": torch.tensor(float(norm))})
         if i == 3:
-            meter.reset()  # a report forgets the sums and not what broke
+            meter.reset()  # forgets the sums and not what broke
     assert (meter.first_bad("loss"), meter.first_bad("gradient_norm")) == (3, 2)
     assert meter.first_bad("l_pix") is None
 
 
-def test_a_meter_averages_between_reports() -> None:
+def test_a_meter_averages_between_resets() -> None:
     meter = Meter(torch.device("cpu"))
     for i, loss in enumerate([1.0, 2.0, 6.0], 1):
         meter.add(i, {"loss": torch.tensor(loss)})
-    report = meter.report(batch_size=4, left=30)
-    assert report["loss"] == 3.0
-    assert report["samples_a_second"] * report["seconds_an_iteration"] == pytest.approx(4)
-    assert report["remaining_seconds"] == pytest.approx(30 * report["seconds_an_iteration"])
+    means = meter.means(batch_size=4, left=30)
+    assert means["loss"] == 3.0
+    assert means["samples_a_second"] * means["seconds_an_iteration"] == pytest.approx(4)
+    assert means["remaining_seconds"] == pytest.approx(30 * means["seconds_an_iteration"])
     meter.reset()
     meter.add(4, {"loss": torch.tensor(8.0)})
-    assert meter.report(4, 29)["loss"] == 8.0
+    assert meter.means(4, 29)["loss"] == 8.0
 
 
-def test_reports_of_a_run(tmp_path: Path) -> None:
+def test_lines_of_a_log(tmp_path: Path) -> None:
     Run(tmp_path, settings=settings(iterations=5, log_every=2)).go()
     lines = [line for line in read_log(tmp_path) if line["kind"] == "train"]
     assert [line["iteration"] for line in lines] == [2, 4, 5]
