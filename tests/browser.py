@@ -24,9 +24,11 @@ SECONDS = 60
 """How long an answer may take."""
 
 _OVERFLOW = """
-[...document.body.querySelectorAll("*")].filter(one => !one.closest(".scroll, pre, svg")
-    && one.getBoundingClientRect().right > innerWidth + 0.5).map(one => one.outerHTML.slice(0, 80))
-  .concat(document.documentElement.scrollWidth > innerWidth ? ["the document"] : [])
+[...document.querySelectorAll("*")]
+  .filter(one => !one.closest(".scroll table, pre *, svg, .viewer *, input, select"))
+  .filter(one => one.getBoundingClientRect().right > WIDTH + 0.5
+    || one.clientWidth && one.scrollWidth > one.clientWidth + 1 && !one.matches(".scroll, pre, .viewer"))
+  .map(one => one.outerHTML.slice(0, 80))
 """
 
 
@@ -35,7 +37,7 @@ class Tab:
 
     def __init__(self, reading: int, writing: int) -> None:
         self._reading, self._writing = reading, writing
-        self._number = 0
+        self._number = self._width = 0
         self._buffer = b""
         self._session: str | None = None
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
@@ -46,7 +48,7 @@ class Tab:
 
     def open(self, path: Path, *, width: int, dark: bool = False, height: int = 844) -> None:
         """Load a file as a phone (below 600 CSS pixels) or a desktop shows it."""
-        mobile = width < 600
+        self._width, mobile = width, width < 600
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=2 if mobile else 1, mobile=mobile,
@@ -65,7 +67,7 @@ class Tab:
 
     def overflow(self) -> list[str]:
         """What makes the page wider than the window; what scrolls inside a box of its own is left out."""
-        return list(self.evaluate(_OVERFLOW))
+        return list(self.evaluate(_OVERFLOW.replace("WIDTH", str(self._width))))
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """Save what is seen, or the whole page, as PNG."""

@@ -132,7 +132,7 @@ def _sliders(rows: Sequence[Row], test: Sequence[Pair]) -> list[Slider]:
             seed = row.evaluation.seeds[0]
             pictures[row.label] = to_uint8(row.predict(pair.name, low, seed))
             scores = row.evaluation.pictures[index].scores[0]
-            notes[row.label] = f"{show(scores.raw['psnr'], 2)} dB, seed {seed}"
+            notes[row.label] = f"{show(scores.raw['psnr'], 2)} dB, seed\N{NO-BREAK SPACE}{seed}"
         pictures["gt"] = load_picture(pair.high)
         sliders.append(slider(pair.name, pictures, "input", models[-1].label, notes, thumbnails=True))
     return sliders

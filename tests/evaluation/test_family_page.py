@@ -77,7 +77,8 @@ def test_captions_show_the_seed_that_they_score(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     rows = family()
     source = write_report(config(), rows, [], pairs(), "a processor").read_text()
-    captions = re.findall(r'<span class="note">([\d.]+ dB, seed \d+)</span>', source)
+    captions = re.findall(r'<span class="note">([\d.]+ dB, seed\s\d+)</span>', source)
+    captions = [caption.replace("\N{NO-BREAK SPACE}", " ") for caption in captions]
     assert captions == [f"{psnr + k:.2f} dB, seed 5" for k in range(3) for psnr in (20, 19)]
     assert [r.predict.seeds for r in rows[1:3]] == [{5}, {5}]  # type: ignore[attr-defined]
 
