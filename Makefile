@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCKED := requirements/locked.txt
 OLDEST_PYTHON ?= python3.10
 
-.PHONY: setup demo test test-oldest test-newest lint lock
+.PHONY: setup demo test fuzz test-oldest test-newest lint lock
 
 setup: $(VENV)/.ready
 
@@ -22,6 +22,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# Random inputs, thousands of each kind; `make test` draws a few.
+fuzz: setup
+	REDDIT_FUZZ=10000 $(BIN)/python -m pytest tests/fuzz
 
 # Environments of their own, beside the locked one: what pyproject.toml allows at least, and what pip takes today.
 test-oldest:

@@ -7,12 +7,24 @@ import torch
 from reddit.config import Config, DiffusionConfig, ModelConfig
 from reddit.diffusion import Denoiser, NoiseSchedule
 from reddit.models import CompactUNet, ConditionalUNet
+from reddit.utils.errors import UserError
 
 
 def build_schedule(config: DiffusionConfig) -> NoiseSchedule:
-    return NoiseSchedule(
-        config.schedule, config.steps, config.beta_start, config.beta_end, config.zero_terminal_snr
-    )
+    """The configured noise schedule.
+
+    Raises:
+        UserError: the settings make no schedule.
+    """
+    try:
+        return NoiseSchedule(
+            config.schedule, config.steps, config.beta_start, config.beta_end, config.zero_terminal_snr
+        )
+    except ValueError as error:
+        raise UserError(
+            f"diffusion: {error} (steps {config.steps}, beta_start {config.beta_start:g}, beta_end "
+            f"{config.beta_end:g}; the paper has 512, 0.0001 and 0.02)"
+        ) from error
 
 
 def build_network(config: ModelConfig) -> ConditionalUNet | CompactUNet:

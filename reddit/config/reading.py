@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reddit.config.messages import explain
+from reddit.config.messages import explain, one_a_value
 from reddit.config.methods import STAGE_DEFAULTS
 from reddit.config.readers import unread
 from reddit.config.settings import Config
 from reddit.config.yaml_files import NOT_YAML, load_yaml, merge, read_yaml
 from reddit.utils.errors import UserError
-from reddit.utils.text import short
+from reddit.utils.text import counted, short
 
 MOST_MISTAKES, DEEPEST = 10, 8
 """Lines of an error, and dots of a key."""
@@ -45,6 +45,35 @@ def resolve_config(
     laid_by: str = "--set",
 ) -> Config:
     """`load_config` for a mapping already read; messages name it by `source`, the overrides by `laid_by`."""
+    laid, mistakes = _laid(overrides)
+    given = merge(raw, laid)
+    if stage:
+        of_stage = STAGE_DEFAULTS | _section(_section(given, "distill"), "train")
+        set_here = {key: value for key, value in of_stage.items() if value is not None}
+        given = merge(merge(given, {"train": set_here}), laid)
+    count = len(mistakes)
+    try:
+        config = Config.model_validate(given)
+    except ValidationError as error:
+        found = _told_once(one_a_value(error.errors(), Config))
+        count += len(found)
+        for e in found[:MOST_MISTAKES]:
+            laid_over = _is_among(".".join(map(str, e["loc"])), overrides)
+            mistakes.append(explain(e, Config, laid_by if laid_over else source))
+    except RecursionError:
+        mistakes.append(f"{source}: nested too deeply")
+    else:
+        mistakes += _contradictions(config, source)
+        mistakes += [f"{laid_by}: {line}" for line in unread(laid, config.distill.method, stage)]
+    if mistakes:
+        more = max(count, len(mistakes)) - MOST_MISTAKES
+        tail = [f"{source}: and {counted(more, 'mistake')} more"] if more > 0 else []
+        raise UserError("\n".join([*mistakes[:MOST_MISTAKES], *tail]))
+    return config
+
+
+def _laid(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Overrides as a tree of settings, and a line for each that is none."""
     mistakes: list[str] = []
     laid: dict[str, Any] = {}
     for override in overrides:
@@ -63,31 +92,13 @@ def resolve_config(
         for part in reversed(key.split(".")):
             value = {part: value}
         laid = merge(laid, value)
-    given = merge(raw, laid)
-    if stage:
-        of_stage = STAGE_DEFAULTS | _section(_section(given, "distill"), "train")
-        set_here = {key: value for key, value in of_stage.items() if value is not None}
-        given = merge(merge(given, {"train": set_here}), laid)
-    try:
-        config = Config.model_validate(given)
-    except ValidationError as error:
-        found = error.errors()
-        told = {e["loc"][2:] for e in found if e["loc"][:2] == ("distill", "train")}
-        for e in found:
-            if e["loc"][0] == "train" and e["loc"][1:] in told:
-                continue  # the same value
-            laid_over = _is_among(".".join(map(str, e["loc"])), overrides)
-            mistakes.append(explain(e, Config, laid_by if laid_over else source))
-    except RecursionError:
-        mistakes.append(f"{source}: nested too deeply")
-    else:
-        mistakes += _contradictions(config, source)
-        mistakes += [f"{laid_by}: {line}" for line in unread(laid, config.distill.method, stage)]
-    if mistakes:
-        more = len(mistakes) - MOST_MISTAKES
-        tail = [f"{source}: and {more} mistakes more"] if more > 0 else []
-        raise UserError("\n".join([*mistakes[:MOST_MISTAKES], *tail]))
-    return config
+    return laid, mistakes
+
+
+def _told_once(found: list[Any]) -> list[Any]:
+    """Errors without those of `train` that repeat one of `distill.train`, whose value it took."""
+    of_stage = {e["loc"][2:] for e in found if e["loc"][:2] == ("distill", "train")}
+    return [e for e in found if not (e["loc"][:1] == ("train",) and e["loc"][1:] in of_stage)]
 
 
 def _is_among(key: str, overrides: Sequence[str]) -> bool:
@@ -108,7 +119,10 @@ def _contradictions(config: Config, source: str) -> list[str]:
         found.append(
             "distill.reddit.last_interval: wrapped draws a level, which distill.reddit.jitter=none forbids"
         )
-    for level, m in enumerate(model.multipliers if model.architecture == "unet" else []):
+    paper = model.architecture == "unet" and model.block == "sr3"
+    if paper and model.width % 2:
+        found.append(f"model.width: must be even with model.block=sr3, not {model.width}")
+    for level, m in enumerate(model.multipliers if paper else []):
         if model.width * m % model.groups:
             found.append(
                 f"model.groups: {model.groups} does not divide level {level}'s {model.width * m} channels"

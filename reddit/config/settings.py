@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import AfterValidator, Field
 
 from reddit.config.methods import DistillConfig, PerceptualConfig, TeacherConfig
 from reddit.config.sections import DataConfig, DiffusionConfig, ModelConfig, Section, Text, TrainConfig
+from reddit.config.yaml_files import dump_yaml
 from reddit.utils.names import check_name
 
 RENAMED = {
@@ -82,4 +82,4 @@ class Config(Section):
 
     def to_yaml(self) -> str:
         """The whole configuration as YAML; `load_config` reads it back."""
-        return yaml.safe_dump(self.model_dump(), sort_keys=False)
+        return dump_yaml(self.model_dump())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,21 @@ from reddit.utils.text import short
 
 LARGEST_FILE = 1_000_000
 """Bytes of a YAML file."""
-MOST_VALUES = 100_000
+MOST_VALUES, MOST_DIGITS = 100_000, 30
 NOT_YAML = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError, OverflowError, KeyError)
 """What PyYAML raises on text that is no YAML, and on YAML that stands for no value."""
 
 
 class Loader(yaml.SafeLoader):
-    """YAML 1.2 floats: PyYAML reads `1e-4` as a string. Repeated keys are mistakes."""
+    """YAML 1.2 numbers: PyYAML reads `1e-4` as text, `010` as 8 and `1:30` as 90. Dates are text, and
+    repeated keys are mistakes."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        for key, count in keys.most_common(1):
+            if count > 1:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", node.start_mark
+                    None, None, f"key {short(repr(key))} stands twice", node.start_mark
                 )
         return super().construct_mapping(node, deep)
 
@@ -42,11 +44,49 @@ class Loader(yaml.SafeLoader):
                 )
 
 
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*)(\.[\d_]*)?[eE][-+]?\d+$|^[-+]?\.\d[\d_]*([eE][-+]?\d+)?$"),
-    list("-+.0123456789"),
-)
+class Dumper(yaml.SafeDumper):
+    """Writes what `Loader` reads back as it was: text that it would take for a number is quoted."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _whole(loader: Loader, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node).replace("_", "")
+    if not re.fullmatch(rf"[-+]?\d{{1,{MOST_DIGITS}}}", text, re.ASCII):
+        what = (
+            "not an integer" if len(text) <= MOST_DIGITS else f"an integer of more than {MOST_DIGITS} digits"
+        )
+        raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+    return int(text)
+
+
+def _number(loader: Loader, node: yaml.ScalarNode) -> float:
+    text = loader.construct_scalar(node).replace("_", "").lower()
+    try:
+        return float(re.sub(r"^([-+]?)\.(inf|nan)$", r"\1\2", text))
+    except ValueError:
+        raise yaml.constructor.ConstructorError(None, None, "not a number", node.start_mark) from None
+
+
+_TAG = "tag:yaml.org,2002:"
+_NUMBERS = {
+    "int": r"[-+]?\d[\d_]*",
+    "float": r"[-+]?(\d[\d_]*\.[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)?|[-+]?\d[\d_]*[eE][-+]?\d+"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+_OTHERWISE = {_TAG + kind for kind in (*_NUMBERS, "timestamp", "value")}
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in found if tag not in _OTHERWISE]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _kind, _form in _NUMBERS.items():
+    for _class in (Loader, Dumper):  # the latter quotes what either version of YAML takes for a number
+        _class.add_implicit_resolver(
+            _TAG + _kind, re.compile(f"^(?:{_form})$", re.ASCII), list("-+.0123456789")
+        )
+Loader.add_constructor(_TAG + "int", _whole)
+Loader.add_constructor(_TAG + "float", _number)
 
 
 def load_yaml(text: str) -> Any:
@@ -62,6 +102,11 @@ def load_yaml(text: str) -> Any:
         elif isinstance(one, list | tuple | set):
             stack += one
     return value
+
+
+def dump_yaml(tree: dict[str, Any]) -> str:
+    """YAML that `load_yaml` reads back as it was."""
+    return yaml.dump(tree, Dumper=Dumper, sort_keys=False)
 
 
 def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,9 @@ class NoiseSchedule:
     The linear schedule takes T + 1 betas, as the authors' code does. At time t ≥ 1, alpha² is the product of
     the first t + 1 values of `1 - beta`. Unlike that code, time 0 is set to clean.
     Between integer times alpha is interpolated linearly.
+
+    Raises:
+        ValueError: an unknown kind; betas that leave the signal as it is, or nothing of it before T.
     """
 
     def __init__(
@@ -57,6 +60,10 @@ class NoiseSchedule:
         else:
             raise ValueError(f"unknown schedule {kind!r}; known: linear, cosine")
         first, alphas[0] = float(alphas[0]), 1.0
+        if not np.all(np.diff(alphas) < 0):
+            raise ValueError(
+                "alpha must fall from each time to the next: betas too small, too large or too many"
+            )
         if zero_terminal_snr:
             first = (first - alphas[-1]) / (1.0 - alphas[-1])
             alphas = (alphas - alphas[-1]) / (alphas[0] - alphas[-1])

@@ -71,6 +71,8 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("2.5e-4", 2.5e-4),
         ("+1e+0", 1.0),
         (".5", 0.5),
+        ("1_0.5e-1", 1.05),
+        ("010", 10.0),  # not octal
         ("1", 1.0),
         ("0.25", 0.25),
     ],
@@ -386,3 +388,39 @@ def test_a_setting_of_another_method_is_refused_where_it_is_typed(tmp_path: Path
         load_config(None, of_reddit)
     path = write(tmp_path, "distill:\n  reddit:\n    omega: 0.3\n")  # a file may serve several methods
     assert load_config(path, of_reddit[:1]).distill.reddit.omega == 0.3
+
+
+def test_one_line_for_a_value_of_several_types() -> None:
+    assert mistakes(None, "data.workers=many") == [
+        "--set: data.workers: should be a valid integer or 'auto', not 'many'"
+    ]
+    assert mistakes(None, "model=small") == ["--set: model: should be a section of settings, not 'small'"]
+
+
+@pytest.mark.parametrize(
+    "name", ["1e5", "010", "1_0", "1:30", "2020-01-01", "yes", "null", "0x10", ".5", "=", "~"]
+)
+def test_text_that_looks_like_something_else_survives_a_file(name: str, tmp_path: Path) -> None:
+    config = resolve_config({"name": name}, source="test")
+    assert load_config(write(tmp_path, config.to_yaml())).name == name
+
+
+@pytest.mark.parametrize("name", ["2020-01-01", "1:30", "="])
+def test_dates_and_times_are_text(name: str) -> None:
+    assert load_config(None, [f"name={name}"]).name == name
+
+
+@pytest.mark.parametrize("text", ["9" * 31, "!!int abc", "!!int '9 '", "!!float 1.2.3", "!!int [1]"])
+def test_numbers_that_are_none(text: str) -> None:
+    (line,) = mistakes(None, f"seed={text}")
+    assert "not a YAML value" in line
+
+
+@pytest.mark.parametrize("block", ["sr3", "light"])
+def test_odd_widths_are_refused_where_they_do_not_fit(block: str) -> None:
+    odd = ["model.width=33", "model.groups=1", f"model.block={block}"]
+    if block == "light":
+        assert load_config(None, odd).model.width == 33
+        assert load_config(None, [*odd, "model.groups=32"]).model.groups == 32  # it has none
+    else:
+        assert "model.width: must be even" in mistakes(None, *odd)[0]

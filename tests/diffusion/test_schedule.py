@@ -175,3 +175,17 @@ def test_v_at_zero_terminal_snr_gives_the_clean_image() -> None:
 def test_unknown_kind() -> None:
     with pytest.raises(ValueError, match=r"quadratic.*linear, cosine"):
         NoiseSchedule("quadratic")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"beta_start": 1e-17, "beta_end": 1e-17},  # 1 - beta is 1
+        {"beta_start": 1e-17, "beta_end": 1e-17, "zero_terminal_snr": True},
+        {"steps": 100_000},  # the product is 0 before the end
+        {"beta_start": 0.99, "beta_end": 0.99},
+    ],
+)
+def test_betas_that_make_no_schedule(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="alpha must fall from each time to the next"):
+        NoiseSchedule(**settings)  # type: ignore[arg-type]

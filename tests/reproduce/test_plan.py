@@ -55,7 +55,7 @@ def test_training_is_always_compared_with_gt_only_and_with_the_teacher(name: str
 def test_settings_of_arms_exist(plan: Plan) -> None:
     assert len({arm.key for arm in plan.arms}) == len(plan.arms) == len({arm.label for arm in plan.arms})
     for arm in plan.arms:
-        load_config(None, arm.settings, stage=True)
+        load_config(None, arm.settings)
 
 
 def test_a_plan_without_an_arm() -> None:
