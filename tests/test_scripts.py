@@ -149,7 +149,7 @@ def test_a_chain_goes_on_from_stages_that_lost_their_state(
         path.with_name("state.pt").unlink()
     capsys.readouterr()
     call(*chain, "--steps", "2")
-    assert capsys.readouterr().out.count("finished before, at iteration 3; its weights are kept") == 2
+    assert capsys.readouterr().out.count("already finished, at iteration 3; its weights are kept") == 2
     assert [path.read_bytes() for path in kept] == before
     assert read_info("runs/lost-2/checkpoints/best.safetensors").steps == 2
     with pytest.raises(UserError, match="would be replaced"):  # longer than it was trained
@@ -385,7 +385,7 @@ def test_another_network_is_no_continuation(inside: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["name=../escaped"], "leads out of the folder of runs"),
+        (["name=../escaped"], "is outside the folder of runs"),
         (["name=fresh", "data.root=nowhere"], "nowhere"),
         (["name=fresh", "precision=fp16", "device=cpu"], "fp16 needs a GPU"),
     ],

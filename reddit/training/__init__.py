@@ -1,1 +1,1 @@
-"""Training: the loop, runs and their folders, chains of distillation, several processes."""
+"""Training: the loop, runs and their folders, distillation chains, several processes."""

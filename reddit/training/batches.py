@@ -1,4 +1,4 @@
-"""Which samples of a batch a process takes, and where its micro-batches come from."""
+"""Splitting a batch over processes and micro-batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Loader(Protocol):
     def __call__(
         self, done: int, *, batch_indices: range, grad_accum_steps: int
     ) -> Iterable[Batch | UserError]:
-        """This process's micro-batches from iteration `done` on, for ever; an error stands for its batch."""
+        """This process's micro-batches from iteration `done` on, endlessly; a failed batch is an error."""
         ...
 
 

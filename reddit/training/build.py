@@ -1,4 +1,4 @@
-"""From settings to methods: the teacher's training and the distillations, with what they need."""
+"""Building training methods from settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reddit.metrics import LPIPS
 
 
 def build_teacher(config: Config, denoiser: Denoiser) -> Teacher:
-    """The training of a teacher, in place."""
+    """The configured teacher training of a denoiser."""
     settings, perceptual = config.teacher, None
     if settings.w_per:
         device = next(denoiser.parameters()).device
@@ -42,7 +42,7 @@ def build_distillation(
     """The configured distillation of a student of N steps.
 
     Raises:
-        UserError: there is no such method; the perceptual distance has no weights.
+        UserError: unknown method; the weights of the perceptual distance are missing.
     """
     kind = distillation_named(config.distill.method)
     settings, perceptual = config.distill.settings(kind.name), None
@@ -53,7 +53,7 @@ def build_distillation(
 
 
 def build_denoise(config: Config) -> Denoise | None:
-    """D of equation 7, where the configured distillation needs it; slow results are kept beside the runs."""
+    """D of equation 7, or None if the configured distillation does not use it; cached in `runs/cache`."""
     kind, settings = distillation_named(config.distill.method), config.distill.reddit
     if not kind.needs_denoised(config.distill.settings(kind.name)):
         return None

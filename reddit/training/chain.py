@@ -1,4 +1,4 @@
-"""Walking down the steps: which model teaches which, and the whole chain 16 → 8 → 4 → 2 → 1."""
+"""Distillation chains: finding the teacher of a student, and the whole chain 16 → 8 → 4 → 2 → 1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reddit.utils.text import counted
 
 
 def chain_steps(start: int, end: int) -> list[int]:
-    """The stages from a teacher of `start` steps to a student of `end`: 16, 1 → 8, 4, 2, 1.
+    """The stages from a teacher of `start` steps to a student of `end` steps: 16, 1 → 8, 4, 2, 1.
 
     Raises:
         UserError: halving `start` does not reach `end`.
@@ -45,12 +45,12 @@ def _listed(halves: list[int]) -> str:
 
 
 def find_teacher(config: Config, steps: int, family: str | None = None, log: Log = print) -> CheckpointInfo:
-    """The newest model of a step count, of one family if named, and say which was found.
+    """Find the newest model with these steps, optionally of one family, and log which was found.
 
-    It is a teacher, or a student of the method that is to teach on: rivals do not learn from each other.
+    It is a teacher or a student of the same method; methods do not learn from each other's students.
 
     Raises:
-        UserError: there is none; the message says what there is and how to get one.
+        UserError: there is none; the message lists the existing models and says how to get one.
     """
     runs = config.runs_folder()
     methods = ("teacher", config.distill.method)
@@ -66,20 +66,20 @@ def find_teacher(config: Config, steps: int, family: str | None = None, log: Log
             whole = config.diffusion.teacher_steps
             remedy = f"halving {whole} steps reaches {_listed(halves)}: choose one of these"
         else:
-            remedy = f"distil it with reddit-llie distill --steps {steps}, or walk the whole way with --chain"
+            remedy = f"distil it with reddit-llie distill --steps {steps}, or all stages with --chain"
         raise UserError(
-            f"no {steps}-step model{of_family} in {runs} (there: {there or 'none'}): {remedy}, "
-            "or name one with --teacher"
+            f"no {steps}-step model{of_family} in {runs} (found: {there or 'none'}): {remedy}, "
+            "or choose one with --teacher"
         )
     log(f"teacher: {model.path} ({model.method}, {counted(model.steps, 'step')}, family {model.family})")
     return model
 
 
 def check_steps(config: Config, teacher: CheckpointInfo, steps: int) -> None:
-    """See that this teacher can teach a student of so many steps by the configured method.
+    """Check that this teacher can teach a student of these steps with the configured method.
 
     Raises:
-        UserError: it cannot; the message says what it can.
+        UserError: it cannot; the message lists the possible steps.
     """
     students = distillation_named(config.distill.method).students(teacher.steps)
     if steps in students:
@@ -109,9 +109,9 @@ def distill_chain(
     quiet: bool = False,
     log: Log = print,
 ) -> list[Outcome]:
-    """Distil stage after stage, each student the next one's teacher; stages already done are kept.
+    """Distil stage after stage; each student is the teacher of the next. Finished stages are kept.
 
-    `name` replaces the family in the folders' names: `runs/NAME-8`, `runs/NAME-4`, …
+    `name` replaces the family in the folder names: `runs/NAME-8`, `runs/NAME-4`, …
     """
     outcomes = []
     for steps in stages:
@@ -126,7 +126,7 @@ def distill_chain(
 
 
 def _finished(config: Config, teacher: CheckpointInfo, name: str, log: Log) -> Outcome | None:
-    """A stage that was trained to its end and has since lost its training state, None if it was not."""
+    """A finished stage without a training state; None if the stage must be trained or resumed."""
     folder = run_folder(config, name)
     chosen, newest, state = (folder / "checkpoints" / file for file in (CHOSEN, NEWEST, STATE))
     if state.exists() or not (chosen.is_file() and newest.is_file()):
@@ -135,5 +135,5 @@ def _finished(config: Config, teacher: CheckpointInfo, name: str, log: Log) -> O
     if done < config.train.iterations:
         return None
     remember_teacher(folder, teacher)
-    log(f"{folder}: finished before, at iteration {done}; its weights are kept")
+    log(f"{folder}: already finished, at iteration {done}; its weights are kept")
     return Outcome(folder, chosen, Progress(iteration=done))

@@ -18,16 +18,16 @@ class WriteWeights(Protocol):
     def __call__(
         self, path: Path, denoiser: Denoiser, *, iteration: int, validation: dict[str, float]
     ) -> None:
-        """Write averaged weights and the validation scores that they have, whole or not at all."""
+        """Write averaged weights and their validation scores atomically."""
         ...
 
 
 class Checkpoints:
-    """What a run saves in its folder's `checkpoints/`, and when a copy is kept.
+    """Writes the checkpoints of a run.
 
     Args:
         folder: `runs/NAME/checkpoints`.
-        write: `save_weights` with all that does not change during the run.
+        write: `save_weights` with the arguments that are constant during the run.
         settings: `keep_every` and `keep`.
     """
 
@@ -42,7 +42,7 @@ class Checkpoints:
         self._write_weights(self.best, state)
 
     def save_last(self, state: TrainingState) -> None:
-        """Write the averaged weights and all that a resume needs; keep a copy where one is due.
+        """Write the averaged weights and the training state, and keep a copy if one is due.
 
         Raises:
             UserError: the disk is full or the folder cannot be written.
@@ -54,22 +54,21 @@ class Checkpoints:
             keep_copy(self.folder, state.progress.iteration, self.settings.keep)
 
     def save_first(self, state: TrainingState) -> None:
-        """Write a training state if there is none yet: a run that is killed never leaves weights alone, which
-        no later run would replace."""
+        """Write a training state if there is none: a killed run must not leave weights without a state."""
         if not self.state.exists():
             state.save(self.state)
 
     def copy_due(self, iteration: int) -> bool:
-        """Whether `keep_every` asks for a copy at this iteration."""
+        """Whether `keep_every` requires a copy at this iteration."""
         every = self.settings.keep_every
         return every > 0 and iteration > 0 and iteration % every == 0
 
     def copy_missing(self, iteration: int) -> bool:
-        """Whether a copy of this iteration is due and was not made, as where the run was killed."""
+        """Whether a copy of this iteration is due but missing, because the run was killed."""
         return self.copy_due(iteration) and not kept_state(self.folder, iteration).exists()
 
     def last_good(self) -> str:
-        """Where a run that broke can be taken up, for a message."""
+        """Where a failed run can be resumed, for a message."""
         return (
             f"{self.state} holds the last good state"
             if self.state.exists()
@@ -84,12 +83,12 @@ class Checkpoints:
 
 
 def kept_state(folder: Path, iteration: int) -> Path:
-    """Where `keep_copy` keeps the state of an iteration."""
+    """The path of a kept copy of the state of an iteration."""
     return folder / f"{iteration:08d}.pt"
 
 
 def keep_copy(folder: Path, iteration: int, keep: int) -> None:
-    """Keep the newest checkpoint under its iteration's number; of these the newest `keep` stay.
+    """Keep a copy of the newest checkpoint, named by its iteration; only the newest `keep` copies remain.
 
     Raises:
         UserError: the disk is full.
@@ -99,7 +98,7 @@ def keep_copy(folder: Path, iteration: int, keep: int) -> None:
         target = folder / f"{iteration:08d}{source.suffix}"
         target.unlink(missing_ok=True)
         try:
-            os.link(source, target)  # the next checkpoint replaces the name, not the file: no copy needed
+            os.link(source, target)  # the next checkpoint replaces the name, not the file
         except OSError:
             try:
                 shutil.copyfile(source, target)
@@ -107,7 +106,7 @@ def keep_copy(folder: Path, iteration: int, keep: int) -> None:
                 target.unlink(missing_ok=True)
                 raise UserError(f"cannot keep {target}: {error.strerror}; free some space") from error
     for suffix in (".safetensors", ".pt"):
-        # A run that went back to an early state leaves higher numbers behind: they go first. Clocks can err.
+        # A run resumed from an earlier state leaves copies with higher numbers: remove these first.
         kept = sorted(folder.glob(f"{'[0-9]' * 8}{suffix}"), key=lambda p: (int(p.stem) <= iteration, p))
         for old in kept[:-keep]:
             old.unlink()

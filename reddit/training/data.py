@@ -1,4 +1,4 @@
-"""From the configuration to what a run learns from: training crops, validation pairs, fingerprints."""
+"""The training data of a run: crops, validation pairs, fingerprints."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from reddit.training.distributed import World
 from reddit.utils.progress import Log, progress
 
 PHOTO_VALIDATION, NIGHT_VALIDATION = 12, 4
-"""Photographs of a folder, and drawn nights, that are kept for choosing weights."""
+"""Number of photographs, and of synthetic night scenes, that are kept for validation."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run learns from.
+    """The data of a run.
 
     Attributes:
-        crops: what the steps are made of.
-        validation: the pairs that choose the weights; empty: none.
-        pictures: fingerprints of every picture of the training set, the validation pictures included.
-        validation_pictures: of these, the validation pairs'.
+        crops: training crops.
+        validation: the validation pairs, which choose the weights; may be empty.
+        pictures: fingerprints of all pictures of the training set, including the validation pictures.
+        validation_pictures: fingerprints of the validation pictures.
     """
 
     crops: TrainingCrops | PhotoCrops | MixedCrops
@@ -49,13 +49,13 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Photographs:
-    """Files of good photographs; None: nights are drawn."""
+    """Files of good photographs; None: synthetic night scenes."""
 
     files: list[Path] | None
 
 
 class TrainingSet:
-    """The pictures that a configuration names, found but not yet read.
+    """The files of the configured data sets, found but not yet read.
 
     Raises:
         UserError: an unknown data set, a missing folder, a picture without a partner.
@@ -71,17 +71,17 @@ class TrainingSet:
     def prepare(
         self, seed: int, denoise: Denoise | None, world: World, log: Log, quiet: bool = False
     ) -> TrainingData:
-        """Read and check every picture once, denoise where needed, and keep what fits into memory.
+        """Read and check every picture once, denoise if needed, and keep what fits into memory.
 
         Args:
-            seed: of crops and flips.
-            denoise: D of equation 7, where the method needs it.
+            seed: seed of crops and flips.
+            denoise: D of equation 7, if the method needs it.
             world: the processes that share the work.
-            log: told of pairs that are left out.
+            log: receives the names of skipped pairs.
             quiet: no progress bars.
 
         Raises:
-            UserError: a picture that cannot be read, or is too small for a crop.
+            UserError: a picture cannot be read or is too small for a crop.
         """
         reading = _Reading(self.settings, seed, denoise, world, log, quiet)
         prepared = [
@@ -93,7 +93,7 @@ class TrainingSet:
             held = self.test
             log(
                 "WARNING: train.select_on_test: the weights are chosen by GT-mean PSNR on the TEST set "
-                "(fault D6); never report their scores there beside others'"
+                "(fault D6); do not compare their scores on it with others"
             )
         reading.cache.close()
         held_out = reading.fingerprints(held)
@@ -129,9 +129,9 @@ class _Reading:
     def pairs(self, pairs: list[Pair]) -> tuple[TrainingCrops, list[Pair]]:
         """Crops of pairs, and the validation split.
 
-        Each process reads its share once, denoises it, and tells the others what it saw. Where all of it fits
-        into memory, each then reads the others' shares, too, to hold them; else what it does not hold is read
-        when a crop needs it.
+        Each process reads and denoises its share once, and the processes exchange sizes and fingerprints. If
+        everything fits into memory, each process then reads the rest, too. Otherwise the rest is read when a
+        crop needs it.
         """
         settings, cache, world = self.settings, self.cache, self.world
         problems = {}
@@ -154,7 +154,7 @@ class _Reading:
         return crops, held
 
     def photographs(self, files: list[Path] | None) -> tuple[PhotoCrops, list[Pair]]:
-        """Crops of photographs or drawn nights, and some that are kept for validation."""
+        """Crops of photographs or synthetic night scenes, and validation pairs."""
         settings = self.settings
         if files is None:
             count = NIGHT_VALIDATION if settings.validation else 0
@@ -169,7 +169,7 @@ class _Reading:
         return crops, held
 
     def fingerprints(self, pairs: list[Pair]) -> frozenset[str]:
-        """Those of both pictures of some pairs."""
+        """The fingerprints of all pictures of some pairs."""
         sides = [side for pair in pairs for side in (pair.low, pair.high)]
         files = [side for side in sides if isinstance(side, Path) and side not in self.cache.facts]
         self._look_at(files, self.cache)
@@ -179,12 +179,12 @@ class _Reading:
         return TrainingCrops(pairs, self.settings, self.seed, self.denoise, self.cache)
 
     def _look_at(self, files: Sequence[Path], cache: PictureCache) -> None:
-        """Have the cache know size and fingerprint of some files; each process reads its share."""
+        """Collect the size and fingerprint of files; each process reads its share."""
         for path in progress(self.world.share(files), "reading pictures", "picture", quiet=self.quiet):
             cache.facts_of(path)
         self._tell(cache)
 
     def _tell(self, cache: PictureCache) -> None:
-        """Have every process know what each saw of the pictures that it read."""
+        """Exchange sizes and fingerprints between the processes."""
         for facts in self.world.gather(cache.facts):
             cache.facts.update(facts)

@@ -1,4 +1,4 @@
-"""Several processes that train one model: started by `torchrun`, found by themselves."""
+"""Training with several processes, started by `torchrun` and detected automatically."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from reddit.utils.errors import UserError
 
 T = TypeVar("T")
 TIMEOUT = datetime.timedelta(minutes=30)
-"""The longest that one process waits for the others, while they read a data set, say."""
+"""The longest time that a process waits for the others, for example while they read a data set."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run: `size` of them, this one being `rank`. Alone, every method is trivial."""
+    """The processes of a run: this is number `rank` of `size`. With one process, nothing is exchanged."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def main(self) -> bool:
-        """Whether this process writes the files and speaks."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """This process's part of work that is split between all."""
+        """This process's share of the items."""
         return items[self.rank :: self.size]
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Wait until every process has reached this point."""
         if self.size > 1:
             with _lost_process():
                 dist.barrier()
 
     def from_main(self, value: T) -> T:
-        """The main process's value, in every process."""
+        """The value of the main process, in every process."""
         if self.size == 1:
             return value
         box = [value]
@@ -54,7 +54,7 @@ class World:
         return box[0]
 
     def gather(self, value: T) -> list[T]:
-        """Every process's value, by rank, in every process."""
+        """The values of all processes, by rank, in every process."""
         if self.size == 1:
             return [value]
         values: list[T | None] = [None] * self.size
@@ -63,7 +63,7 @@ class World:
         return values  # type: ignore[return-value]
 
     def any(self, flag: bool) -> bool:
-        """Whether any process says so; asked on the processor, so that a GPU's work goes on meanwhile."""
+        """Whether the flag is set in any process. Exchanged on the CPU, so that a GPU is not interrupted."""
         if self.size == 1:
             return flag
         box = torch.tensor(int(flag))
@@ -72,7 +72,7 @@ class World:
         return bool(box)
 
     def mean(self, tensors: Iterable[Tensor]) -> None:
-        """Replace each tensor by its mean over the processes, in one exchange."""
+        """Replace each tensor by its mean over the processes, in a single exchange."""
         tensors = list(tensors)
         if self.size == 1 or not tensors:
             return
@@ -85,21 +85,21 @@ class World:
             tensor.detach().copy_(part.view_as(tensor))
 
     def mean_gradients(self, module: nn.Module, scalars: Sequence[Tensor] = ()) -> None:
-        """Replace a module's gradients, and these scalars, by their means over the processes.
+        """Replace a module's gradients and these scalars by their means over the processes.
 
-        One exchange of one flat tensor a step: accumulation then costs nothing, and the network needs
-        no wrapper.
+        One exchange of one flat tensor per step, so gradient accumulation needs no extra exchange and the
+        network needs no wrapper.
         """
         self.mean([*(p.grad for p in module.parameters() if p.grad is not None), *scalars])
 
 
 def join() -> World:
-    """This process's place among those that `torchrun` started; a world of one where it did not.
+    """Join the processes started by `torchrun`; without it, a world of one process.
 
-    Gloo connects processors, NCCL GPUs; each process takes the GPU of its local rank.
+    Uses Gloo for CPUs and NCCL for GPUs; each process takes the GPU of its local rank.
 
     Raises:
-        UserError: the processes do not find each other; fewer GPUs than processes.
+        UserError: the processes cannot connect; fewer GPUs than processes.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -108,7 +108,7 @@ def join() -> World:
         raise UserError(f"WORLD_SIZE is {size} but RANK is not set: start with torchrun, or unset WORLD_SIZE")
     rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
     cuda = torch.cuda.is_available()
-    choose_device("auto")  # fewer GPUs than processes are refused here
+    choose_device("auto")  # raises if there are fewer GPUs than processes
     if not dist.is_initialized():
         if cuda:
             torch.cuda.set_device(local)
@@ -117,13 +117,13 @@ def join() -> World:
         except (RuntimeError, ValueError) as error:
             where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
             raise UserError(
-                f"the {size} processes do not find each other at {where}: {_first_line(error)}"
+                f"the {size} processes cannot connect at {where}: {_first_line(error)}"
             ) from error
     return World(rank, size)
 
 
 def leave() -> None:
-    """Close the connections to the other processes, if there are any."""
+    """Close the connections to the other processes, if any."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -142,12 +142,12 @@ def _lost_process() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise UserError(
-            f"process {os.environ.get('RANK')}: another process of this run is gone "
-            f"({_first_line(error)}); run the same command again to go on from the last checkpoint"
+            f"process {os.environ.get('RANK')}: another process of this run was lost "
+            f"({_first_line(error)}); run the same command again to resume from the last checkpoint"
         ) from error
 
 
 def _first_line(error: Exception) -> str:
-    """Why, in a few words: without the place in the library's source that gloo and NCCL begin with."""
+    """The first line of an error, without the source location that Gloo and NCCL put in front."""
     lines = str(error).splitlines()
     return re.sub(r"^\[[^]]*\] ", "", lines[0])[:120] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""The moving average of the weights."""
+"""The exponential moving average (EMA) of the weights."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from reddit.diffusion import Denoiser
 
 
 class WeightAverage:
-    """Exponential moving average with a warm-up, so that early weights are soon forgotten.
+    """Exponential moving average of the weights, with a warm-up.
 
-    The decay at update i is `min(decay, (1 + i) / (10 + i))`. A constant 0.9999 (`warmup` off) would still
-    hold 61 % of the first weights after 5000 updates.
+    The decay at update i is `min(decay, (1 + i) / (10 + i))`. Without the warm-up, a decay of 0.9999 still
+    holds 61 % of the initial weights after 5000 updates.
     """
 
     def __init__(self, denoiser: Denoiser, decay: float, warmup: bool = True) -> None:
@@ -23,7 +23,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, denoiser: Denoiser, iteration: int) -> None:
-        """Take in the weights after update number `iteration` (from 0)."""
+        """Update the average with the weights after iteration `iteration` (from 0)."""
         decay = min(self.decay, (1 + iteration) / (10 + iteration)) if self.warmup else self.decay
         mine = list(self.average.network.state_dict().values())
         theirs = list(denoiser.network.state_dict().values())

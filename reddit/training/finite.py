@@ -1,4 +1,4 @@
-"""Ending a run before weights that are no numbers are saved."""
+"""Stopping a run before weights that are not finite are saved."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from reddit.utils.errors import UserError
 
 
 def check_finite(meter: Meter, state: TrainingState, checkpoints: Checkpoints) -> None:
-    """See that every loss and gradient since the start was finite.
+    """Check that all losses and gradients since the start were finite.
 
     Raises:
-        UserError: one was not; the message names the first such iteration and the last good state.
+        UserError: names the first iteration where one was not, and the last good state.
     """
     fp16 = state.precision == "fp16"
-    # fp16 overflows now and then by design: its scaler skips that step and the weights are safe.
+    # Overflows of fp16 are normal: the scaler skips that step, and the weights are unaffected.
     watched = ("loss",) if fp16 else ("loss", "gradient_norm")
     found = [(first, name) for name in watched if (first := meter.first_bad(name)) is not None]
-    if found:  # what broke first broke the others
+    if found:  # the first is the cause of the others
         first, name = min(found, key=lambda bad: bad[0])
         raise UserError(
             f"the {name.replace('_', ' ')} is not finite at iteration {first} (learning rate "
@@ -28,6 +28,6 @@ def check_finite(meter: Meter, state: TrainingState, checkpoints: Checkpoints) -
         )
     if fp16 and state.scaler.get_scale() < 1:
         raise UserError(
-            f"the gradient overflows fp16 at every scale, by iteration {state.progress.iteration}: use "
+            f"the gradient overflows fp16 at every scale at iteration {state.progress.iteration}: use "
             f"precision=bf16 or fp32; {checkpoints.last_good()}"
         )

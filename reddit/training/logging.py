@@ -1,4 +1,4 @@
-"""What a run says of itself: how it goes, log.jsonl, TensorBoard scalars and panels."""
+"""Logging a run: speed, log.jsonl, TensorBoard scalars and panels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reddit.utils.files import write_bytes
 
 
 class Meter:
-    """Sums up the steps between two lines of the log, without waiting for the device."""
+    """Accumulates losses and timing between two log entries, without waiting for the device."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -29,7 +29,7 @@ class Meter:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the sums, as after a line of the log."""
+        """Start over, as after a log entry."""
         self.steps = 0
         self._sums: dict[str, Tensor] = {}
         self._waited = 0.0
@@ -37,20 +37,20 @@ class Meter:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Around what fetches the data."""
+        """Context for fetching data; its time is reported as `data_wait`."""
         start = time.perf_counter()
         yield
         self._waited += time.perf_counter() - start
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Around what is no training: validation and checkpoints."""
+        """Context for validation and checkpoints; its time does not count as training."""
         start = time.perf_counter()
         yield
         self._since += time.perf_counter() - start
 
     def add(self, iteration: int, values: dict[str, Tensor]) -> None:
-        """Take in a step's scalars; remembers the first iteration at which each was no number."""
+        """Add the scalars of a step, and remember the first iteration at which each was not finite."""
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value
             first = self._bad.get(name, torch.full((), -1, device=self.device))
@@ -58,20 +58,20 @@ class Meter:
         self.steps += 1
 
     def first_bad(self, name: str) -> int | None:
-        """The first iteration, of all so far, at which a scalar was not finite."""
+        """The first iteration so far at which a scalar was not finite, or None."""
         first = int(self._bad.get(name, torch.tensor(-1)))
         return first if first >= 0 else None
 
     def seconds(self) -> float:
-        """Since the last reset."""
+        """Seconds of training since the last reset."""
         return time.perf_counter() - self._since
 
     def means(self, batch_size: int, left: int) -> dict[str, float]:
-        """Means since the last reset, and how fast it goes.
+        """Means since the last reset, and speed.
 
         Args:
-            batch_size: samples a step, over all processes.
-            left: iterations still to do.
+            batch_size: samples per step, over all processes.
+            left: remaining iterations.
         """
         values = {name: float(value) / self.steps for name, value in self._sums.items()}
         seconds = self.seconds()
@@ -85,7 +85,7 @@ class Meter:
 
 
 def peak_memory(device: torch.device) -> float:
-    """The most bytes ever held: on a GPU by PyTorch, on a processor by this process (NaN if unknown)."""
+    """Peak memory in bytes: of PyTorch on a GPU, else of this process (NaN if unknown)."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
     try:
@@ -97,9 +97,10 @@ def peak_memory(device: torch.device) -> float:
 
 
 class Tracker:
-    """Writes one line of JSON and one TensorBoard point for every `scalars`.
+    """Writes a line of JSON and a TensorBoard point for every log entry.
 
-    A resumed run drops what an interrupted one logged beyond its last checkpoint; one from the start, all.
+    A resumed run removes entries logged after the checkpoint it resumes from; a run from the start removes
+    all.
 
     Raises:
         UserError: the disk is full or the folder cannot be written.
@@ -133,13 +134,13 @@ class Tracker:
                 self._board.add_scalar(f"{kind}/{name}", value, iteration)
 
     def panel(self, iteration: int, low: Tensor, ours: Tensor, gt: Tensor) -> None:
-        """Show low, ours and gt side by side; each (3, H, W) in [0, 1]."""
+        """Log low, ours and gt side by side; each (3, H, W) in [0, 1]."""
         picture = torch.cat([low, ours, gt], dim=2).clamp(0, 1)
         with self._writing():
             self._board.add_image("low | ours | gt", picture.float().cpu(), iteration)
 
     def close(self) -> None:
-        """Write what TensorBoard still holds back."""
+        """Flush and close TensorBoard."""
         try:
             with self._writing():
                 self._board.close()
@@ -153,17 +154,17 @@ class Tracker:
         except OSError as error:
             raise UserError(
                 f"cannot write the log in {self.path.parent}: {error.strerror or error}; free some space, or "
-                "check the folder, and run again: the last checkpoint is whole"
+                "check the folder, and run again: the last checkpoint is intact"
             ) from error
 
     def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
-        """TensorBoard's thread raises what it could not write once more where it is called."""
+        """Ignore write errors in TensorBoard's thread: they are raised again at the next call."""
         if not isinstance(failure.exc_value, OSError):
             self._thread_hook(failure)
 
 
 def read_log(folder: Path) -> list[dict[str, float | str]]:
-    """The lines of a run's log, oldest first; a line cut short by a crash is left out."""
+    """The log entries of a run, oldest first; an incomplete line is skipped."""
     lines = []
     path = folder / "log.jsonl"
     for text in path.read_text().splitlines() if path.exists() else []:

@@ -1,4 +1,4 @@
-"""The one training loop: fetch, step, log, validate, save; for every method, on one process or many."""
+"""The training loop, for every method and any number of processes: fetch, step, log, validate, save."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ from reddit.utils.profiling import phase
 class Trainer:
     """Trains a method until `settings.iterations`, from the start or from a saved state.
 
-    Every random draw depends on (seed, iteration, index in the batch) alone: on the same processor a resumed
-    run gives the same weights, bit for bit, as one that was never interrupted; several processes, and a GPU
-    whose kernels are not deterministic, the same but for the order of sums.
+    All random numbers depend only on (seed, iteration, index in the batch). On the same processor, a resumed
+    run gives bit-identical weights to an uninterrupted one. Several processes, or a GPU with
+    non-deterministic kernels, give the same up to the order of sums.
 
-    Writes `checkpoints/{last,best}.safetensors` (averaged weights), `checkpoints/state.pt`, the copies
-    that `keep_every` asks for, `log.jsonl` and `tb/` under `folder`; only the main process writes.
+    Writes `checkpoints/{last,best}.safetensors` (averaged weights), `checkpoints/state.pt`, the copies of
+    `keep_every`, `log.jsonl` and `tb/` in `folder`. Only the main process writes.
 
     Args:
         method: the network to train and its losses.
-        loader: where micro-batches come from.
+        loader: gives the micro-batches.
         settings: iterations, batch size, learning rate, and how often to log, validate and save.
-        folder: of the run.
-        seed: of all noise.
+        folder: the run folder.
+        seed: seed of all noise.
         precision: fp32, bf16 or fp16.
         write_weights: writes a checkpoint of the averaged weights.
-        validate: scores the averaged weights; without it the newest are the chosen ones.
-        world: the processes of this run; by default this one alone.
+        validate: scores the averaged weights; without it, the newest weights become the best.
+        world: the processes of this run; default only this one.
         quiet: no progress bar.
 
     Raises:
@@ -84,12 +84,12 @@ class Trainer:
         """Train to the end.
 
         Args:
-            resume: a training state to go on from.
+            resume: the training state to resume from.
 
         Raises:
-            UserError: a loss or gradient is no longer finite; the disk is full; the state to resume does not
-                fit; a picture cannot be read any more; a process or a worker is lost.
-            Stopped: SIGTERM or Ctrl-C came; a checkpoint was written.
+            UserError: a loss or gradient is not finite; the disk is full; the state to resume does not match;
+                a picture can no longer be read; a process or a worker was lost.
+            Stopped: SIGTERM or Ctrl-C was received; a checkpoint was written.
         """
         self.prepare(resume)
         with self._running() as (batches, bar):
@@ -114,10 +114,10 @@ class Trainer:
         return self.progress
 
     def prepare(self, resume: Path | None) -> None:
-        """Load the state to go on from, compile the network, clear what killed processes left."""
+        """Load the state to resume from, compile the network, remove files of killed processes."""
         if resume is not None:
             self.state.load(resume)
-        if not self.checkpoints.best.exists():  # the state is another folder's, where its best weights stayed
+        if not self.checkpoints.best.exists():  # the state comes from another folder
             self.progress.best = -math.inf
         if self.settings.compile:
             self.method.denoiser.network.compile()
@@ -127,7 +127,7 @@ class Trainer:
             self.tracker = Tracker(self.folder, self.progress.iteration)
 
     def before_first_step(self, resume: Path | None) -> None:
-        """Validate a little, so that what would fail later fails now; or catch up with a killed run."""
+        """Validate a few pictures, so that errors show early; or, after a resume, catch up."""
         if self.score is not None and self.progress.iteration == 0:
             self.score(self.state.average.average, limit=FIRST_LOOK)
         elif resume is not None:
@@ -135,7 +135,7 @@ class Trainer:
         self.meter.reset()
 
     def catch_up(self, source: Path) -> None:
-        """Make up for what a run left out when it was stopped between a step and its checkpoint's end."""
+        """Do the validation and the saving that a run missed because it was stopped in between."""
         late = self.score is not None and self.progress.validated < self.progress.iteration
         late = late and self.should_validate()
         if late:
@@ -145,7 +145,7 @@ class Trainer:
             self.save()
 
     def train_step(self, batches: Iterator[Batch | UserError]) -> dict[str, Tensor]:
-        """One iteration: fetch micro-batches, descend, average the weights; returns the losses."""
+        """One iteration: fetch micro-batches, update the weights and their average; returns the losses."""
         with self.meter.waiting(), phase("data"):
             micro_batches = fetch(batches, self.settings.grad_accum_steps, self.state.device)
         losses = train_step(
@@ -200,34 +200,34 @@ class Trainer:
                 self.checkpoints.save_best(self.state)
 
     def save(self) -> None:
-        """Write the newest weights and all that a resume needs."""
+        """Write the newest weights and the training state."""
         if self.world.main:
             self.checkpoints.save_last(self.state)
 
     def finish(self) -> None:
-        """Choose the newest weights where no validation has chosen any; wait for the other processes."""
+        """Save the newest weights as the best if no validation chose any; wait for the other processes."""
         if self.world.main and (self.score is None or not self.checkpoints.best.exists()):
             self.checkpoints.save_best(self.state)
         self.world.wait()
 
     def asked_to_stop(self) -> bool:
-        """Whether any process was asked to end."""
+        """Whether any process was asked to stop."""
         return self.world.any(bool(self.stop))
 
     def stop_if_asked(self) -> None:
-        """Save and leave, if any process was asked to end."""
+        """Save and stop if any process was asked to."""
         if self.asked_to_stop():
             check_finite(self.meter, self.state, self.checkpoints)
             self.save()
             raise self.stopped()
 
     def stopped(self) -> Stopped:
-        """What ends a run that was asked to stop."""
+        """The exception that ends a stopped run."""
         return self.stop.error(f"at iteration {self.progress.iteration} of {self.settings.iterations}")
 
     @contextmanager
     def _running(self) -> Iterator[tuple[Iterator[Batch | UserError], tqdm[Any]]]:
-        """The log, the signals, the micro-batches and the progress bar, all closed whatever ends the run."""
+        """Open the log, the signal handlers, the loader and the progress bar; close them at the end."""
         settings, iteration = self.settings, self.progress.iteration
         with (
             self.tracker or nullcontext(),

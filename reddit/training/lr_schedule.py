@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the step."""
+"""The learning-rate schedule, a pure function of the iteration."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from reddit.config import TrainConfig
 
 
 def learning_rate(settings: TrainConfig, iteration: int) -> float:
-    """The rate of an iteration (from 0): a linear rise, constant, then a fall to `lr_end`.
+    """The learning rate of an iteration (from 0): linear warm-up, constant, then decay to `lr_end`.
 
-    The fall runs from `decay_from` of the iterations to their end, as a line or as half a cosine.
+    The decay starts after the share `decay_from` of the iterations, and is linear or half a cosine.
     """
     rate = settings.lr * min(1.0, (iteration + 1) / max(1, settings.warmup))
     start = settings.decay_from * settings.iterations

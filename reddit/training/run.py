@@ -35,7 +35,7 @@ from reddit.utils.text import counted
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished run leaves."""
+    """The result of a finished run."""
 
     folder: Path
     checkpoint: Path
@@ -62,10 +62,10 @@ def distill_stage(
 ) -> Outcome:
     """Distil a teacher into a student of N steps by the configured method, in `runs/name`.
 
-    The student's checkpoint says how it is sampled, where its method has a sampler of its own.
+    If the method has its own sampler, it is stored in the student's checkpoint.
 
     Raises:
-        UserError: there is no such method; the configured network or schedule is not the teacher's.
+        UserError: unknown method; the configured network or schedule differs from the teacher's.
     """
     sampler = distillation_named(config.distill.method).sampler
     if sampler is not None:
@@ -90,7 +90,7 @@ def _sampled_by(config: Config, sampler: SamplerName) -> Config:
 
 
 def _check_same_network(config: Config, teacher: CheckpointInfo) -> None:
-    """See that a student can start as a copy of its teacher, but for what it may choose for itself."""
+    """Check that network and schedule equal the teacher's, except for settings that a student may change."""
     own = {key: getattr(config.diffusion, key) for key in ("sampler", "mask_x_T")}
     theirs = {
         "model": teacher.config.model,
@@ -99,26 +99,26 @@ def _check_same_network(config: Config, teacher: CheckpointInfo) -> None:
     for section, settings in theirs.items():
         if getattr(config, section) != settings:
             raise UserError(
-                f"{section}: the configuration differs from the one of the teacher {teacher.path}; "
-                f"a student starts as a copy: use the teacher's, or train a teacher with this one"
+                f"{section}: the configuration differs from that of the teacher {teacher.path}; a student "
+                "starts as a copy: use the teacher's settings, or train a teacher with these"
             )
 
 
 def _stage_seed(seed: int, steps: int) -> int:
-    """Each stage of a chain sees crops and noise of its own."""
+    """The seed of a stage, so that each stage of a chain draws its own crops and noise."""
     return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A training run and its folder: everything around the loop.
+    """A training run: data, folder, and the loop.
 
     Attributes:
-        name: of the folder under the runs folder.
+        name: name of its folder in the folder of runs.
         family: the name of its teacher's run, or its own.
-        seed: of crops and noise.
-        teacher: of a student.
-        denoise: D of equation 7, where the method needs it.
+        seed: seed of crops and noise.
+        teacher: the teacher of a student.
+        denoise: D of equation 7, if the method needs it.
     """
 
     config: Config
@@ -134,13 +134,13 @@ class _Run:
         return run_folder(self.config, self.name)
 
     def train(self, resume: str, quiet: bool, log: Log) -> Outcome:
-        """Read the data, open the folder, train to the end, and say how it went."""
+        """Read the data, open the folder, train to the end, and log a summary."""
         world = join()
         quiet = quiet or not world.main
         log = log if world.main else _silent
         device = choose_device(self.config.device)
-        autocast(device, self.config.precision)  # what the device lacks is refused here
-        state_to_resume(self.folder, resume)  # refused before the data are read
+        autocast(device, self.config.precision)  # raises if the device lacks it
+        state_to_resume(self.folder, resume)  # raises before the data are read
         pictures = TrainingSet(self.config)
         with only_process(self.folder) if world.main else nullcontext():
             data = pictures.prepare(self.seed, self.denoise, world, log, quiet)
@@ -151,24 +151,24 @@ class _Run:
         return Outcome(self.folder, self.folder / "checkpoints" / "best.safetensors", progress)
 
     def _open(self, resume: str, log: Log) -> Path | None:
-        """Make or reopen the run folder; the state to resume from, if any."""
+        """Create or reopen the run folder; returns the state to resume from, if any."""
         folder = self.folder
         changed = changed_settings(folder, self.config, student=self.teacher is not None)
         other = [key for key in changed if key.startswith("model.")]
         if other and resume == "auto" and (folder / "checkpoints" / STATE).exists():
             raise UserError(
                 f"{folder} holds a run of another network ({', '.join(other)} changed; its settings are in "
-                "its config.yaml): take that back, or choose another --name"
+                "its config.yaml): undo the change, or choose another --name"
             )
         if self.teacher is not None:
             remember_teacher(folder, self.teacher)
         state = open_run(folder, self.config, resume)
         if state is not None and changed:
-            log(f"{folder}: continuing with other settings than before: {', '.join(changed)}")
+            log(f"{folder}: resuming with changed settings: {', '.join(changed)}")
         return state
 
     def _begin(self, data: TrainingData, world: World, state: Path | None) -> str:
-        """What begins, in a line."""
+        """One line about the run that starts."""
         method = self.method
         return (
             f"{self.folder}: {method.name}, {counted(method.steps, 'step')}, {len(data.crops)} training and "
@@ -194,7 +194,7 @@ class _Run:
                 steps=method.steps,
                 family=self.family,
                 method=method.name,
-                # A student starts from its teacher's weights, which know the teacher's pictures.
+                # A student starts from its teacher's weights, so it has seen the teacher's pictures.
                 training_pictures=data.pictures | (self.teacher.training_pictures if self.teacher else set()),
                 validation_pictures=data.validation_pictures,
             ),
@@ -207,24 +207,24 @@ class _Run:
 
 
 def remember_teacher(folder: Path, teacher: CheckpointInfo) -> None:
-    """Write which teacher a student has.
+    """Record the teacher of a student in its run folder.
 
     Raises:
-        UserError: the folder holds a student of another one.
+        UserError: the folder holds a student of another teacher.
     """
     record = folder / "teacher.json"
     known = json.loads(record.read_text()) if record.exists() else None
     if known and known["digest"] != teacher.digest and (folder / "checkpoints").exists():
         raise UserError(
             f"{folder} holds a student of another teacher ({known['path']}, {known['digest']}; now "
-            f"{teacher.digest}): choose another --name, or remove the folder to distil it anew"
+            f"{teacher.digest}): choose another --name, or remove the folder to distil it again"
         )
     text = json.dumps({"path": str(teacher.path), "digest": teacher.digest, "steps": teacher.steps})
     write_bytes(record, text.encode())
 
 
 def _summary(folder: Path, progress: Progress, batch_size: int) -> str:
-    """What a finished run did, in a line or two."""
+    """A summary of a finished run."""
     trained = [line for line in read_log(folder) if line["kind"] == "train"]
     lines = [f"{folder}: {progress.iteration} iterations in {progress.seconds:.0f} s of training"]
     if trained and progress.seconds:

@@ -17,19 +17,19 @@ def run_folder(config: Config, name: str) -> Path:
     """The folder of a run.
 
     Raises:
-        UserError: its name leads out of the folder of runs.
+        UserError: the name is outside the folder of runs.
     """
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise UserError(
-            f"the run's name {name!r} leads out of {config.runs}: choose another, or set runs=FOLDER"
+            f"the run's name {name!r} is outside {config.runs}: choose another, or set runs=FOLDER"
         )
     return config.runs_folder() / name
 
 
 def open_run(folder: Path, config: Config, resume: str = "auto") -> Path | None:
-    """Make or reopen a run folder, write its resolved configuration, and say where to resume from.
+    """Create or reopen a run folder and write its resolved configuration.
 
-    Args, result and errors are those of `state_to_resume`.
+    Arguments, result and errors as in `state_to_resume`.
     """
     state = state_to_resume(folder, resume)
     write_bytes(folder / "config.yaml", config.to_yaml().encode())
@@ -37,14 +37,16 @@ def open_run(folder: Path, config: Config, resume: str = "auto") -> Path | None:
 
 
 def state_to_resume(folder: Path, resume: str = "auto") -> Path | None:
-    """The training state from which a run in this folder goes on; None to start at iteration 0.
+    """The training state from which a run in this folder resumes; None to start at iteration 0.
 
     Args:
-        resume: `auto` continues what is there, `none` wants a folder without a run, else a saved state.
+        resume: `auto` resumes an existing run, `none` requires a folder without a run, otherwise the path of
+        a
+            saved state.
 
     Raises:
-        UserError: `none` where a run is; `auto` where a run's weights are, which a start from the beginning
-            would replace, and no state; the named state does not exist.
+        UserError: `none` but there is a run; `auto` but there are weights without a state, which a new start
+            would replace; the named state does not exist.
     """
     state = folder / "checkpoints" / STATE
     weights = next((path for name in (CHOSEN, NEWEST) if (path := state.with_name(name)).exists()), None)
@@ -57,20 +59,20 @@ def state_to_resume(folder: Path, resume: str = "auto") -> Path | None:
                 f"no training state at {state} to resume from; expected a state.pt or a run folder"
             )
     elif resume == "none" and (weights or state.exists()):
-        remedy = ", or continue it with --resume auto" if state.exists() else ", or move the folder away"
+        remedy = ", or resume it with --resume auto" if state.exists() else ", or move the folder away"
         raise UserError(f"{folder} already holds a run: choose another --name{remedy}")
     elif weights and not state.exists():
         raise UserError(
-            f"{weights} would be replaced: its run has no {STATE} to go on from; choose another --name, "
+            f"{weights} would be replaced: its run has no {STATE} to resume from; choose another --name, "
             "--resume from a saved state, or move the folder away to start from the beginning"
         )
     return state if state.exists() else None
 
 
 def changed_settings(folder: Path, config: Config, *, student: bool = False) -> list[str]:
-    """Settings in which a configuration differs from the one that a run folder holds, dotted.
+    """The dotted keys in which a configuration differs from that in a run folder.
 
-    Those that no method of the run reads do not count; a teacher's run keeps some for its students.
+    Settings that no method of the run reads are ignored. A teacher's run also keeps settings of its students.
     """
     path = folder / "config.yaml"
     if not path.exists():

@@ -1,4 +1,4 @@
-"""All that a run must remember to go on exactly where it stopped."""
+"""The training state: everything that an exact resume needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reddit.utils.errors import UserError
 
 @dataclass
 class Progress:
-    """Where a run stands."""
+    """The progress of a run."""
 
     iteration: int = 0
     validated: int = 0
@@ -26,19 +26,19 @@ class Progress:
     best_iteration: int = 0
     scores: dict[str, float] | None = None
     seconds: float = 0.0
-    """Of training, over all its parts; reading the data and waiting between parts left out."""
+    """Seconds of training over all resumes, without reading the data."""
 
     @property
     def unchosen(self) -> bool:
-        """Whether a validation, of which there were others, was cut off at this iteration."""
+        """Whether the run was stopped before the validation at this iteration was finished."""
         return self.scores is not None and self.validated < self.iteration
 
 
 class TrainingState:
-    """The network, its average, the optimiser, the scaler of fp16, and the progress.
+    """The network, its average, the optimizer, the scaler of fp16, and the progress.
 
-    Nothing else decides how a run goes on: the learning rate, the order of the data and every random
-    number are functions of the seed and the iteration.
+    A resume needs nothing else: the learning rate, the order of the data and all random numbers are functions
+    of the seed and the iteration.
     """
 
     def __init__(self, denoiser: Denoiser, settings: TrainConfig, precision: str) -> None:
@@ -50,7 +50,7 @@ class TrainingState:
         self.progress = Progress()
 
     def save(self, path: Path) -> None:
-        """Write everything, whole or not at all; errors as `save_state`."""
+        """Write everything atomically; errors as in `save_state`."""
         save_state(
             path,
             {
@@ -63,7 +63,7 @@ class TrainingState:
         )
 
     def load(self, path: Path) -> None:
-        """Take up what `save` wrote.
+        """Read what `save` wrote.
 
         Raises:
             UserError: the file is damaged or belongs to another configuration.
@@ -77,13 +77,13 @@ class TrainingState:
             vars(self.progress).update(state["progress"])
         except (KeyError, IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
-                f"{path} does not fit this configuration: resume with the one in the run's config.yaml, "
-                "or give the run another --name"
+                f"{path} does not match this configuration: resume with that in the run's config.yaml, "
+                "or choose another --name"
             ) from error
 
 
 def read_progress(path: Path) -> Progress:
-    """Where the run of a saved state stands; errors as `load_state`."""
+    """The progress in a saved state; errors as in `load_state`."""
     progress = Progress()
     vars(progress).update(load_state(path)["progress"])
     return progress

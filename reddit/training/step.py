@@ -1,4 +1,4 @@
-"""One optimiser step: forward and backward of the micro-batches, clipping, update."""
+"""One optimizer step: forward and backward of the micro-batches, gradient clipping, update."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ def train_step(
     batch_indices: range,
     world: World | None = None,
 ) -> dict[str, Tensor]:
-    """One optimiser step over this process's micro-batches and those of the other processes.
+    """One optimizer step over the micro-batches of all processes.
 
     Args:
-        micro_batches: of equal size, on the network's device.
-        state: of `method.denoiser`; its weights, optimiser and scaler change, not its progress and average.
-        seed: of the run.
-        batch_indices: of these samples in the whole batch.
-        world: the processes of the run; by default this one alone.
+        micro_batches: this process's micro-batches, of equal size, on the network's device.
+        state: the state of `method.denoiser`; weights, optimizer and scaler change, progress and average do
+        not.
+        seed: seed of the run.
+        batch_indices: indices of these samples in the whole batch.
+        world: the processes of the run; default only this one.
 
     Returns:
         The losses, means over the whole batch, and the gradient's norm before clipping; detached.
@@ -64,7 +65,7 @@ def train_step(
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Move a batch to where the network is, in channels-last order."""
+    """Move a batch to the device, in channels-last order."""
     return {  # type: ignore[return-value]
         name: image.to(device, memory_format=torch.channels_last, non_blocking=True)  # type: ignore[attr-defined]
         for name, image in batch.items()

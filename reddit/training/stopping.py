@@ -1,4 +1,4 @@
-"""Ending a run early without losing it: SIGTERM, Ctrl-C, and one process a folder."""
+"""Stopping a run safely on SIGTERM and Ctrl-C, and locking its folder."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ except ImportError:  # Windows
 
 
 class StopRequest:
-    """Whether SIGTERM or Ctrl-C has asked the run to end; a second Ctrl-C ends it at once.
+    """True once SIGTERM or Ctrl-C was received; a second Ctrl-C stops at once.
 
-    Pre-emptible machines give half a minute between SIGTERM and the end: the loop asks after every
-    step, validation after every picture.
+    Preemptible machines allow half a minute after SIGTERM, so the loop checks after every step and validation
+    after every picture.
 
     Args:
-        aloud: acknowledge the first signal on stderr; of many processes one is enough.
+        aloud: print a message at the first signal; one of several processes is enough.
     """
 
     def __init__(self, aloud: bool = True) -> None:
@@ -38,16 +38,17 @@ class StopRequest:
         return self.signal is not None
 
     def error(self, where: str) -> Stopped:
-        """What the loop raises once everything is saved."""
+        """The exception for the loop to raise after saving."""
         number = self.signal or signal.SIGTERM
-        return Stopped(f"stopped by {number.name} {where}; run the same command again to go on", 128 + number)
+        message = f"stopped by {number.name} {where}; run the same command again to resume"
+        return Stopped(message, 128 + number)
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
-        """Catch the two signals inside the block, where this thread may."""
+        """Handle the two signals inside the block, if this is the main thread."""
         try:
             before = {s: signal.signal(s, self._handle) for s in (signal.SIGTERM, signal.SIGINT)}
-        except ValueError:  # not the main thread: whoever started it decides
+        except ValueError:  # not the main thread
             yield self
             return
         try:
@@ -60,7 +61,7 @@ class StopRequest:
         if self.signal is None:
             self.signal = signal.Signals(number)
             line = f"\n{self.signal.name}: writing a checkpoint, then stopping\n" if self.aloud else ""
-            with contextlib.suppress(OSError):  # past sys.stderr, which the signal may have interrupted
+            with contextlib.suppress(OSError):  # not sys.stderr, which the signal may have interrupted
                 os.write(2, line.encode())
         elif number == signal.SIGINT:
             raise KeyboardInterrupt
@@ -68,10 +69,10 @@ class StopRequest:
 
 @contextmanager
 def only_process(folder: Path) -> Iterator[None]:
-    """Hold a run folder; the system lets go of it however the process ends.
+    """Lock a run folder; the system releases the lock when the process ends.
 
     Raises:
-        UserError: another process holds it; the folder cannot be written.
+        UserError: another process uses the folder; the folder cannot be written.
     """
     path = folder / ".lock"
     try:
@@ -80,11 +81,11 @@ def only_process(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(
             f"cannot write in the run folder {folder}: {error.strerror}; "
-            "give yourself the right to write there, or choose another --name or --set runs=FOLDER"
+            "change its permissions, or choose another --name or --set runs=FOLDER"
         ) from error
     with file:
         try:
-            if fcntl is not None:  # a lock that worker processes do not inherit: they may live on a little
+            if fcntl is not None:  # not inherited by worker processes, which may live a little longer
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
@@ -97,7 +98,7 @@ def only_process(folder: Path) -> Iterator[None]:
             raise UserError(
                 f"{folder} is in use by {holder}: wait for it, stop it, or choose another --name"
             ) from error
-        with contextlib.suppress(OSError):  # a full disk: the lock holds without a name
+        with contextlib.suppress(OSError):  # a full disk: the lock works without the name
             os.ftruncate(file.fileno(), 0)
             os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield

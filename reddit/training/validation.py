@@ -18,7 +18,7 @@ from reddit.training.stopping import StopRequest
 from reddit.utils.progress import progress
 
 FIRST_LOOK = 2
-"""Pictures validated before the first step, so that what would fail after an hour fails now."""
+"""Number of pictures validated before the first step, so that errors show early."""
 
 
 class Validation(NamedTuple):
@@ -32,17 +32,17 @@ class Validate(Protocol):
     def __call__(
         self, denoiser: Denoiser, limit: int | None = None, stop: StopRequest | None = None
     ) -> Validation | None:
-        """Score the averaged denoiser, on `limit` pictures or all; None where it was asked to stop."""
+        """Score the averaged denoiser on `limit` pictures or all; None if stopped."""
         ...
 
 
 class Validator:
-    """Raw PSNR at N steps on the validation pictures; the weights with the highest are chosen.
+    """Raw PSNR at N steps on the validation pictures; the weights with the highest score are chosen.
 
-    With `select_on_test` it is GT-mean PSNR, and the pictures are the test set's.
+    With `select_on_test` it is GT-mean PSNR on the test set.
 
     Args:
-        config: of the run; at most `train.validation_pictures` pairs are scored.
+        config: the run's configuration; at most `train.validation_pictures` pairs are scored.
         steps: sampling steps N.
         pairs: the validation pairs, at least one.
         world: the processes that share the work.
@@ -71,13 +71,13 @@ class Validator:
         everywhere = [score for part in self.world.gather(scores) for score in part]
         if len(everywhere) < len(pairs):
             return None
-        panel = self.world.from_main(panel)  # the first picture is the main process's
+        panel = self.world.from_main(panel)  # the main process has the first picture
         assert panel is not None  # there is at least one pair
         mean = sum(everywhere) / len(everywhere)
         return Validation({"psnr": mean} | ({"test_gt_mean_psnr": mean} if self.on_test else {}), panel)
 
     def _restored(self, denoiser: Denoiser, pair: Pair) -> tuple[Tensor, Tensor, Tensor]:
-        """Low, restored and ground truth, each (1, 3, H, W) in [0, 1], on the processor."""
+        """Low, restored and ground truth, each (1, 3, H, W) in [0, 1], on the CPU."""
         picture = load_picture(pair.low)
         low, gt = to_float(picture)[None], to_float(load_picture(pair.high))[None]
         diffusion = self.config.diffusion

@@ -1,4 +1,4 @@
-"""Numbers and values in sentences."""
+"""Formatting numbers and values for messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import reprlib
 from typing import Any
 
 LONGEST_SHOWN = 80
-"""Characters of a value that a message shows."""
+"""Most characters of a value in a message."""
 
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxstring, _REPR.maxlong = 3, LONGEST_SHOWN, LONGEST_SHOWN
@@ -18,13 +18,13 @@ def counted(number: int, what: str) -> str:
 
 
 def short(text: str) -> str:
-    """One line that fits on a screen and that a terminal only shows, whatever a file holds."""
+    """The text shortened to one line, with control characters escaped."""
     shown = text if text.isprintable() else ascii(text)[1:-1]
     return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}…"
 
 
 def shown(value: Any) -> str:
-    """A value of any kind and size, as `short`."""
+    """A value of any kind, formatted as by `short`."""
     try:
         return short(_REPR.repr(value))
     except ValueError:  # an integer of thousands of digits

@@ -204,8 +204,8 @@ def test_a_killed_process_ends_the_others(tmp_path: Path) -> None:
     lines = [line for line in said.splitlines() if line]
     assert "Traceback" not in said
     assert re.match(
-        r"error: process 0: another process of this run is gone \(.*\); "
-        r"run the same command again to go on from the last checkpoint$",
+        r"error: process 0: another process of this run was lost \(.*\); "
+        r"run the same command again to resume from the last checkpoint$",
         lines[-1],
     )
     assert load_state(folder / "runs/tiny/checkpoints/state.pt")["progress"]["iteration"] > 0
@@ -256,7 +256,7 @@ def test_a_lost_process_is_one_line(
         lambda: world.gather(1),
         lambda: world.mean([torch.zeros(2)]),
     ):
-        with pytest.raises(UserError, match="process 1: another process of this run is gone") as lost:
+        with pytest.raises(UserError, match="process 1: another process of this run was lost") as lost:
             exchange()
         assert reason in str(lost.value) and "run the same command again" in str(lost.value)
         assert "\n" not in str(lost.value) and len(str(lost.value)) < 300
@@ -269,7 +269,7 @@ def test_processes_that_do_not_find_each_other(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(distributed.dist, "init_process_group", fail)
     for name, value in {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "there", "MASTER_PORT": "1"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match="the 2 processes do not find each other at there:1: The client") as e:
+    with pytest.raises(UserError, match="the 2 processes cannot connect at there:1: The client") as e:
         join()
     assert "\n" not in str(e.value)
 

@@ -343,7 +343,7 @@ def test_fp16_gives_up_where_every_scale_overflows(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, lambda *_, **__: None, settings())
     meter = Meter(torch.device("cpu"))
     with pytest.raises(
-        UserError, match="by iteration 40: use precision=bf16 or fp32; no checkpoint"
+        UserError, match="at iteration 40: use precision=bf16 or fp32; no checkpoint"
     ) as error:
         check_finite(meter, state, checkpoints)
     one_line(error)
@@ -428,6 +428,6 @@ def test_the_hostile_file_is_one(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_no_state(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pt")
-    with pytest.raises(UserError, match=r"other\.pt does not fit this configuration") as error:
+    with pytest.raises(UserError, match=r"other\.pt does not match this configuration") as error:
         Run(tmp_path).go(resume=tmp_path / "other.pt")
     one_line(error)

@@ -70,7 +70,7 @@ def test_a_full_disk_under_the_log(tmp_path: Path) -> None:
         tracker.scalars(1, "train", {"loss": 0.5})
     assert str(error.value) == (
         f"cannot write the log in {tmp_path}: No space left on device; free some space, or check the "
-        "folder, and run again: the last checkpoint is whole"
+        "folder, and run again: the last checkpoint is intact"
     )
 
 

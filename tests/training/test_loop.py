@@ -291,10 +291,10 @@ def test_a_state_that_does_not_fit(tmp_path: Path) -> None:
     run.go()
     wider = ConditionalUNet(width=16, multipliers=[1, 2], blocks=1, attention_levels=[1], groups=4)
     other = Run(Teacher(Denoiser(wider, NoiseSchedule(), "v"), 16), tmp_path)
-    with pytest.raises(UserError, match=r"state\.pt does not fit"):
+    with pytest.raises(UserError, match=r"state\.pt does not match"):
         other.go(resume=run.state)
     save_state(tmp_path / "empty.pt", {})
-    with pytest.raises(UserError, match=r"empty\.pt does not fit"):
+    with pytest.raises(UserError, match=r"empty\.pt does not match"):
         Run(teacher(), tmp_path).go(resume=tmp_path / "empty.pt")
 
 

@@ -68,7 +68,7 @@ def test_in_the_middle_of_a_step(
     with pytest.raises(Stopped) as stopped:
         run.go()
     assert str(stopped.value) == (
-        "stopped by SIGTERM at iteration 5 of 12; run the same command again to go on"
+        "stopped by SIGTERM at iteration 5 of 12; run the same command again to resume"
     )
     assert stopped.value.code == 143
     assert capfd.readouterr().err == "\nSIGTERM: writing a checkpoint, then stopping\n"
@@ -202,7 +202,7 @@ def test_exit_codes(
         code,
         [
             f"{number.name}: writing a checkpoint, then stopping",
-            f"stopped by {number.name} at iteration 5 of 12; run the same command again to go on",
+            f"stopped by {number.name} at iteration 5 of 12; run the same command again to resume",
         ],
     )
     assert run.saved_iteration() == 5
@@ -301,7 +301,7 @@ def test_a_signal_to_the_whole_group_leaves_the_worker_to_its_work(forks) -> Non
     assert (result["code"], result["saved"], result["resumed"]) == (143, 5, 0)
     assert [line for line in result["said"].splitlines() if line] == [
         "SIGTERM: writing a checkpoint, then stopping",
-        "stopped by SIGTERM at iteration 5 of 12; run the same command again to go on",
+        "stopped by SIGTERM at iteration 5 of 12; run the same command again to resume",
     ]
     assert same(left_by(forks.folder / "group"), left_by(forks.folder / "teacher" / "whole"))
 
