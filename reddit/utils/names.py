@@ -33,7 +33,7 @@ def shipped_configs() -> dict[str, Path]:
 
 
 def shipped_config(named: str) -> Path | None:
-    """The shipped configuration named `lolv1`, `lolv1.yaml` or `configs/lolv1.yaml`; None if there is none."""
+    """The shipped configuration of a name such as `lolv1` or `configs/lolv1.yaml`; None if there is none."""
     path = Path(named)
     return (
         shipped_configs().get(path.name.removesuffix(".yaml"))
