@@ -310,7 +310,7 @@ def test_enhance_warns_of_lit_pictures_in_one_line(inside: Path, capsys: pytest.
     command = ["enhance", "-i", "day", "-o", "day-out", "--weights", "tiny-1", "--quiet"]
     assert call(*command) == 0
     assert capsys.readouterr().err.splitlines() == [
-        "warning: day/day.png is not dark (mean luminance 0.71, dark is up to 0.24): left as it is; "
+        "warning: day/day.png is not dark (mean luminance 0.71, dark is up to 0.24): left unchanged; "
         "--force (guard=False) enhances it fully"
     ]
     assert call(*command, "--overwrite", "--force") == 0

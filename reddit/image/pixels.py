@@ -21,13 +21,13 @@ def check_array(picture: np.ndarray) -> None:
     """
     what = f"an array {picture.dtype} {picture.shape}"
     if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (2, 3, 4)):
-        raise UserError(f"{what} is no picture: expected (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)")
+        raise UserError(f"{what} is not a picture: expected (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)")
     if 0 in picture.shape:
         raise UserError(f"{what} holds no pixels")
     if picture.dtype in (np.uint8, np.uint16):
         return
     if picture.dtype.kind != "f":
-        raise UserError(f"{what} is no picture: expected uint8, uint16, or float in [0, 1]")
+        raise UserError(f"{what} is not a picture: expected uint8, uint16, or float in [0, 1]")
     low, high = float(picture.min()), float(picture.max())
     if not (low >= 0 and high <= 1):  # not a number too
         raise UserError(f"{what} holds values from {low:g} to {high:g}: scale or clip them to [0, 1]")

@@ -1,1 +1,1 @@
-"""Enhancing pictures with a trained model, in memory and on disk, and exporting it."""
+"""Enhancing pictures with a trained model, in memory and on disk, and exporting models."""

@@ -1,4 +1,4 @@
-"""Enhancing pictures in memory: `load` a model, show it arrays or tensors of any kind and size."""
+"""Enhancing pictures in memory: arrays and tensors of any size."""
 
 from __future__ import annotations
 
@@ -30,23 +30,24 @@ from reddit.utils.progress import progress
 Kind = TypeVar("Kind", np.ndarray, Tensor)
 
 WHOLE_PIXELS = 1_500_000
-"""A picture of more pixels is worked on in tiles."""
+"""Pictures with more pixels are processed in tiles."""
 TILE, OVERLAP, SMALLEST_TILE = 512, 64, 64
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 class EnhanceWarning(UserWarning):
-    """A picture's result is not all that it could be; one line that names the picture and says why."""
+    """A picture was enhanced less or not at all, or its tiles may differ; one line with the reason."""
 
 
 @dataclass(frozen=True, repr=False)
 class Enhancer:
-    """A model ready to enhance.
+    """A loaded model.
 
     Attributes:
         steps: sampling steps.
-        precision: of the network; None: that of its training for 8-bit pictures, and fp32 for deeper ones,
-            whose shades bf16 would merge.
+        precision: precision of the network; None: that of its training for 8-bit pictures, and fp32 for
+        16-bit
+            and float ones, whose levels bf16 would merge.
     """
 
     denoiser: Denoiser
@@ -75,24 +76,26 @@ class Enhancer:
         Args:
             picture: an array (H, W) or (H, W, 3), or (H, W, 2) or (H, W, 4) with alpha, which is kept:
                 uint8, uint16, or float in [0, 1]. Or a float tensor (3, H, W) or (B, 3, H, W) in [0, 1].
-            seed: of the noise, which depends on it and on the picture's pixels alone.
-            strength: from 0, the picture itself, to 1, the restored one.
-            ensemble: the mean over so many flips and rotations of the picture, 1 to 8: cleaner, as many
+            seed: seed of the noise, which depends only on it and on the picture's pixels.
+            strength: from 0 (the input) to 1 (the full result).
+            ensemble: average over this many flips and rotations of the picture, 1 to 8: cleaner, and this
+            many
                 times slower.
-            guard: enhance a picture that is not dark less, or not at all; see `reddit.image.luminance`.
-            tile: side of the tiles; 0: never any; None: 512, in pictures above 1.5 megapixels.
-            tile_overlap: pixels that neighbouring tiles share; None: what the network asks for (64 or
-                128), or a quarter of a smaller tile.
-            name: what warnings call the picture.
+            guard: enhance pictures that are not dark less or not at all; see `reddit.image.luminance`.
+            tile: side of the tiles in pixels; 0: no tiles; None: 512 for pictures above 1.5 megapixels.
+            tile_overlap: pixels that neighbouring tiles share; None: the network's default (64 or 128), or a
+                quarter of a smaller tile.
+            name: name of the picture in warnings.
             quiet: no progress bar.
 
         Warns:
-            EnhanceWarning: the guard changed the strength; a network works in tiles that sees more than
-                its surroundings of each pixel.
+            EnhanceWarning: the guard reduced the strength; or tiles are used with a network that is not
+            local,
+                so that they may differ in brightness.
 
         Raises:
-            UserError: a picture of another kind or with values outside [0, 1], a setting out of its range,
-                or too little memory.
+            UserError: an unsupported kind of picture, values outside [0, 1], a setting out of range, or too
+                little memory.
         """
         self.check_settings(strength, tile, tile_overlap, ensemble)
         pictures = _arrays(picture) if isinstance(picture, Tensor) else [picture]
@@ -102,8 +105,8 @@ class Enhancer:
             tiling = self._tiling(array.shape[0], array.shape[1], tile, tile_overlap)
             share = _guarded(array, name) if guard else 1.0
             if tiling and share * strength and not getattr(self.denoiser.network, "local", False):
-                why = "its network normalises over all that it sees: tiles may differ in brightness"
-                warnings.warn(f"{name} is worked on in tiles, but {why}", EnhanceWarning, stacklevel=2)
+                why = "its network normalises over the whole tile: tiles may differ in brightness"
+                warnings.warn(f"{name} is processed in tiles, but {why}", EnhanceWarning, stacklevel=2)
             results.append(self._enhanced(array, seed, strength * share, ensemble, tiling, quiet))
         return _tensor_like(picture, results) if isinstance(picture, Tensor) else results[0]
 
@@ -114,17 +117,17 @@ class Enhancer:
         tile_overlap: int | None = None,
         ensemble: int = 1,
     ) -> None:
-        """See that `enhance` can work with these settings.
+        """Check the settings of `enhance`.
 
         Raises:
-            UserError: it cannot.
+            UserError: a setting is out of range.
         """
         if not 0 <= strength <= 1:
-            raise UserError(f"strength {strength:g}: it lies between 0, the picture, and 1, the restored one")
+            raise UserError(f"strength {strength:g}: must be between 0 (the input) and 1 (the full result)")
         if not 1 <= ensemble <= SYMMETRIES:
-            raise UserError(f"ensemble {ensemble}: a picture has 1 to {SYMMETRIES} flips and rotations")
+            raise UserError(f"ensemble {ensemble}: must be between 1 and {SYMMETRIES} flips and rotations")
         if tile and tile < SMALLEST_TILE:
-            raise UserError(f"tile {tile}: at least {SMALLEST_TILE} pixels, or 0 for none")
+            raise UserError(f"tile {tile}: must be at least {SMALLEST_TILE} pixels, or 0 for no tiles")
         self._tiling_of(tile or TILE, tile_overlap)
 
     def _enhanced(
@@ -152,7 +155,7 @@ class Enhancer:
     def _restored(
         self, rgb: np.ndarray, noise_seed: int, ensemble: int, tiling: Tiling | None, quiet: bool
     ) -> Iterable[tuple[int, Tensor]]:
-        """(first row, rows (3, h, W) in [0, 1]) of the restored picture, from top to bottom."""
+        """Yield (first row, rows (3, h, W) in [0, 1]) of the restored picture, from top to bottom."""
         diffusion = self.info.config.diffusion
         deep = rgb.dtype != np.uint8
         precision = self.precision or ("fp32" if deep else self.info.config.precision)
@@ -190,7 +193,7 @@ class Enhancer:
         return progress(rows, "tiles", "row", total=len(tiling.spans(height)), quiet=quiet)
 
     def _tiling(self, height: int, width: int, tile: int | None, overlap: int | None) -> Tiling | None:
-        """The tiles of a picture of this size; None: it is worked on whole."""
+        """The tiles of a picture of this size; None: no tiles."""
         if tile is None:
             tile = TILE if height * width > WHOLE_PIXELS else 0
         return None if tile == 0 or max(height, width) <= tile else self._tiling_of(tile, overlap)
@@ -204,15 +207,15 @@ class Enhancer:
 def load(
     name: str = DEFAULT, steps: int | None = None, device: str = "auto", precision: str | None = None
 ) -> Enhancer:
-    """A model by the name of shipped weights, by path, by run folder or by run name.
+    """Load a model by the name of shipped weights, path, run folder or run name.
 
     Args:
-        steps: sampling steps, which choose among the shipped weights of one name; None: the model's.
+        steps: sampling steps; also chooses among the shipped weights of one name. None: the model's.
         device: auto, cpu or cuda.
         precision: fp32, bf16 or fp16; None: see `Enhancer`.
 
     Raises:
-        UserError: no such model, device or precision; steps below 1 or above the schedule's.
+        UserError: unknown model, device or precision; steps out of range.
     """
     info = find_checkpoint(name, Path("runs"), steps)
     return enhancer_of(info, sampling_steps(info, steps), device, precision)
@@ -221,11 +224,11 @@ def load(
 def enhancer_of(info: CheckpointInfo, steps: int, device: str, precision: str | None) -> Enhancer:
     """Load the weights of a checkpoint; errors as in `load`."""
     if precision not in (None, *PRECISIONS):
-        raise UserError(f"precision {precision!r}: one of {', '.join(PRECISIONS)}")
+        raise UserError(f"precision {precision!r}: must be one of {', '.join(PRECISIONS)}")
     if device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"device {device!r}: one of auto, cpu, cuda")
+        raise UserError(f"device {device!r}: must be one of auto, cpu, cuda")
     where = choose_device(device)
-    autocast(where, precision or info.config.precision)  # a precision that the device lacks is refused here
+    autocast(where, precision or info.config.precision)  # raises if the device lacks the precision
     denoiser, info = load_denoiser(info.path)
     return Enhancer(denoiser.to(where), info, steps, precision)
 
@@ -235,7 +238,7 @@ def _shipped() -> Enhancer:
     path = find_shipped(DEFAULT)
     if path is None:
         raise UserError(
-            f"no weights {DEFAULT!r} come with this installation: install it again, or load others"
+            f"the weights {DEFAULT!r} are missing from this installation: reinstall it, or load others"
         )
     info = read_info(path)
     return enhancer_of(info, info.steps, "auto", None)
@@ -247,13 +250,13 @@ def enhance(picture: Kind, *, seed: int = 0, strength: float = 1.0, guard: bool 
 
 
 def _guarded(picture: np.ndarray, name: str) -> float:
-    """The share of the strength that a picture gets; warns where it is less than all."""
+    """The share of the strength for a picture; warns if it is below 1."""
     alpha = picture[..., -1] if picture.ndim == 3 and picture.shape[2] in (2, 4) else None
     mean = mean_luminance(rgb_of(picture), None if alpha is None else alpha > 0) / white(picture)
     share = fade(mean)
     if share < 1:
         dark = f"mean luminance {mean:.2f}, dark is up to {DARK:.2f}"
-        done = f"enhanced at {share:.0%} of the strength" if share else "left as it is"
+        done = f"enhanced at {share:.0%} of the strength" if share else "left unchanged"
         force = "--force (guard=False) enhances it fully"
         warnings.warn(f"{name} is not dark ({dark}): {done}; {force}", EnhanceWarning, stacklevel=3)
     return share
@@ -263,7 +266,7 @@ def _arrays(pictures: Tensor) -> list[np.ndarray]:
     """Float tensor (3, H, W) or (B, 3, H, W) → B arrays (H, W, 3), float32."""
     if pictures.ndim not in (3, 4) or pictures.shape[-3] != 3 or not pictures.is_floating_point():
         raise UserError(
-            f"a tensor {pictures.dtype} {tuple(pictures.shape)} is no picture: "
+            f"a tensor {pictures.dtype} {tuple(pictures.shape)} is not a picture: "
             "expected float (3, H, W) or (B, 3, H, W) in [0, 1]"
         )
     batch = pictures.detach().float().cpu().reshape(-1, *pictures.shape[-3:])

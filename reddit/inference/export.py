@@ -1,8 +1,8 @@
-"""A student as one file for other runtimes: its whole sampler, from a dark image and noise to the restored.
+"""Exporting a model with its whole sampler as one file for other runtimes.
 
-An `onnx` file runs in ONNX Runtime, a `pt2` file in PyTorch alone; neither needs this package. Both take
-`low`, (1, 3, H, W) in [0, 1], and `noise`, standard normal and of the same shape, and give `restored`, of
-that shape too and in [0, 1]: RGB, float32, any H and W.
+An `onnx` file runs in ONNX Runtime, a `pt2` file in PyTorch; neither needs this package. Inputs are `low`,
+(1, 3, H, W) in [0, 1], and `noise`, standard normal of the same shape. The output is `restored`, of the same
+shape, in [0, 1]. All are RGB float32; H and W are free.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ Run = Callable[[Tensor, Tensor], Tensor]
 """(low, noise) → restored."""
 
 OPSET = 20
-"""The version of ONNX's operators; ONNX Runtime knows it since 1.17."""
+"""Version of the ONNX operators; supported by ONNX Runtime 1.17 and newer."""
 TRACED = (48, 80)
 """Height and width of the picture that the sampler is traced with."""
 CHECKED = ((75, 131), (129, 67), (9, 5))
-"""Sizes of the pictures that an exported file is checked with."""
+"""Sizes of the pictures for checking an exported file."""
 TOLERATED: dict[Format, tuple[float, float]] = {
     "safetensors": (2e-2, 2e-3),
     "onnx": (1e-3, 1e-4),
     "pt2": (1e-3, 1e-4),
 }
-"""Differences from PyTorch in single precision, shares of the range [0, 1]: the largest, and the mean."""
+"""Tolerated differences from PyTorch in single precision, for values in [0, 1]: largest and mean."""
 METADATA_FILE = "reddit.json"
-"""Where a pt2 archive holds what an ONNX model has as metadata."""
+"""The file in a pt2 archive with the metadata that an ONNX model holds itself."""
 
 
 class Visited(NoiseSchedule):
-    """A schedule cut down to the times that a sampler visits; time k is the k-th of them.
+    """A schedule reduced to the times of a sampler; time k is the k-th of them.
 
-    Their levels are numbers by then, and the graph holds no arithmetic to find them.
+    Its levels are constants, so the graph needs no arithmetic for them.
     """
 
     def __init__(self, schedule: NoiseSchedule, times: Tensor) -> None:
@@ -67,17 +67,19 @@ class Visited(NoiseSchedule):
 
 
 class Sampler(nn.Module):
-    """`reddit.inference.sampling.restore` with DDIM for any size, its steps unrolled and its noise an input.
+    """`reddit.inference.sampling.restore` with DDIM for any size, with unrolled steps and the noise as an
+    input.
 
-    Padding, cropping and the thumbnail are look-ups and products here: a tracer cannot follow the loop of
-    `reddit.image.geometry.pad_to_multiple`, and ONNX has no adaptive pooling. The numbers are the same.
+    Padding, cropping and the thumbnail use indexing and matrix products, because a tracer cannot follow the
+    loop of `reddit.image.geometry.pad_to_multiple` and ONNX has no adaptive pooling. The results are the
+    same.
     """
 
     def __init__(self, denoiser: Denoiser, steps: int, clip: bool) -> None:
         super().__init__()
         network = copy.deepcopy(denoiser.network).to(memory_format=torch.contiguous_format)
         assert isinstance(network, ConditionalUNet)
-        self.network = network.requires_grad_(False)  # or running a pt2 file would keep every activation
+        self.network = network.requires_grad_(False)  # otherwise a pt2 file keeps every activation
         self.schedule = Visited(denoiser.schedule, denoiser.schedule.grid(steps))
         self.prediction = denoiser.prediction
         self.mask_x_T = denoiser.mask_x_T
@@ -85,7 +87,7 @@ class Sampler(nn.Module):
         self.register_buffer("times", torch.arange(steps + 1))
 
     def forward(self, low: Tensor, noise: Tensor) -> Tensor:
-        """From `low` (1, 3, H, W) in [0, 1] and `noise`, standard normal, the restored image in [0, 1]."""
+        """The restored image in [0, 1] from `low` (1, 3, H, W) in [0, 1] and standard normal `noise`."""
         schedule, whole = self.schedule, 2 * low - 1
         padding = padding_indices(low.shape[2], low.shape[3], self.network.multiple)
         inside = torch.arange(low.shape[2]), torch.arange(low.shape[3])
@@ -103,10 +105,9 @@ class Sampler(nn.Module):
 
 
 def padding_indices(height: int, width: int, multiple: int) -> tuple[Tensor, Tensor]:
-    """The rows and the columns that `reddit.image.geometry.pad_to_multiple` repeats: two int64 vectors.
+    """The row and column indices of `reddit.image.geometry.pad_to_multiple`: two int64 vectors.
 
-    Reflection walks to the last pixel and back, over and over. Pictures one pixel wide or high are
-    continued by their last pixels instead.
+    Reflection repeats forth and back. Pictures one pixel wide or high repeat their last pixels instead.
     """
     ends = [torch.full((1,), size - 1) for size in (height, width)]
     thin = torch.minimum(ends[0], ends[1]) == 0
@@ -117,8 +118,8 @@ def padding_indices(height: int, width: int, multiple: int) -> tuple[Tensor, Ten
 
 
 def _walk(size: int, end: Tensor, thin: Tensor, multiple: int) -> Tensor:
-    # Of a number read out of a tensor a tracer assumes nothing. Of the plain quotient it would assume that
-    # it is not 1, and the graph would refuse pictures smaller than `multiple`.
+    # A tracer assumes nothing about a number read from a tensor. About the plain quotient it would assume
+    # that it is not 1, and the graph would reject pictures smaller than `multiple`.
     count: int = torch.full((1,), (size + multiple - 1) // multiple).sum().item()  # type: ignore[assignment]
     torch._check(count >= 1)
     place = torch.arange(count * multiple)
@@ -128,12 +129,12 @@ def _walk(size: int, end: Tensor, thin: Tensor, multiple: int) -> Tensor:
 
 
 def thumbnail(image: Tensor) -> Tensor:
-    """`reddit.image.geometry.thumbnail`, as products with a matrix from either side."""
+    """`reddit.image.geometry.thumbnail` as matrix products."""
     return averaging_matrix(image.shape[2]) @ image @ averaging_matrix(image.shape[3]).T
 
 
 def averaging_matrix(size: int) -> Tensor:
-    """(64, size): row i averages what adaptive pooling does, places floor(i s/64) to ceil((i + 1) s/64)."""
+    """(64, size): row i averages positions floor(i s/64) to ceil((i + 1) s/64), as adaptive pooling does."""
     cell, place = torch.arange(THUMBNAIL), torch.arange(size)
     first, end = cell * size // THUMBNAIL, ((cell + 1) * size + THUMBNAIL - 1) // THUMBNAIL
     inside = (place >= first[:, None]) & (place < end[:, None])
@@ -147,10 +148,10 @@ def _at(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 def export_sampler(
     path: Path, form: Graph, denoiser: Denoiser, info: CheckpointInfo, steps: int
 ) -> dict[str, str]:
-    """Write a denoiser's sampler of `steps` steps, in single precision; returns the file's metadata.
+    """Write a denoiser with its sampler of `steps` steps, in single precision; returns the metadata.
 
     Raises:
-        UserError: a sampler other than DDIM; packages are missing; the file cannot be written.
+        UserError: a sampler other than DDIM; missing packages; the file cannot be written.
     """
     diffusion = info.config.diffusion
     if diffusion.sampler != "ddim":
@@ -192,7 +193,7 @@ def _trace(sampler: Sampler) -> ExportedProgram:
             prefer_deferred_runtime_asserts_over_guards=True,
         )
     for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # paths of this machine
+        node.meta.pop("stack_trace", None)  # contains local paths
     return program
 
 
@@ -204,7 +205,7 @@ def _onnx_bytes(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
         opset_version=OPSET,
         input_names=["low", "noise"],
         output_names=["restored"],
-        dynamic_shapes={"low": {2: "height", 3: "width"}, "noise": {}},  # names; those of `noise` follow
+        dynamic_shapes={"low": {2: "height", 3: "width"}, "noise": {}},  # names; `noise` follows them
     )
     assert exported is not None
     for node in exported.model.graph:
@@ -223,7 +224,7 @@ def _pt2_bytes(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far an exported file's picture is from PyTorch's, in shares of the range [0, 1]."""
+    """The difference between an exported file's picture and PyTorch's, for values in [0, 1]."""
 
     size: tuple[int, int]
     largest: float
@@ -243,10 +244,10 @@ def check_sampler(
     tolerated: tuple[float, float],
     sizes: Sequence[tuple[int, int]] = CHECKED,
 ) -> list[Difference]:
-    """Compare `run` with `restore` in single precision on pictures of these (H, W), from the same noise.
+    """Compare `run` with `restore` in single precision on pictures of these sizes (H, W), with equal noise.
 
     Raises:
-        UserError: they differ by more than is `tolerated`, at the worst or on average.
+        UserError: the largest or the mean difference exceeds `tolerated`.
     """
     found = []
     for seed, (height, width) in enumerate(sizes):
@@ -258,18 +259,18 @@ def check_sampler(
         found.append(Difference((height, width), gap.max().item(), gap.mean().item()))
     largest, mean = tolerated
     for difference in found:
-        if not (difference.largest <= largest and difference.mean <= mean):  # also where it is not a number
+        if not (difference.largest <= largest and difference.mean <= mean):  # also for NaN
             raise UserError(
-                f"the exported file does not do what the model does: {difference}; tolerated are {largest:g} "
+                f"the exported file differs from the model: {difference}; tolerated are {largest:g} "
                 f"and {mean:g}: do not use it, write another --format"
             )
     return found
 
 
 def load_sampler(path: Path, form: Format, steps: int, clip: bool) -> Run:
-    """An exported file as a function of `low` and `noise`, on the processor.
+    """Load an exported file as a function of `low` and `noise`, on the CPU.
 
-    `steps` and `clip` are for a safetensors file; the others hold theirs.
+    `steps` and `clip` are used for a safetensors file; the other formats contain them.
 
     Raises:
         UserError: ONNX Runtime is missing.

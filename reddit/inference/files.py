@@ -1,4 +1,4 @@
-"""Enhancing photographs on disk: files and folders in, files out."""
+"""Enhancing files and folders."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from reddit.utils.progress import progress
 
 @dataclass(frozen=True)
 class Plan:
-    """Which file becomes which.
+    """The files to read and to write.
 
     Attributes:
-        outputs: what to enhance → where to write it.
-        present: originals whose results are there already.
-        single: one file was named, rather than a folder or several.
-        others: what else lies in the folders and is no picture of a known kind.
+        outputs: input file → output file.
+        present: input files whose results already exist.
+        single: a single file was given, not a folder or several files.
+        others: files in the folders that are not pictures of a supported format.
     """
 
     outputs: dict[Path, Path]
@@ -33,11 +33,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Enhanced:
-    """What happened to a batch of files."""
+    """The result of `enhance_files`."""
 
     written: list[Path]
     failed: list[str]
-    """One line a picture that could not be read, enhanced or written."""
+    """One line for each picture that could not be read, enhanced or written."""
 
 
 def plan_outputs(
@@ -49,25 +49,26 @@ def plan_outputs(
     recursive: bool = False,
     overwrite: bool = False,
 ) -> Plan:
-    """Which file goes where: `output/STEM[_suffix].EXT`, in the same subfolder as in its source.
+    """Plan the output files: `output/STEM[_suffix].EXT`, in the same subfolder as in the source.
 
-    One picture may also go to a file: where `output` has a picture's extension and is no folder. What
-    earlier runs wrote is no picture to enhance, even if it lies in a source.
+    A single picture may also go to a file, if `output` has the extension of a picture and is not a folder.
+    Results of earlier runs are not enhanced again, even if they are in a source folder.
 
     Args:
-        form: the extension of the results, without its dot; None: that of each picture.
-        recursive: look into subfolders too.
-        overwrite: make results anew that are there already.
+        form: the extension of the results, without the dot; None: that of each picture.
+        recursive: include subfolders.
+        overwrite: overwrite existing results.
 
     Raises:
-        UserError: nothing to do, an original would be overwritten, two files would share an output, or the
-            output names a file where a folder is needed.
+        UserError: no pictures; an original would be overwritten; two files have the same output; the output
+        is
+            a file but must be a folder.
     """
     if "/" in suffix or "\\" in suffix:
-        raise UserError(f"--suffix {suffix}: a part of a file's name, without slashes")
+        raise UserError(f"--suffix {suffix}: must be a part of a file name, without slashes")
     to_file = output.suffix.lower() in FORMATS and not output.is_dir()
     if output.is_file() and not to_file:
-        raise UserError(f"-o {output} is a file: name a folder, or a picture (.png, .jpg …)")
+        raise UserError(f"-o {output} is a file: use a folder, or a file name with .png, .jpg …")
     originals: dict[Path, Path] = {}  # of each output
     for source in sources:
         for file, below in _pictures(source, output, recursive):
@@ -81,11 +82,11 @@ def plan_outputs(
                 )
             other = originals.setdefault(target, file)
             if other != file and to_file:
-                raise UserError(f"-o {output} is one picture, and -i names several: name a folder")
+                raise UserError(f"-o {output} is a single file, but -i has several pictures: use a folder")
             if other != file:
                 raise UserError(f"{other} and {file} would both become {target}; rename one")
     if to_file and (form or suffix):
-        raise UserError(f"-o {output} says the whole name: leave --format and --suffix out, or name a folder")
+        raise UserError(f"-o {output} is a full file name: omit --format and --suffix, or use a folder")
     results = {target.resolve() for target in originals}
     wanted = {file: target for target, file in originals.items() if file.resolve() not in results}
     present = [file for file, target in wanted.items() if target.exists() and not overwrite]
@@ -95,7 +96,7 @@ def plan_outputs(
 
 
 def _pictures(source: Path, folder: Path, recursive: bool) -> list[tuple[Path, Path]]:
-    """The pictures of a file or a folder, each with its subfolder; the folder of results is left out."""
+    """The pictures of a source, each with its subfolder; skips the folder of results."""
     if source.is_file():
         return [(source, Path())]
     if not source.is_dir():
@@ -104,7 +105,7 @@ def _pictures(source: Path, folder: Path, recursive: bool) -> list[tuple[Path, P
     if recursive:
         found += _below(source, folder.resolve(), Path())
     if not found:
-        hint = "" if recursive else "; --recursive looks into its subfolders"
+        hint = "" if recursive else "; --recursive includes its subfolders"
         raise UserError(f"no pictures ({', '.join(EXTENSIONS)}) in {source}{hint}")
     return found
 
@@ -123,7 +124,7 @@ def _below(source: Path, results: Path, below: Path) -> list[tuple[Path, Path]]:
     found = []
     try:
         children = sorted((source / below).iterdir())
-    except OSError:  # a folder that is not ours to read does not end the others
+    except OSError:  # not readable; the others are still processed
         return []
     for child in children:
         if child.is_dir() and not child.is_symlink() and not child.name.startswith("."):
@@ -147,10 +148,11 @@ def enhance_files(
     tile_overlap: int | None = None,
     quiet: bool = False,
 ) -> Enhanced:
-    """Enhance each file, as `Enhancer.enhance` does; one that fails is reported and the others go on.
+    """Enhance each file by `Enhancer.enhance`. A failure is reported, and the other files are still
+    processed.
 
     Raises:
-        UserError: settings with which none could be enhanced.
+        UserError: a setting is out of range.
     """
     model.check_settings(strength, tile, tile_overlap, ensemble)
     done = Enhanced([], [])

@@ -43,21 +43,22 @@ def restore(
     Args:
         low: (B, 3, H, W) in [0, 1], any size, on the denoiser's device.
         steps: sampling steps N.
-        seeds: one a picture; the noise depends on it and on nothing else.
-        clip: hold each predicted clean image in [-1, 1].
-        ensemble: the mean of so many samples, 1 to 8, each of another symmetry of `low` and from other noise:
-            it comes nearer to the posterior mean than one sample.
+        seeds: one per picture; the noise depends only on it.
+        clip: clip each predicted clean image to [-1, 1].
+        ensemble: average over this many samples, 1 to 8, each with another flip or rotation of `low` and
+        other
+            noise. The average is closer to the posterior mean than one sample.
 
     Returns:
         (B, 3, H, W) in [0, 1], float32.
 
     Raises:
-        UserError: the network answers values that are not finite.
+        UserError: the network's output is not finite.
     """
     y = 2 * low.float() - 1
 
     def sample(view: int) -> Tensor:
-        # Noise is drawn on the processor, so that a seed means the same picture on every device.
+        # Noise is drawn on the CPU, so that a seed gives the same picture on every device.
         generators = [torch.Generator().manual_seed(view_seed(seed, view)) for seed in seeds]
         x_T = turn(noise_like(y, generators), view)  # noqa: N806
         turned = turn(y, view).contiguous(memory_format=torch.channels_last)
@@ -83,23 +84,23 @@ def restore_rows(
     ensemble: int = 1,
     on_tile: Callable[[], object] = lambda: None,
 ) -> Iterator[tuple[int, Tensor]]:
-    """`restore` for a picture of any size, tile by tile, in memory that grows with its width alone.
+    """`restore` for large pictures, tile by tile; memory grows only with the width.
 
-    Each tile is sampled to the end before the next: nothing but the blended row of tiles is kept. What
-    neighbours share makes them agree: the whole picture's noise, the same that `restore` draws for
-    `seed`; its thumbnail, for networks that look at one; and the network's grid.
+    Each tile is sampled completely before the next, and only one row of tiles is kept. Neighbouring tiles
+    agree because they share the noise of the whole picture (the same as in `restore`), its thumbnail, and the
+    network's grid.
 
     Args:
         on_tile: called after each tile.
 
     Yields:
-        (first row, rows (3, h, width) in [0, 1]), float32, on the processor, from top to bottom.
+        (first row, rows (3, h, width) in [0, 1]), float32, on the CPU, from top to bottom.
 
     Raises:
-        UserError: a sampler that draws noise at every step, which tiles would not share.
+        UserError: a sampler that draws noise at every step, which tiles cannot share.
     """
     if sampler in STOCHASTIC and steps > 1:
-        raise UserError(f"a model sampled by {sampler} cannot work in tiles: use --tile 0 (tile=0)")
+        raise UserError(f"the sampler {sampler} does not work in tiles: use --tile 0 (tile=0)")
     device = next(denoiser.parameters()).device
     noises = [NoiseField(view_seed(seed, view), height, width) for view in range(ensemble)]
     context = 2 * _thumbnail(read, height, width).to(device) - 1
@@ -125,7 +126,7 @@ def restore_rows(
 
 
 def view_seed(seed: int, view: int) -> int:
-    """The noise seed of one view of an ensemble; that of the first is the picture's own."""
+    """The noise seed of one view of an ensemble; the first view has the picture's seed."""
     return (seed + view * 0xD1B54A32D192ED03) % 2**63
 
 
@@ -138,7 +139,7 @@ def _mean(samples: Iterable[Tensor]) -> Tensor:
 
 
 def _thumbnail(read: ReadPart, height: int, width: int) -> Tensor:
-    """`reddit.image.geometry.thumbnail` of a picture, (1, 3, 64, 64) in [0, 1], without holding all of it."""
+    """`reddit.image.geometry.thumbnail` of a large picture, (1, 3, 64, 64) in [0, 1], read in parts."""
     spans = [(k * height // THUMBNAIL, -(-(k + 1) * height // THUMBNAIL)) for k in range(THUMBNAIL)]
     rows = [F.adaptive_avg_pool2d(read(span, (0, width))[None], (1, THUMBNAIL)) for span in spans]
     return torch.cat(rows, dim=2)
@@ -154,17 +155,17 @@ def _sample(
     clip: bool,
     generators: Sequence[torch.Generator] | None = None,
 ) -> Tensor:
-    """The sampled clean image; not a number anywhere in it is an error, not a black pixel."""
+    """The sampled clean image; values that are not finite are an error, never a black pixel."""
     denoise = clipped(denoise, schedule) if clip else denoise
     x_0 = SAMPLERS[sampler](denoise, schedule, x_T, y, schedule.grid(steps), generators)
     if not x_0.isfinite().all():
         raise UserError(
-            "the network's answer is not finite: its weights are damaged, or their values overflow the "
+            "the network's output is not finite: its weights are damaged, or values overflow the "
             "precision; use other weights, or --precision fp32"
         )
     return x_0
 
 
 def picture_seed(seed: int, fingerprint: str) -> int:
-    """The noise seed of one picture in a run with `seed`: its pixels decide, not its place in a batch."""
+    """The noise seed of a picture; depends on `seed` and the pixels, not on the place in a batch."""
     return (int(fingerprint, 16) ^ (seed * 0x9E3779B97F4A7C15)) % 2**63

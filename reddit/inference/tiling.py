@@ -1,4 +1,4 @@
-"""Tiles of a picture: where they lie, how their overlaps blend, and the one noise field beneath them."""
+"""Tiles of a picture: their positions, the blending of overlaps, and the shared noise field."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from torch import Tensor
 from reddit.utils.errors import UserError
 
 Span = tuple[int, int]
-"""First row or column, and the one after the last."""
+"""The first row or column, and the one after the last."""
 RestorePart = Callable[[Span, Span], Tensor]
 """(rows, columns) → that part of the result, (3, h, w)."""
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """Tiles of `size` pixels a side, or a little more at the far edges, that overlap by at least `overlap`.
+    """Tiles with sides of `size` pixels (slightly more at the far edges) that overlap by at least `overlap`.
 
-    Both are rounded up to a `multiple`, and every tile starts at one: a network that halves its input
-    sees the same grid in a tile as in the whole picture.
+    Both are rounded up to a multiple of `multiple`, and every tile starts at one, so that a network that
+    halves its input sees the same grid in a tile as in the whole picture.
 
     Raises:
-        UserError: an overlap below 0, or more than half a tile.
+        UserError: the overlap is below 0 or more than half a tile.
     """
 
     size: int
@@ -41,11 +41,11 @@ class Tiling:
             object.__setattr__(self, name, rounded)
         if self.size < 1 or negative or self.overlap > self.size // 2:
             raise UserError(
-                f"{asked}: the overlap must lie between 0 and half a tile; set --tile and --tile-overlap"
+                f"{asked}: the overlap must be between 0 and half a tile; set --tile and --tile-overlap"
             )
 
     def spans(self, length: int) -> list[Span]:
-        """Where tiles lie along an axis: evenly spread, first at 0, last up to `length`."""
+        """The positions of tiles along an axis: evenly spaced, from 0 to `length`."""
         if length <= self.size:
             return [(0, length)]
         count = math.ceil((length - self.overlap) / (self.size - self.overlap))
@@ -54,10 +54,11 @@ class Tiling:
         return [*((start, start + self.size) for start in starts[:-1]), (starts[-1], length)]
 
     def weights(self, length: int) -> list[Tensor]:
-        """How much each tile along an axis counts, (end - start,) in [0, 1] each; their sum is 1 everywhere.
+        """The blending weights of each tile along an axis, (end - start,) in [0, 1]; they sum to 1
+        everywhere.
 
-        Neighbours change over within half an `overlap` around the middle of what they share. The quarters
-        outside, where a tile feels its own edge most, do not count.
+        Neighbours are blended in the middle half of their overlap. The outer quarters, close to the edge of a
+        tile, get weight 0.
         """
         spans = self.spans(length)
         middles = [(start + end) / 2 for (_, end), (start, _) in pairwise(spans)]
@@ -71,16 +72,16 @@ class Tiling:
         return weights
 
     def _ramp(self, place: Tensor, middle: float) -> Tensor:
-        width = max(self.overlap / 2, 1e-3)  # without an overlap a step, between two pixels
+        width = max(self.overlap / 2, 1e-3)  # without an overlap: a step between two pixels
         return ((place - middle) / width + 0.5).clamp(0, 1)
 
 
 def blended_rows(
     height: int, width: int, tiling: Tiling, restore: RestorePart
 ) -> Iterator[tuple[int, Tensor]]:
-    """The blended result from top to bottom: (first row, rows (3, h, width)) as soon as they are finished.
+    """Yield the blended result from top to bottom as it is finished: (first row, rows (3, h, width)).
 
-    `restore` is called once a tile, row by row of tiles; no more than one such row is held.
+    `restore` is called once per tile, row by row; only one row of tiles is kept.
     """
     rows, columns = tiling.spans(height), tiling.spans(width)
     across = tiling.weights(width)
@@ -100,10 +101,10 @@ def blended_rows(
 
 
 class NoiseField:
-    """The standard normal noise of a whole picture, of which any rows can be had without the others.
+    """The standard normal noise of a whole picture, drawn only for the rows that are needed.
 
-    They are the numbers of `torch.randn(3, height, width)` with this seed, which draws in pieces what it
-    draws at once: kept are the generator's states between the pieces.
+    It equals `torch.randn(3, height, width)` with this seed. torch draws the same numbers in pieces, so only
+    the generator's states between the pieces are kept.
     """
 
     PIECE = 2**18
@@ -119,7 +120,7 @@ class NoiseField:
         self._rows: tuple[Span, Tensor] | None = None
 
     def rows(self, rows: Span) -> Tensor:
-        """(3, bottom - top, width), float32, on the processor; the last answer is kept."""
+        """(3, bottom - top, width), float32, on the CPU; the last result is cached."""
         if self._rows is None or self._rows[0] != rows:
             top, bottom = rows
             planes = [self._range(*((c * self.height + y) * self.width for y in rows)) for c in range(3)]
@@ -127,7 +128,7 @@ class NoiseField:
         return self._rows[1]
 
     def _range(self, first: int, last: int) -> Tensor:
-        """Numbers `first` to `last` of the field, in the order in which they are drawn."""
+        """The numbers `first` to `last` of the field, in drawing order."""
         pieces = range(self._piece_of(first), self._piece_of(last - 1) + 1)
         drawn = torch.cat([self._draw(piece) for piece in pieces])
         return drawn[first - pieces[0] * self.PIECE : last - pieces[0] * self.PIECE]
@@ -141,6 +142,6 @@ class NoiseField:
         return min(number // self.PIECE, len(self._states) - 1)
 
     def _length(self, piece: int) -> int:
-        """The last piece takes what is left: torch draws the end of a tensor in another order."""
+        """The last piece includes the rest, because torch draws the end of a tensor in another order."""
         last = max(1, self._total // self.PIECE) - 1
         return self.PIECE if piece < last else self._total - last * self.PIECE

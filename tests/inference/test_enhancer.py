@@ -120,7 +120,7 @@ def test_big_pictures_are_tiled_unasked(model: Enhancer) -> None:
 
 def test_networks_that_see_the_whole_picture_warn_of_tiles(sr3_weights: Path) -> None:
     paper = load(str(sr3_weights), device="cpu")
-    with pytest.warns(EnhanceWarning, match="a is worked on in tiles, but .* differ in brightness"):
+    with pytest.warns(EnhanceWarning, match="a is processed in tiles, but .* differ in brightness"):
         paper.enhance(dark(20, 100, 3), tile=64, name="a")
 
 
@@ -129,7 +129,7 @@ def test_networks_that_see_the_whole_picture_warn_of_tiles(sr3_weights: Path) ->
 
 def test_a_lit_picture_is_left_as_it_is(model: Enhancer) -> None:
     lit = dark(20, 31, 3, top=1.0)
-    with pytest.warns(EnhanceWarning, match=r"day\.jpg is not dark \(mean luminance 0\.\d\d.*left as it is"):
+    with pytest.warns(EnhanceWarning, match=r"day\.jpg is not dark \(mean luminance 0\.\d\d.*left unchanged"):
         assert np.array_equal(model.enhance(lit, name="day.jpg"), lit)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -163,14 +163,14 @@ def test_flat_pictures_come_back_finite(model: Enhancer, shade: int) -> None:
 @pytest.mark.parametrize(
     ("picture", "message"),
     [
-        (np.zeros((3, 20, 30), np.uint8), r"uint8 \(3, 20, 30\) is no picture: expected \(H, W\)"),
-        (np.zeros((2, 20, 30, 3), np.uint8), "is no picture"),
+        (np.zeros((3, 20, 30), np.uint8), r"uint8 \(3, 20, 30\) is not a picture: expected \(H, W\)"),
+        (np.zeros((2, 20, 30, 3), np.uint8), "is not a picture"),
         (np.zeros((0, 30, 3), np.uint8), "no pixels"),
         (np.zeros((20, 30), np.int64), "expected uint8, uint16, or float"),
         (np.full((20, 30), 255.0), r"values from 255 to 255: scale or clip them to \[0, 1\]"),
         (np.full((20, 30), np.nan), "values from nan to nan"),
-        (torch.zeros(20, 30, 3), r"\(20, 30, 3\) is no picture: expected float \(3, H, W\)"),
-        (torch.zeros(3, 20, 30, dtype=torch.uint8), "is no picture"),
+        (torch.zeros(20, 30, 3), r"\(20, 30, 3\) is not a picture: expected float \(3, H, W\)"),
+        (torch.zeros(3, 20, 30, dtype=torch.uint8), "is not a picture"),
     ],
 )
 def test_what_is_no_picture_is_refused(
@@ -183,9 +183,9 @@ def test_what_is_no_picture_is_refused(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"strength": 1.1}, "strength 1.1: it lies between 0"),
-        ({"tile": 63}, "tile 63: at least 64"),
-        ({"tile": -1}, "tile -1: at least 64"),
+        ({"strength": 1.1}, "strength 1.1: must be between 0"),
+        ({"tile": 63}, "tile 63: must be at least 64"),
+        ({"tile": -1}, "tile -1: must be at least 64"),
         ({"tile": 128, "tile_overlap": 65}, "between 0 and half a tile"),
         ({"tile_overlap": -1}, "between 0 and half a tile"),
     ],
@@ -199,8 +199,8 @@ def test_settings_out_of_range_are_refused(model: Enhancer, settings: dict[str, 
     ("settings", "message"),
     [
         ({"steps": 0}, "steps 0"),
-        ({"device": "gpu"}, "device 'gpu': one of auto, cpu, cuda"),
-        ({"precision": "half"}, "precision 'half': one of fp32"),
+        ({"device": "gpu"}, "device 'gpu': must be one of auto, cpu, cuda"),
+        ({"precision": "half"}, "precision 'half': must be one of fp32"),
         ({"precision": "fp16", "device": "cpu"}, "fp16 needs a GPU"),
     ],
 )
@@ -229,7 +229,7 @@ def test_the_shortcut_takes_the_shipped_weights(
     monkeypatch.setattr("reddit.inference.enhancer._shipped", _shipped.__wrapped__)  # without its memory
     low = dark(20, 31, 3)
     assert np.array_equal(reddit.enhance(low, seed=3), model.enhance(low, seed=3))
-    with pytest.raises(UserError, match="no weights 'light' come with this installation"):
+    with pytest.raises(UserError, match="the weights 'light' are missing"):
         monkeypatch.setattr(registry, "FOLDER", tmp_path / "none")
         reddit.enhance(low)
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
@@ -241,5 +241,5 @@ def test_an_ensemble_of_flips_is_asked_for_by_number(light_weights: Path) -> Non
     dark = np.random.default_rng(0).integers(0, 40, (32, 48, 3), dtype=np.uint8)
     one, eight = model.enhance(dark), model.enhance(dark, ensemble=8)
     assert not np.array_equal(one, eight)
-    with pytest.raises(UserError, match="1 to 8"):
+    with pytest.raises(UserError, match="between 1 and 8"):
         model.enhance(dark, ensemble=9)

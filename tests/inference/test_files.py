@@ -96,15 +96,15 @@ def test_what_is_no_picture_is_told(here: Path) -> None:
 @pytest.mark.parametrize(
     ("sources", "folder", "settings", "message"),
     [
-        (["in"], "bright.jpg", {}, "-o bright.jpg is one picture, and -i names several"),
+        (["in"], "bright.jpg", {}, "-o bright.jpg is a single file, but -i has several"),
         (["in/a.png"], "in/a.png", {}, "would overwrite its original"),
-        (["in/a.png"], "bright.jpg", {"suffix": "lit"}, "leave --format and --suffix out"),
-        (["in/a.png"], "file", {}, "-o file is a file: name a folder"),
-        (["in/a.png"], "out", {"suffix": "x/y"}, "--suffix x/y: a part of a file's name"),
+        (["in/a.png"], "bright.jpg", {"suffix": "lit"}, "omit --format and --suffix"),
+        (["in/a.png"], "file", {}, "-o file is a file: use a folder"),
+        (["in/a.png"], "out", {"suffix": "x/y"}, "--suffix x/y: must be a part of a file name"),
         (["none"], "out", {}, "no such file or folder: none"),
         (["in"], "in", {}, "would overwrite its original"),
         (["in/a.png", "in/c/a.png"], "out", {}, r"in/a\.png and in/c/a\.png would both become out/a\.png"),
-        (["empty"], "out", {}, "no pictures .* in empty; --recursive looks into its subfolders"),
+        (["empty"], "out", {}, "no pictures .* in empty; --recursive includes its subfolders"),
         (["empty"], "out", {"recursive": True}, r"no pictures \(.*\) in empty$"),
     ],
 )

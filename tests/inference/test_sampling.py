@@ -105,7 +105,7 @@ def test_the_thumbnail_is_made_in_rows(size: tuple[int, int]) -> None:
 
 def test_noise_at_every_step_cannot_be_shared_by_tiles(light_weights: Path) -> None:
     denoiser = load_denoiser(light_weights)[0]
-    with pytest.raises(UserError, match="sampled by ddpm cannot work in tiles"):
+    with pytest.raises(UserError, match="the sampler ddpm does not work in tiles"):
         next(restore_rows(denoiser, lambda *_: torch.zeros(3, 1, 1), 1, 1, 2, 0, TILING, sampler="ddpm"))
 
 

@@ -87,7 +87,7 @@ def test_only_one_row_of_tiles_is_held() -> None:
 
 @pytest.mark.parametrize(("size", "overlap"), [(64, -1), (64, 33), (0, 0)])
 def test_impossible_tiles_are_refused(size: int, overlap: int) -> None:
-    with pytest.raises(UserError, match="overlap must lie between 0 and half a tile"):
+    with pytest.raises(UserError, match="overlap must be between 0 and half a tile"):
         Tiling(size, overlap)
 
 
