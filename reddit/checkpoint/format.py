@@ -22,7 +22,8 @@ from reddit.config import Config, resolve_config
 from reddit.diffusion import Denoiser
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_atomic
-from reddit.utils.text import counted
+from reddit.utils.names import check_name
+from reddit.utils.text import counted, short
 
 FORMAT = "reddit-llie/1"
 Shapes = dict[str, tuple[int, ...]]
@@ -148,7 +149,7 @@ def read_info(path: str | Path) -> CheckpointInfo:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is not a safetensors file or is truncated: {error}") from error
+        raise UserError(f"{path} is not a safetensors file or is truncated: {short(str(error))}") from error
     if metadata.get("format") != FORMAT:
         raise UserError(f"{path} is not a {FORMAT} checkpoint: was it written by another program?")
     try:
@@ -156,16 +157,20 @@ def read_info(path: str | Path) -> CheckpointInfo:
         info = CheckpointInfo(
             config=resolve_config(settings, source=str(path)),
             steps=int(metadata["steps"]),
-            family=metadata["family"],
-            method=metadata["method"],
+            family=check_name(metadata["family"]),
+            method=check_name(metadata["method"]),
             iteration=int(metadata["iteration"]),
             training_pictures=frozenset(metadata["training_pictures"].split()),
             validation_pictures=frozenset(metadata.get("validation_pictures", "").split()),
-            validation=dict(json.loads(metadata["validation"])),
+            validation={str(k): float(v) for k, v in json.loads(metadata["validation"]).items()},
             path=path,
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else f"is damaged ({type(error).__name__})"
+        what = (
+            f"lacks {short(str(error))}"
+            if isinstance(error, KeyError)
+            else f"is damaged ({type(error).__name__})"
+        )
         raise UserError(
             f"{path}: its header {what}; copy the file again, or choose another checkpoint"
         ) from error
@@ -217,7 +222,7 @@ def _compare(found: Shapes, wanted: Shapes, path: Path) -> None:
     if wrong:
         raise UserError(
             f"{path} does not match the configured network: {counted(len(wrong), 'tensor')} differ, first "
-            f"{wrong[0]}; use the configuration it was trained with"
+            f"{short(wrong[0])}; use the configuration it was trained with"
         )
 
 
@@ -227,8 +232,11 @@ def load_weights(denoiser: Denoiser, path: Path) -> None:
     Raises:
         UserError: names or shapes differ; a weight is not a finite number.
     """
-    with safe_open(path, framework="pt") as file:
-        tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, RuntimeError) as error:  # a type that PyTorch lacks or cannot convert
+        raise UserError(f"{path}: its weights cannot be read ({short(str(error))}); copy it again") from error
     shapes, wanted = (
         {key: tuple(tensor.shape) for key, tensor in state.items()}
         for state in (tensors, denoiser.network.state_dict())
@@ -237,7 +245,7 @@ def load_weights(denoiser: Denoiser, path: Path) -> None:
     broken = [key for key, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise UserError(
-            f"{path}: {counted(len(broken), 'tensor')} with values that are not finite, first {broken[0]}; "
-            "use an earlier checkpoint, or train again with a lower train.lr"
+            f"{path}: {counted(len(broken), 'tensor')} with values that are not finite, first "
+            f"{short(broken[0])}; use an earlier checkpoint, or train again with a lower train.lr"
         )
     denoiser.network.load_state_dict(tensors)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from reddit.reproduce.choice import Choice
 from reddit.reproduce.plan import Arm, Plan
 from reddit.training.chain import chain_steps
 from reddit.training.run import distill_stage, train_teacher
-from reddit.training.run_folder import changed_settings, run_folder
+from reddit.training.run_folder import changed_settings, known_teacher, run_folder
 from reddit.training.state import read_progress
 from reddit.utils.errors import UserError
 from reddit.utils.progress import Log
@@ -173,16 +172,11 @@ def check(runs: Runs, log: Log) -> None:
                 f"{run.folder} was trained with other settings ({', '.join(changed)}): take them back, "
                 "remove the folder, or keep the two apart with --set name=NAME"
             )
-        record = run.folder / "teacher.json"
-        if run.done() and record.exists() and run.teacher.chosen().digest != _digest(record):
+        if run.done() and known_teacher(run.folder) not in (None, run.teacher.chosen().digest):
             raise UserError(
                 f"{run.folder} holds a student of another teacher than {run.teacher.folder} now has: remove "
                 "the folder to distil it anew"
             )
-
-
-def _digest(record: Path) -> str:
-    return str(json.loads(record.read_text())["digest"])
 
 
 def _teacher(choice: Choice, arm: Arm, seed: int) -> Run:

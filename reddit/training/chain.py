@@ -6,8 +6,8 @@ from reddit.checkpoint.format import CHOSEN, NEWEST, STATE, CheckpointInfo, read
 from reddit.checkpoint.registry import all_models, find_model, student_name
 from reddit.config import Config
 from reddit.methods import distillation_named
-from reddit.training.run import Outcome, distill_stage, remember_teacher
-from reddit.training.run_folder import run_folder
+from reddit.training.run import Outcome, distill_stage
+from reddit.training.run_folder import remember_teacher, run_folder
 from reddit.training.state import Progress
 from reddit.utils.errors import UserError
 from reddit.utils.progress import Log

@@ -164,12 +164,25 @@ class Tracker:
 
 
 def read_log(folder: Path) -> list[dict[str, float | str]]:
-    """The log entries of a run, oldest first; an incomplete line is skipped."""
+    """The log entries of a run, oldest first; damaged lines are skipped."""
     lines = []
     path = folder / "log.jsonl"
-    for text in path.read_text().splitlines() if path.exists() else []:
+    content = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for text in content.splitlines():
         try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
             continue
+        if _is_log_line(line):
+            lines.append(line)
     return lines
+
+
+def _is_log_line(line: object) -> bool:
+    """Whether a value is what `Tracker.scalars` writes: a kind, and numbers."""
+    return (
+        isinstance(line, dict)
+        and isinstance(line.get("kind"), str)
+        and "iteration" in line
+        and all(type(value) in (int, float) for key, value in line.items() if key != "kind")
+    )

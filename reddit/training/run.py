@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -22,13 +21,18 @@ from reddit.training.data import TrainingData, TrainingSet
 from reddit.training.distributed import World, join
 from reddit.training.logging import read_log
 from reddit.training.loop import Trainer
-from reddit.training.run_folder import changed_settings, open_run, run_folder, state_to_resume
+from reddit.training.run_folder import (
+    changed_settings,
+    open_run,
+    remember_teacher,
+    run_folder,
+    state_to_resume,
+)
 from reddit.training.state import Progress
 from reddit.training.stopping import only_process
 from reddit.training.validation import Validator
 from reddit.utils.device import autocast, choose_device
 from reddit.utils.errors import UserError
-from reddit.utils.files import write_bytes
 from reddit.utils.progress import Log
 from reddit.utils.text import counted
 
@@ -204,23 +208,6 @@ class _Run:
             world=world,
             quiet=quiet,
         )
-
-
-def remember_teacher(folder: Path, teacher: CheckpointInfo) -> None:
-    """Record the teacher of a student in its run folder.
-
-    Raises:
-        UserError: the folder holds a student of another teacher.
-    """
-    record = folder / "teacher.json"
-    known = json.loads(record.read_text()) if record.exists() else None
-    if known and known["digest"] != teacher.digest and (folder / "checkpoints").exists():
-        raise UserError(
-            f"{folder} holds a student of another teacher ({known['path']}, {known['digest']}; now "
-            f"{teacher.digest}): choose another --name, or remove the folder to distil it again"
-        )
-    text = json.dumps({"path": str(teacher.path), "digest": teacher.digest, "steps": teacher.steps})
-    write_bytes(record, text.encode())
 
 
 def _summary(folder: Path, progress: Progress, batch_size: int) -> str:

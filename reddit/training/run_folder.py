@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-import yaml
-
-from reddit.checkpoint.format import CHOSEN, NEWEST, STATE
+from reddit.checkpoint.format import CHOSEN, NEWEST, STATE, CheckpointInfo
 from reddit.checkpoint.upgrade import upgrade
 from reddit.config import Config, is_read
+from reddit.config.yaml_files import NOT_YAML, load_yaml
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
+
+TEACHER_RECORD = "teacher.json"
 
 
 def run_folder(config: Config, name: str) -> Path:
@@ -78,8 +80,8 @@ def changed_settings(folder: Path, config: Config, *, student: bool = False) -> 
     if not path.exists():
         return []
     try:
-        before = yaml.safe_load(path.read_text())
-    except yaml.YAMLError:
+        before = load_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, *NOT_YAML):  # unreadable
         return [str(path)]
     before = _flat(upgrade(before)) if isinstance(before, dict) else {}
     methods = [config.distill.method] if student else [config.distill.method, "teacher"]
@@ -92,3 +94,37 @@ def _flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
     for key, value in tree.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
+
+
+def remember_teacher(folder: Path, teacher: CheckpointInfo) -> None:
+    """Record the teacher of a student in its run folder.
+
+    Raises:
+        UserError: the folder holds a student of another teacher.
+    """
+    known = known_teacher(folder)
+    if known and known != teacher.digest and (folder / "checkpoints").exists():
+        raise UserError(
+            f"{folder} holds a student of another teacher ({known}; now {teacher.path}, {teacher.digest}): "
+            "choose another --name, or move the folder away to distil again"
+        )
+    text = json.dumps({"path": str(teacher.path), "digest": teacher.digest, "steps": teacher.steps})
+    write_bytes(folder / TEACHER_RECORD, text.encode())
+
+
+def known_teacher(folder: Path) -> str | None:
+    """The digest of the teacher in a student's run folder; None without a record.
+
+    Raises:
+        UserError: the record is damaged.
+    """
+    record = folder / TEACHER_RECORD
+    if not record.exists():
+        return None
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{record} is damaged, so the teacher of this student is unknown: remove the file if it is the same "
+            "teacher, or choose another --name"
+        ) from error

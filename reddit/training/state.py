@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,6 +14,7 @@ from reddit.config import TrainConfig
 from reddit.diffusion import Denoiser
 from reddit.training.ema import WeightAverage
 from reddit.utils.errors import UserError
+from reddit.utils.text import short
 
 
 @dataclass
@@ -27,6 +29,21 @@ class Progress:
     scores: dict[str, float] | None = None
     seconds: float = 0.0
     """Seconds of training over all resumes, without reading the data."""
+
+    def update(self, saved: dict[str, Any]) -> None:
+        """Copy saved values; those missing from a state of an older version keep their defaults.
+
+        Raises:
+            ValueError: one is not a number.
+        """
+        new = {name: saved.get(name, value) for name, value in vars(self).items()}
+        iterations = [new[name] for name in ("iteration", "validated", "best_iteration")]
+        numbers = [new["best"], new["seconds"], *(new["scores"] or {}).values()]
+        if not all(type(number) is int and number >= 0 for number in iterations):
+            raise ValueError("iterations must be integers")
+        if not all(type(number) in (int, float) for number in numbers):
+            raise ValueError("scores must be numbers")
+        vars(self).update(new)
 
     @property
     def unchosen(self) -> bool:
@@ -74,16 +91,35 @@ class TrainingState:
             self.average.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
-            vars(self.progress).update(state["progress"])
+            self.progress.update(state["progress"])
+            self._check()
         except (KeyError, IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            reason = short(str(error).partition("\n")[0])
             raise UserError(
-                f"{path} does not match this configuration: resume with that in the run's config.yaml, "
-                "or choose another --name"
+                f"{path} does not match this configuration ({reason}): resume with that in the run's "
+                "config.yaml, or choose another --name"
             ) from error
+
+    def _check(self) -> None:
+        """Check that the loaded state can be trained.
+
+        Raises:
+            ValueError: a weight is not finite; a moment of the optimiser has another shape than its weight.
+        """
+        for module in (self.denoiser, self.average.average):
+            if not all(tensor.isfinite().all() for tensor in module.state_dict().values()):
+                raise ValueError("a weight is not finite")
+        for parameter, moments in self.optimizer.state.items():
+            for moment in (moments["exp_avg"], moments["exp_avg_sq"]):
+                if moment.shape != parameter.shape:
+                    raise ValueError("a moment of the optimiser has another shape")
 
 
 def read_progress(path: Path) -> Progress:
     """The progress in a saved state; errors as in `load_state`."""
     progress = Progress()
-    vars(progress).update(load_state(path)["progress"])
+    try:
+        progress.update(load_state(path)["progress"])
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not a training state: restore or remove it") from error
     return progress

@@ -289,3 +289,24 @@ def test_reading_a_header_reads_no_weights(tmp_path: Path, monkeypatch: pytest.M
         info = read_info(path)
     assert info.digest == expected
     assert len(repr(info)) < 300
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("family", "\x1b[31mred"),
+        ("family", "../up"),
+        ("method", ""),
+        ("validation", '{"psnr": "high"}'),
+        ("validation", "[]"),
+    ],
+)
+def test_a_header_that_a_terminal_or_a_folder_should_not_see(key: str, value: str, tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    saved(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() | {key: value}
+    save_file(load_file(path), path, metadata)
+    with pytest.raises(UserError, match="its header is damaged") as error:
+        read_info(path)
+    assert one_line(error).isprintable()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from drawing import drawn, refused
+from hypothesis import given
 from hypothesis import strategies as st
 from repository import ROOT
 
@@ -22,13 +22,6 @@ from reddit.config import Config, ModelConfig, load_config
 from reddit.config.messages import _known_keys
 from reddit.utils.errors import UserError
 
-CASES = int(os.environ.get("REDDIT_FUZZ", "60"))
-drawn = settings(
-    max_examples=CASES,
-    deadline=10_000,  # milliseconds a case
-    derandomize=CASES < 1000,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 FILES = sorted((ROOT / "configs").glob("*.yaml"))
 KEYS = _known_keys(Config)
 
@@ -110,13 +103,7 @@ overrides = st.lists(st.builds("{}={}".format, keys, values), min_size=1, max_si
 
 def read(path: Path | None, laid: list[str], stage: bool) -> Config | None:
     """The configuration, or None where it is refused as it should be."""
-    try:
-        return load_config(path, laid, stage=stage)
-    except UserError as error:
-        lines = str(error).split("\n")
-        assert len(lines) <= 11
-        assert all(line.isprintable() and 10 < len(line) < 1000 for line in lines), lines
-        return None
+    return refused(lambda: load_config(path, laid, stage=stage))
 
 
 @lru_cache
