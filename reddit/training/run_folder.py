@@ -125,6 +125,6 @@ def known_teacher(folder: Path) -> str | None:
         return str(json.loads(record.read_text(encoding="utf-8"))["digest"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
-            f"{record} is damaged, so the teacher of this student is unknown: remove the file if it is the same "
+            f"{record} is damaged, so the teacher of this student is unknown: remove it if it is the same "
             "teacher, or choose another --name"
         ) from error

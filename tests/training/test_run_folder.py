@@ -39,7 +39,7 @@ def test_a_teacher_is_remembered(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{", "3", "[" * 9999, "\udcff"])
 def test_a_damaged_record_of_the_teacher(text: str, tmp_path: Path) -> None:
     (tmp_path / "teacher.json").write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(UserError, match=r"^\S+teacher\.json is damaged.*remove the file if"):
+    with pytest.raises(UserError, match=r"^\S+teacher\.json is damaged.*remove it if"):
         known_teacher(tmp_path)
 
 
