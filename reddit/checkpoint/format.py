@@ -28,6 +28,7 @@ from reddit.utils.text import counted, short
 FORMAT = "reddit-llie/1"
 Shapes = dict[str, tuple[int, ...]]
 """Name of each tensor → its shape."""
+LARGEST_WEIGHT = 1e6
 CHOSEN, NEWEST, STATE = "best.safetensors", "last.safetensors", "state.pt"
 
 
@@ -230,7 +231,7 @@ def load_weights(denoiser: Denoiser, path: Path) -> None:
     """Load weights into a network with the same tensors.
 
     Raises:
-        UserError: names or shapes differ; a weight is not a finite number.
+        UserError: names or shapes differ; a weight is not finite, or so large that no output would be.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -242,10 +243,11 @@ def load_weights(denoiser: Denoiser, path: Path) -> None:
         for state in (tensors, denoiser.network.state_dict())
     )
     _compare(shapes, wanted, path)
-    broken = [key for key, tensor in tensors.items() if not tensor.isfinite().all()]
+    broken = [key for key, tensor in tensors.items() if not (tensor.abs() <= LARGEST_WEIGHT).all()]
     if broken:
         raise UserError(
-            f"{path}: {counted(len(broken), 'tensor')} with values that are not finite, first "
-            f"{short(broken[0])}; use an earlier checkpoint, or train again with a lower train.lr"
+            f"{path}: {counted(len(broken), 'tensor')} with weights that are not finite or above "
+            f"{LARGEST_WEIGHT:g}, first {short(broken[0])}; use an earlier checkpoint, or train again with a "
+            "lower train.lr"
         )
     denoiser.network.load_state_dict(tensors)

@@ -270,7 +270,7 @@ def test_a_network_that_a_header_claims_is_not_built_before_its_shapes_fit(
         load_denoiser(path)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e30])
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
     path = tmp_path / "broken.safetensors"
     denoiser, config = saved(path)
