@@ -276,7 +276,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
     denoiser, config = saved(path)
     next(denoiser.parameters()).data.view(-1)[0] = value
     save_weights(path, denoiser, config, steps=2, family="f", method="teacher", iteration=1)
-    with pytest.raises(UserError, match=r"broken\.safetensors: 1 tensor with values that are not"):
+    with pytest.raises(UserError, match=r"broken\.safetensors: 1 tensor with weights that are not"):
         load_denoiser(path)
 
 
