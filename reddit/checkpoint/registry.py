@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from reddit.ablations import ABLATIONS
 from reddit.checkpoint.format import CHOSEN, NEWEST, CheckpointInfo, read_info
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, is_folder
@@ -139,9 +140,17 @@ def find_model(
         if m.steps == steps
         and family in (None, m.family)
         and (methods is None or m.method in methods)
-        and m.config.ablation in (None, ablation)
+        and ablation_of(m) in (None, ablation)
     ]
-    return min(fitting, key=lambda m: (m.config.ablation != ablation, _strangeness(m)), default=None)
+    return min(fitting, key=lambda m: (ablation_of(m) != ablation, _strangeness(m)), default=None)
+
+
+def ablation_of(model: CheckpointInfo) -> str | None:
+    """The ablation of a model; that of an older one is read from the name of its run."""
+    if model.config.ablation is not None:
+        return model.config.ablation
+    variant = re.fullmatch(re.escape(model.family) + r"-(.+?)(-[1-9]\d*)?", model.path.parent.parent.name)
+    return variant[1] if variant and variant[1] in ABLATIONS else None
 
 
 def _strangeness(model: CheckpointInfo) -> int:

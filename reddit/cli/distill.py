@@ -91,7 +91,9 @@ def _marked(config: Config, teacher: CheckpointInfo) -> Config:
     Raises:
         UserError: it is asked to belong to another one.
     """
-    theirs = teacher.config.ablation
+    from reddit.checkpoint.registry import ablation_of
+
+    theirs = ablation_of(teacher)
     if theirs is None or config.ablation in (None, theirs):
         return config.model_copy(update={"ablation": config.ablation or theirs})
     raise UserError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from reddit.checkpoint.format import CheckpointInfo, read_info
 from reddit.checkpoint.registry import (
     DEFAULT,
+    ablation_of,
     all_models,
     find_checkpoint,
     find_shipped,
@@ -30,8 +31,8 @@ def choose_model(
 ) -> tuple[CheckpointInfo, int]:
     """The model a command uses and its sampling steps; says on stderr which one it chose unasked.
 
-    Without a name: the newest of `runs` that was trained for `steps`, those on `dataset` first; or the
-    weights that come with the package, which go first, and unsaid, where `shipped_first`.
+    Without a name: the newest of `runs` that was trained for `steps`, those on `dataset` first and none of an
+    ablation; or the weights that come with the package, which go first, and unsaid, where `shipped_first`.
 
     Raises:
         UserError: there is none; a step count below 1 or above the noise schedule's.
@@ -42,7 +43,8 @@ def choose_model(
     if shipped_first and (path := find_shipped(DEFAULT, steps)):
         model = read_info(path)
         return model, sampling_steps(model, steps)
-    own = sorted(all_models(runs), key=lambda m: m.config.data.dataset != dataset)  # newest first among each
+    own = [m for m in all_models(runs, log=_to_stderr) if ablation_of(m) is None]
+    own.sort(key=lambda m: m.config.data.dataset != dataset)  # newest first among each
     candidates = [*own, *shipped_models()]
     fitting = [m for m in candidates if steps in (None, m.steps)] or candidates
     if not fitting:
@@ -54,6 +56,10 @@ def choose_model(
         file=sys.stderr,
     )
     return model, sampling_steps(model, steps)
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def scorer_from(arguments: argparse.Namespace, *, gt: bool = True, device: str = "cpu") -> Scorer:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tiny_set import NETWORK
 from reddit.checkpoint import registry
 from reddit.checkpoint.build import build_denoiser
 from reddit.checkpoint.format import read_info, save_weights
+from reddit.cli.models import choose_model
 from reddit.config import resolve_config
 from reddit.utils.errors import UserError
 
@@ -121,6 +123,40 @@ def test_a_student_of_an_ablation_does_not_stand_for_its_family(shelf: Path) -> 
     assert found(8) == "f-variant-8"
     assert found(8, "no-ratr") == "f-no-ratr-8"
     assert found(8, "no-pixel") == "f-variant-8"
+
+
+@pytest.mark.parametrize(
+    ("name", "ablation"),
+    [
+        ("f-no-ratr-8", "no-ratr"),
+        ("f-omega-0.5-clean-8", "omega-0.5-clean"),
+        ("f-d3", "d3"),
+        ("f-8", None),
+        ("f-variant-8", None),
+        ("no-ratr-8", None),
+    ],
+)
+def test_an_ablation_that_an_older_model_does_not_record(
+    name: str, ablation: str | None, shelf: Path
+) -> None:
+    model(name, 8)
+    assert registry.ablation_of(registry.find_checkpoint(name, Path("runs"))) == ablation
+    assert found(8) == (name if ablation is None else None)
+
+
+def test_a_model_that_is_chosen_unasked_is_of_no_ablation(
+    shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model("f-8", 8)
+    model("f-no-ratr-8", 8, "no-ratr")  # newer
+    os.utime("runs/f-8/checkpoints/best.safetensors", (0, 0))
+    (Path("runs") / "odd" / "checkpoints").mkdir(parents=True)
+    (Path("runs") / "odd" / "checkpoints" / "best.safetensors").touch()
+    chosen, _ = choose_model(None, None, Path("runs"))
+    assert registry.name_of(chosen) == "f-8"
+    assert "skipped: runs/odd" in capsys.readouterr().err
+    named, _ = choose_model("f-no-ratr-8", None, Path("runs"))
+    assert registry.name_of(named) == "f-no-ratr-8"
 
 
 def test_a_damaged_run_is_named_and_left_out(shelf: Path) -> None:
