@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from repository import ROOT, call
+from safetensors.torch import load_file
 from tiny_set import TINY, write
 
 from reddit.checkpoint import registry
@@ -85,6 +87,19 @@ def test_a_variant_under_another_name_does_not_stand_for_its_family(inside: Path
     assert runs == ["tiny", "tiny-8", "tiny-4", "tiny-2", "tiny-1"]
     found = find_model(Path("runs"), 4)
     assert found is not None and found.path.parent.parent.name == "tiny-4"
+
+
+def test_a_teacher_starts_from_weights(inside: Path) -> None:
+    settings = ["teacher.init=tiny-8", "train.lr=1e-30", "train.iterations=1", "data.split_seed=1"]
+    call("train", "-c", "tiny.yaml", "--name", "further", "--quiet", "--set", *settings)
+    start, end = (load_file(f"runs/{run}/checkpoints/best.safetensors") for run in ("tiny-8", "further"))
+    assert all(torch.equal(start[key], end[key]) for key in start)
+    info = read_info("runs/further/checkpoints/best.safetensors")
+    assert (info.steps, info.method, info.family) == (16, "teacher", "further")
+    with pytest.raises(UserError, match=r"teacher\.init: .* holds another network"):
+        call(
+            "train", "-c", "tiny.yaml", "--name", "other", "--set", "teacher.init=tiny", "model.prediction=x0"
+        )
 
 
 def test_distil_without_a_teacher_names_the_remedy(inside: Path) -> None:

@@ -15,12 +15,16 @@ LambdaRule = Literal["max_snr_1", "snr_plus_1", "constant"]
 class TeacherConfig(Section):
     """The loss of the teacher."""
 
+    init: Text | None = None
+    """Weights to start from, a path or a name, of the same network; `null`: random ones."""
     loss: Literal["l1", "l2"] = "l2"
     """Distance between the network's output and its target (eps, v or x0)."""
     p_terminal: float = Field(0.0, ge=0, le=1)
     """Probability that a sample is trained at T, from pure noise, where sampling starts."""
     w_per: float = Field(0.0, ge=0)
     """Weight of a perceptual loss (LPIPS) on the clean image predicted from those samples."""
+    w_ssim: float = Field(0.0, ge=0)
+    """Weight of 1 - SSIM on it."""
 
 
 class ReDDiTConfig(Section):
@@ -36,6 +40,8 @@ class ReDDiTConfig(Section):
     """Weight of the pixel loss, eq. 10."""
     w_per: float = Field(0.6, ge=0)
     """Weight of the perceptual loss, eq. 11."""
+    w_ssim: float = Field(0.0, ge=0)
+    """Weight of 1 - SSIM between the student's clean image and the ground truth; not in the paper."""
     w_illumination: float = Field(0.0, ge=0)
     """Weight of a loss on the mean brightness of blocks, which the paper does not have."""
     lambda_rule: LambdaRule = "max_snr_1"
@@ -45,6 +51,9 @@ class ReDDiTConfig(Section):
     with one random number for the three (`shared`) or one for each (`independent`)."""
     order: Literal[1, 2] = 2
     """The teacher's steps to the target: 2: t → u → s (eq. 3); 1: t → s (eq. 2)."""
+    symmetries: int = Field(1, ge=1, le=8)
+    """Flips and rotations of a sample, drawn at random, over which the teacher's target is averaged: an
+    estimate of its posterior mean. 1: none. Each costs the teacher as much as the first."""
     last_interval: Literal["clean", "wrapped"] = "clean"
     """The end of the last interval; `wrapped` draws it between clean and T (fault D2), for ablation."""
     p_terminal: float = Field(0.0, ge=0, le=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,8 +17,9 @@ from reddit.diffusion import (
     decode_second_order,
     x0_target,
 )
+from reddit.image.geometry import SYMMETRIES, turn, turn_back
 from reddit.methods.distillation import Distillation
-from reddit.methods.losses import illumination_loss, lambda_weight, total_loss, weighted_mse
+from reddit.methods.losses import illumination_loss, lambda_weight, ssim_loss, total_loss, weighted_mse
 from reddit.methods.method import StepRNG, to_minus_one_one
 from reddit.methods.retinex import (
     illumination,
@@ -65,50 +67,76 @@ class ReDDiT(Distillation[ReDDiTConfig]):
 
         weight = lambda_weight(self.schedule, times.t, self.config.lambda_rule)
         l_pix = weighted_mse(x_0_student, x_0, weight)  # eq. 10
-        l_dis = l_per = l_illumination = torch.zeros_like(l_pix)
+        l_dis = l_per = l_ssim = l_illumination = torch.zeros_like(l_pix)
         if self.config.w_dis > 0:
-            target = self.target(x_t, y, times, self._reflectance(batch), context)
+            symmetries = self._draw_symmetries(rng)
+            target = self.target(x_t, y, times, self._reflectance(batch), context, symmetries)
             l_dis = weighted_mse(x_0_student, target.x_0, weight)  # eq. 6
         if self.perceptual is not None and self.config.w_per > 0:
             with phase("perceptual"):
                 l_per = self.perceptual((x_0_student + 1) / 2, batch["high"]).mean()  # eq. 11
+        if self.config.w_ssim > 0:
+            l_ssim = ssim_loss(x_0_student, x_0).mean()
         if self.config.w_illumination > 0:
             l_illumination = illumination_loss(x_0_student, x_0)
         loss = total_loss(self.config.w_dis * l_dis, l_pix, l_per, self.config.w_pix, self.config.w_per)
-        loss = loss + self.config.w_illumination * l_illumination
+        loss = loss + self.config.w_ssim * l_ssim + self.config.w_illumination * l_illumination
         return {
             "loss": loss,
             "l_dis": l_dis,
             "l_pix": l_pix,
             "l_per": l_per,
+            "l_ssim": l_ssim,
             "l_illumination": l_illumination,
         }
 
     def target(
-        self, x_t: Tensor, y: Tensor, times: Times, r: Tensor, context: Tensor | None = None
+        self,
+        x_t: Tensor,
+        y: Tensor,
+        times: Times,
+        r: Tensor,
+        context: Tensor | None = None,
+        symmetries: Sequence[int] = (0,),
     ) -> Prediction:
         """The student's target at `x_t`: eq. 3, refined by eq. 8 and 9, converted by eq. 5.
 
-        With `order` 1, eq. 2 replaces eq. 3: the teacher goes from t to s in one step.
+        The teacher's x_s and eps are averaged over `symmetries`, numbered as by `turn`.
         """
-        t, u, s = times
+        t, _, s = times
         with torch.inference_mode():
             with phase("teacher"):
-                frozen_teacher = self.frozen_teacher(context)
-                if self.config.order == 1:
-                    decoded = decode(frozen_teacher, self.schedule, x_t, y, t, s)
-                else:
-                    decoded = decode_second_order(frozen_teacher, self.schedule, x_t, y, t, u, s)
-            x_s = decoded.x_s
+                turned = [self._decode_turned(g, x_t, y, times, context) for g in symmetries]
+                x_s, eps = (torch.stack(images).mean(dim=0) for images in zip(*turned, strict=True))
             if self.config.omega > 0:
                 with phase("RATR"):
                     omega = refinement_strength(
                         self.schedule, self.config.omega, t, s, self.config.omega_space
                     )
-                    x_s = refine(x_s, remap(self.schedule, r, decoded.prediction.eps, s), omega)
+                    x_s = refine(x_s, remap(self.schedule, r, eps, s), omega)
             floor = WRAPPED_FLOOR if self.config.last_interval == "wrapped" else 0.0
             target = x0_target(self.schedule, x_t, x_s, t, s, floor)
         return Prediction(target.x_0.clone(), target.eps.clone())  # a loss cannot save inference tensors
+
+    def _decode_turned(
+        self, g: int, x_t: Tensor, y: Tensor, times: Times, context: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """x_s and eps of the teacher for symmetry g, turned back: eq. 3; with `order` 1, eq. 2."""
+        t, u, s = times
+        x_t, y = turn(x_t, g), turn(y, g)
+        teacher = self.frozen_teacher(None if context is None else turn(context, g))
+        if self.config.order == 1:
+            decoded = decode(teacher, self.schedule, x_t, y, t, s)
+        else:
+            decoded = decode_second_order(teacher, self.schedule, x_t, y, t, u, s)
+        return turn_back(decoded.x_s, g), turn_back(decoded.prediction.eps, g)
+
+    def _draw_symmetries(self, rng: StepRNG) -> list[int]:
+        """Different symmetries for the batch; the identity alone if `symmetries` is 1."""
+        if self.config.symmetries == 1:
+            return [0]
+        order = sorted(range(SYMMETRIES), key=lambda _: rng.batch_uniform())
+        return order[: self.config.symmetries]
 
     def draw_times(self, interval: Tensor, rng: StepRNG) -> Times:
         """The times of intervals k = 1 … N (B,): grid points 2k, 2k-1 and 2k-2 of the teacher's 2N.

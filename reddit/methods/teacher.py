@@ -11,6 +11,7 @@ from torch import Tensor
 from reddit.data import Batch
 from reddit.diffusion import Denoiser
 from reddit.methods.distillation import PerceptualDistance
+from reddit.methods.losses import ssim_loss
 from reddit.methods.method import StepRNG, to_minus_one_one
 from reddit.utils.profiling import phase
 
@@ -24,6 +25,7 @@ class Teacher:
         loss: `l2`, or `l1` as SR3.
         p_terminal: probability that a sample is at T, from pure noise, where sampling starts.
         w_per: weight of the perceptual distance between the clean images predicted at T and the ground truth.
+        w_ssim: weight of 1 - SSIM between them.
         perceptual: that distance; required if `w_per` is not 0.
     """
 
@@ -36,6 +38,7 @@ class Teacher:
         loss: Literal["l1", "l2"] = "l2",
         p_terminal: float = 0.0,
         w_per: float = 0.0,
+        w_ssim: float = 0.0,
         perceptual: PerceptualDistance | None = None,
     ) -> None:
         self.denoiser = denoiser
@@ -43,6 +46,7 @@ class Teacher:
         self.distance = F.l1_loss if loss == "l1" else F.mse_loss
         self.p_terminal = p_terminal
         self.w_per = w_per
+        self.w_ssim = w_ssim
         self.perceptual = perceptual
 
     def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
@@ -56,22 +60,26 @@ class Teacher:
         x_t = torch.where(terminal.view(-1, 1, 1, 1), eps, x_t)
         output = self.denoiser.output(x_t, t, y, to_minus_one_one(batch["context"]))
         target = schedule.target(self.denoiser.prediction, x_0, eps, t)
-        loss = self.distance(output, target)
-        if self.perceptual is None or not self.w_per:
-            return {"loss": loss}
-        with phase("perceptual"):
-            l_per = self._perceptual_loss(output, x_t, x_0, t, terminal)
-        return {"loss": loss + self.w_per * l_per, "l_per": l_per}
+        l_per, l_ssim = self._image_losses(output, x_t, x_0, t, terminal)
+        loss = self.distance(output, target) + self.w_per * l_per + self.w_ssim * l_ssim
+        return {"loss": loss, "l_per": l_per, "l_ssim": l_ssim}
 
-    def _perceptual_loss(
+    def _image_losses(
         self, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor, terminal: Tensor
-    ) -> Tensor:
-        """The sum over the samples at T, divided by the size of the batch."""
-        assert self.perceptual is not None
+    ) -> tuple[Tensor, Tensor]:
+        """The perceptual and the SSIM loss of the clean images predicted at T.
+
+        Each is the sum over these samples, divided by the size of the batch.
+        """
+        l_per = l_ssim = output.new_zeros(())
         index = terminal.nonzero()[:, 0]
-        if not len(index):
-            return output.new_zeros(())
-        found = self.denoiser.schedule.interpret(
-            self.denoiser.prediction, output[index], x_t[index], t[index]
-        ).x_0
-        return self.perceptual((found + 1) / 2, (x_0[index] + 1) / 2).sum() / len(x_0)
+        if not len(index) or not (self.w_per or self.w_ssim):
+            return l_per, l_ssim
+        prediction = self.denoiser.prediction
+        found = self.denoiser.schedule.interpret(prediction, output[index], x_t[index], t[index]).x_0
+        if self.perceptual is not None and self.w_per:
+            with phase("perceptual"):
+                l_per = self.perceptual((found + 1) / 2, (x_0[index] + 1) / 2).sum() / len(x_0)
+        if self.w_ssim:
+            l_ssim = ssim_loss(found, x_0[index]).sum() / len(x_0)
+        return l_per, l_ssim

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -62,7 +63,16 @@ def _ssim_of_one(x: Tensor, y: Tensor, taps: list[float], bessel: float) -> Tens
 
 
 def _ssim_map(x: Tensor, y: Tensor, taps: list[float], bessel: float) -> Tensor:
-    mean_x, mean_y, xx, yy, xy = smooth_valid(torch.stack([x, y, x * x, y * y, x * y]), taps)
+    means = smooth_valid(torch.stack([x, y, x * x, y * y, x * y]), taps)
+    return similarity_of(means, bessel)
+
+
+def similarity_of(means: Sequence[Tensor] | Tensor, bessel: float = 1.0) -> Tensor:
+    """SSIM of x and y in [0, 1] from the means over a window of x, y, x², y² and xy, each (..., H, W).
+
+    `bessel` is n²/(n² - 1) for sample covariances over n×n pixels.
+    """
+    mean_x, mean_y, xx, yy, xy = means
     luminance = mean_x.square() + mean_y.square()
     product = mean_x * mean_y
     variance = bessel * (xx + yy - luminance)

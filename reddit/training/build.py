@@ -26,6 +26,7 @@ def build_teacher(config: Config, denoiser: Denoiser) -> Teacher:
         settings.loss,
         settings.p_terminal,
         settings.w_per,
+        settings.w_ssim,
         perceptual,
     )
 

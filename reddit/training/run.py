@@ -12,6 +12,7 @@ import torch
 
 from reddit.checkpoint.build import build_denoiser
 from reddit.checkpoint.format import STATE, CheckpointInfo, load_weights, save_weights
+from reddit.checkpoint.registry import find_checkpoint
 from reddit.config import Config, SamplerName
 from reddit.data import training_loader
 from reddit.data.crops import Denoise
@@ -47,11 +48,22 @@ class Outcome:
 
 
 def train_teacher(config: Config, *, resume: str = "auto", quiet: bool = False, log: Log = print) -> Outcome:
-    """Train the teacher of a family in `runs/NAME`."""
+    """Train the teacher of a family in `runs/NAME`.
+
+    Raises:
+        UserError: the weights to start from are missing, or of another network.
+    """
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
-    method = build_teacher(config, build_denoiser(config).to(device))
-    return _Run(config, config.name, config.name, method, config.seed).train(resume, quiet, log)
+    denoiser, origin = build_denoiser(config).to(device), None
+    if config.teacher.init is not None:
+        origin = find_checkpoint(config.teacher.init, config.runs_folder())
+        if origin.config.model != config.model:
+            raise UserError(f"teacher.init: {origin.path} holds another network than `model` describes")
+        load_weights(denoiser, origin.path)
+    method = build_teacher(config, denoiser)
+    run = _Run(config, config.name, config.name, method, config.seed, origin=origin)
+    return run.train(resume, quiet, log)
 
 
 def distill_stage(
@@ -84,7 +96,7 @@ def distill_stage(
         config, student, frozen_teacher, steps=steps, teacher_steps=teacher.steps, device=device
     )
     seed = _stage_seed(config.seed, steps)
-    run = _Run(config, name, teacher.family, method, seed, teacher, build_denoise(config))
+    run = _Run(config, name, teacher.family, method, seed, teacher, build_denoise(config), origin=teacher)
     return run.train(resume, quiet, log)
 
 
@@ -123,6 +135,7 @@ class _Run:
         seed: seed of crops and noise.
         teacher: the teacher of a student.
         denoise: D of equation 7, if the method needs it.
+        origin: the weights that training starts from, if they are not random.
     """
 
     config: Config
@@ -132,6 +145,7 @@ class _Run:
     seed: int
     teacher: CheckpointInfo | None = None
     denoise: Denoise | None = None
+    origin: CheckpointInfo | None = None
 
     @property
     def folder(self) -> Path:
@@ -198,8 +212,8 @@ class _Run:
                 steps=method.steps,
                 family=self.family,
                 method=method.name,
-                # A student starts from its teacher's weights, so it has seen the teacher's pictures.
-                training_pictures=data.pictures | (self.teacher.training_pictures if self.teacher else set()),
+                # The pictures that the first weights were trained on count as seen.
+                training_pictures=data.pictures | (self.origin.training_pictures if self.origin else set()),
                 validation_pictures=data.validation_pictures,
             ),
             validate=Validator(config, method.steps, data.validation, world, quiet)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from reddit.diffusion import NoiseSchedule
-from reddit.methods.losses import illumination_loss, lambda_weight, total_loss, weighted_mse
+from reddit.methods.losses import illumination_loss, lambda_weight, ssim_loss, total_loss, weighted_mse
+from reddit.metrics import ssim
 
 PAPER = NoiseSchedule()
 T = torch.tensor([64.0, 512.0])
@@ -62,3 +63,23 @@ def test_illumination_loss_sees_brightness_and_not_texture() -> None:
     half[..., :32, :] = 0.5  # half of the blocks too bright
     assert illumination_loss(x_0 + half, x_0).item() == pytest.approx(0.25, rel=1e-12)
     assert illumination_loss(x_0[..., :5, :5], x_0[..., :5, :5] - 0.1).item() == pytest.approx(0.1, rel=1e-9)
+
+
+def test_ssim_loss_is_one_minus_the_metric() -> None:
+    generator = torch.Generator().manual_seed(0)
+    gt = torch.rand(2, 3, 40, 33, generator=generator)
+    output = (gt + 0.1 * torch.randn(gt.shape, generator=generator)).clamp(0, 1)
+    loss = ssim_loss(output * 2 - 1, gt * 2 - 1)
+    torch.testing.assert_close(loss.double(), 1 - ssim(output, gt), atol=1e-5, rtol=0)
+
+
+def test_ssim_loss_keeps_its_precision_under_autocast() -> None:
+    gt = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    output = (gt * 0.9).mul(2).sub(1).requires_grad_()
+    expected = ssim_loss(output, gt * 2 - 1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = ssim_loss(output, gt * 2 - 1)
+    assert torch.equal(loss, expected)
+    loss.sum().backward()
+    assert output.grad is not None
+    assert output.grad.isfinite().all()

@@ -133,7 +133,14 @@ def expected_losses(
     l_pix = float((weighted * (student - x_0) ** 2).mean())  # eq. 10
     l_per = float(abs((student + 1) / 2 - high).mean()) if settings.w_per > 0 else 0.0  # eq. 11
     loss = l_dis + settings.w_pix * l_pix + settings.w_per * l_per  # eq. 12
-    return {"loss": loss, "l_dis": l_dis, "l_pix": l_pix, "l_per": l_per, "l_illumination": 0.0}
+    return {
+        "loss": loss,
+        "l_dis": l_dis,
+        "l_pix": l_pix,
+        "l_per": l_per,
+        "l_ssim": 0.0,
+        "l_illumination": 0.0,
+    }
 
 
 CASES: list[tuple[str, int, bool, dict[str, object]]] = [
@@ -343,3 +350,37 @@ def test_gt_only_does_not_ask_the_teacher() -> None:
     light = (0.25 - high.mean(dim=(2, 3))).abs().mean().item()  # 8×8 pixels are one block
     assert losses["l_illumination"].item() == pytest.approx(light, rel=1e-9)
     assert losses["loss"].item() == pytest.approx(losses["l_pix"].item() + 0.5 * light, rel=1e-9)
+
+
+def test_the_target_is_the_teachers_mean_over_symmetries() -> None:
+    # A teacher that brightens the left half: its mean over the 8 symmetries brightens all alike.
+    half = torch.zeros(3, 8, 8, dtype=torch.float64)
+    half[:, :, :4] = 0.4
+    method = ReDDiT(
+        Denoiser(Constant(0.0), PAPER, "x0"),
+        Denoiser(Constant(half), PAPER, "x0"),
+        1,
+        config(omega=0.0, symmetries=8, order=1),
+    )
+    pictures, rng = batch(), step_rng(0)
+    times = method.draw_times(torch.ones(3, dtype=torch.long), rng)
+    noise = noise_of(1, pictures["low"])
+    one, mean = (
+        method.target(noise, pictures["low"], times, noise, symmetries=numbers) for numbers in ([0], range(8))
+    )
+    torch.testing.assert_close(one.x_0, half.expand(3, -1, -1, -1))
+    torch.testing.assert_close(mean.x_0, torch.full_like(noise, 0.2))
+
+
+def test_a_teacher_without_a_preferred_direction_has_the_same_target() -> None:
+    pictures = batch()
+    found = [
+        ReDDiT(
+            Denoiser(Constant(0.1), PAPER, "eps"),
+            Denoiser(Blend(), PAPER, "eps"),
+            2,
+            config(omega=0.2, symmetries=symmetries),
+        ).losses(pictures, step_rng(3))
+        for symmetries in (1, 4)
+    ]
+    torch.testing.assert_close(found[0]["l_dis"], found[1]["l_dis"])

@@ -9,6 +9,7 @@ from reddit.data import Batch
 from reddit.diffusion import Denoiser, NoiseSchedule
 from reddit.image.geometry import thumbnail
 from reddit.methods import StepRNG, Teacher
+from reddit.metrics import ssim
 from reddit.models import ConditionalUNet
 from reddit.training.state import TrainingState
 from reddit.training.step import train_step
@@ -117,3 +118,29 @@ def test_the_network_sees_the_context() -> None:
     pictures = batch()
     Teacher(Denoiser(network, NoiseSchedule(), "v"), 16).losses(pictures, step_rng(0))
     assert torch.equal(network.context, 2 * pictures["context"] - 1)
+
+
+def test_image_losses_concern_samples_at_t_alone() -> None:
+    pictures = batch(dtype=torch.float64)
+    schedule = NoiseSchedule(zero_terminal_snr=True)
+    answers = []
+    for share in (0.0, 0.5):
+        network = Constant(0.3)
+        denoiser = Denoiser(network, schedule, "x0")
+        method = Teacher(denoiser, 16, "l1", p_terminal=share, w_per=0.5, w_ssim=2.0, perceptual=distance)
+        answers.append((method.losses(pictures, step_rng(2)), network.seen[2]))
+    (found, _), (some, alpha) = answers
+    assert found["l_per"] == found["l_ssim"] == 0
+    index = [i for i, level in enumerate(alpha.tolist()) if level == 0]
+    assert 0 < len(index) < 4
+    gt = pictures["high"][index]
+    output = torch.full_like(gt, 0.65)
+    assert some["l_per"].item() == pytest.approx(distance(output, gt).sum().item() / 4)
+    assert some["l_ssim"].item() == pytest.approx((1 - ssim(output, gt)).sum().item() / 4, abs=1e-5)
+    l1 = (0.3 - (2 * pictures["high"] - 1)).abs().mean().item()
+    total = l1 + 0.5 * some["l_per"].item() + 2 * some["l_ssim"].item()
+    assert some["loss"].item() == pytest.approx(total, rel=1e-6)
+
+
+def distance(output: Tensor, gt: Tensor) -> Tensor:
+    return (output - gt).abs().flatten(1).mean(dim=1)
