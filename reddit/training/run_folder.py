@@ -83,10 +83,11 @@ def changed_settings(folder: Path, config: Config, *, student: bool = False) -> 
         before = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, *NOT_YAML):  # unreadable
         return [str(path)]
-    before = _flat(upgrade(before)) if isinstance(before, dict) else {}
+    # A setting that an older version did not have had its default.
+    before = _flat(Config().model_dump()) | (_flat(upgrade(before)) if isinstance(before, dict) else {})
     methods = [config.distill.method] if student else [config.distill.method, "teacher"]
     now = {key: value for key, value in _flat(config.model_dump()).items() if is_read(key, methods)}
-    return sorted(key for key, value in now.items() if before.get(key, value) != value)
+    return sorted(key for key, value in now.items() if before[key] != value)
 
 
 def _flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:

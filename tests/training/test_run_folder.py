@@ -9,7 +9,7 @@ import torch
 from tiny_runs import Run, settings
 
 from reddit.checkpoint.format import load_state, read_info
-from reddit.config import Config
+from reddit.config import Config, TeacherConfig
 from reddit.training.logging import read_log
 from reddit.training.run_folder import changed_settings, known_teacher, remember_teacher
 from reddit.training.state import Progress, read_progress
@@ -48,6 +48,13 @@ def test_damaged_settings_count_as_changed(text: str, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     assert changed_settings(tmp_path, Config()) == [str(path)]
+
+
+def test_a_setting_that_the_folder_does_not_name_had_its_default(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("teacher: {loss: l1}\n")
+    config = Config(teacher=TeacherConfig(loss="l1", w_ssim=0.5))
+    assert changed_settings(tmp_path, config) == ["teacher.w_ssim"]
+
 
 
 def test_damaged_lines_of_a_log_are_left_out(tmp_path: Path) -> None:
