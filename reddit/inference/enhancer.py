@@ -58,6 +58,12 @@ class Enhancer:
     def __repr__(self) -> str:
         return f"Enhancer({self.info.path.name}, steps={self.steps}, precision={self.precision})"
 
+    @property
+    def guarded(self) -> bool:
+        """Whether the model knows only dark pictures. A data set of photographs contains well-lit ones."""
+        data = self.info.config.data
+        return "photos" not in {data.dataset, *(part.dataset for part in data.mix)}
+
     def enhance(
         self,
         picture: Kind,
@@ -65,7 +71,7 @@ class Enhancer:
         seed: int = 0,
         strength: float = 1.0,
         ensemble: int = 1,
-        guard: bool = True,
+        guard: bool | None = None,
         tile: int | None = None,
         tile_overlap: int | None = None,
         name: str = "the picture",
@@ -81,7 +87,8 @@ class Enhancer:
             ensemble: average over this many flips and rotations of the picture, 1 to 8: cleaner, and this
             many
                 times slower.
-            guard: enhance pictures that are not dark less or not at all; see `reddit.image.luminance`.
+            guard: enhance pictures that are not dark less or not at all; see `reddit.image.luminance`. None:
+                only if the model was not trained to leave them as they are.
             tile: side of the tiles in pixels; 0: no tiles; None: 512 for pictures above 1.5 megapixels.
             tile_overlap: pixels that neighbouring tiles share; None: the network's default (64 or 128), or a
                 quarter of a smaller tile.
@@ -103,7 +110,7 @@ class Enhancer:
         for array in pictures:
             check_array(array)
             tiling = self._tiling(array.shape[0], array.shape[1], tile, tile_overlap)
-            share = _guarded(array, name) if guard else 1.0
+            share = _guarded(array, name) if (self.guarded if guard is None else guard) else 1.0
             if tiling and share * strength and not getattr(self.denoiser.network, "local", False):
                 why = "its network normalises over the whole tile: tiles may differ in brightness"
                 warnings.warn(f"{name} is processed in tiles, but {why}", EnhanceWarning, stacklevel=2)
@@ -244,7 +251,7 @@ def _shipped() -> Enhancer:
     return enhancer_of(info, info.steps, "auto", None)
 
 
-def enhance(picture: Kind, *, seed: int = 0, strength: float = 1.0, guard: bool = True) -> Kind:
+def enhance(picture: Kind, *, seed: int = 0, strength: float = 1.0, guard: bool | None = None) -> Kind:
     """Enhance a dark picture with the weights that come with the package; see `Enhancer.enhance`."""
     return _shipped().enhance(picture, seed=seed, strength=strength, guard=guard)
 

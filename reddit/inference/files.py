@@ -143,7 +143,7 @@ def enhance_files(
     seed: int = 0,
     strength: float = 1.0,
     ensemble: int = 1,
-    guard: bool = True,
+    guard: bool | None = None,
     tile: int | None = None,
     tile_overlap: int | None = None,
     quiet: bool = False,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 import reddit
 from reddit.checkpoint import registry
+from reddit.config import DataConfig, MixPart
 from reddit.evaluation.evaluate import predict_with
 from reddit.image.pixels import to_float, to_uint8
 from reddit.inference.enhancer import Enhancer, EnhanceWarning, _shipped, load
@@ -134,6 +136,19 @@ def test_a_lit_picture_is_left_as_it_is(model: Enhancer) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert not np.array_equal(model.enhance(lit, guard=False), lit)
+
+
+def test_a_model_that_knows_lit_pictures_decides_for_itself(model: Enhancer) -> None:
+    lit = dark(20, 31, 3, top=1.0)
+    data = DataConfig(mix=[MixPart(dataset="lolv1"), MixPart(dataset="photos", folder="good")])
+    config = model.info.config.model_copy(update={"data": data})
+    knowing = replace(model, info=replace(model.info, config=config))
+    assert model.guarded and not knowing.guarded
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(knowing.enhance(lit), model.enhance(lit, guard=False))
+    with pytest.warns(EnhanceWarning, match="left unchanged"):
+        assert np.array_equal(knowing.enhance(lit, guard=True), lit)
 
 
 def test_a_picture_between_is_enhanced_less(model: Enhancer) -> None:

@@ -56,7 +56,6 @@ def test_a_setting_that_the_folder_does_not_name_had_its_default(tmp_path: Path)
     assert changed_settings(tmp_path, config) == ["teacher.w_ssim"]
 
 
-
 def test_damaged_lines_of_a_log_are_left_out(tmp_path: Path) -> None:
     good = '{"iteration": 1, "kind": "train", "loss": 0.5}'
     bad = ["3", "[1]", "{", "null", '{"kind": "train"}', '{"iteration": "1", "kind": "train"}', "[" * 9999]
