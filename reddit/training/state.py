@@ -89,7 +89,7 @@ class TrainingState:
         try:
             self.denoiser.load_state_dict(state["denoiser"])
             self.average.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self._load_optimizer(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             self.progress.update(state["progress"])
             self._check()
@@ -99,6 +99,16 @@ class TrainingState:
                 f"{path} does not match this configuration ({reason}): resume with that in the run's "
                 "config.yaml, or choose another --name"
             ) from error
+
+    def _load_optimizer(self, saved: dict[str, Any]) -> None:
+        """Load the moments of Adam; its options are those of this version, and each step sets `lr`."""
+        options = [
+            {key: value for key, value in group.items() if key not in ("params", "lr")}
+            for group in self.optimizer.param_groups
+        ]
+        self.optimizer.load_state_dict(saved)
+        for group, own in zip(self.optimizer.param_groups, options, strict=True):
+            group.update(own)
 
     def _check(self) -> None:
         """Check that the loaded state can be trained.
@@ -110,9 +120,9 @@ class TrainingState:
             if not all(tensor.isfinite().all() for tensor in module.state_dict().values()):
                 raise ValueError("a weight is not finite")
         for parameter, moments in self.optimizer.state.items():
-            for moment in (moments["exp_avg"], moments["exp_avg_sq"]):
-                if moment.shape != parameter.shape:
-                    raise ValueError("a moment of the optimiser has another shape")
+            shapes = [moments[name].shape for name in ("exp_avg", "exp_avg_sq", "step")]
+            if shapes != [parameter.shape, parameter.shape, torch.Size()]:
+                raise ValueError("a moment of the optimiser has another shape")
 
 
 def read_progress(path: Path) -> Progress:

@@ -73,9 +73,10 @@ def test_a_state_with_weights_that_are_no_numbers(part: str, run: Run, tmp_path:
         Run(tmp_path / "run").go(resume=tmp_path / "nan.pt")
 
 
-def test_a_state_whose_moments_have_another_shape(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["exp_avg", "exp_avg_sq", "step"])
+def test_a_state_whose_moments_have_another_shape(name: str, run: Run, tmp_path: Path) -> None:
     state = load_state(run.state)
-    state["optimizer"]["state"][0]["exp_avg"] = torch.zeros(3)
+    state["optimizer"]["state"][0][name] = torch.zeros(3, 1, 0)
     torch.save(state, tmp_path / "odd.pt")
     with pytest.raises(UserError, match="does not match this configuration"):
         Run(tmp_path / "run").go(resume=tmp_path / "odd.pt")
