@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from reddit.diffusion import Denoiser, NoiseSchedule, Prediction
     from reddit.image.read import read_image
     from reddit.image.write import write_image
-    from reddit.inference.enhancer import Enhancer, EnhanceWarning, enhance, load
+    from reddit.inference.enhancer import Enhancer, EnhanceWarning
+    from reddit.inference.loading import enhance, load
     from reddit.inference.sampling import restore
     from reddit.models import CompactUNet, ConditionalUNet
     from reddit.utils.errors import UserError
@@ -27,8 +28,8 @@ _HOME = {
     "NoiseSchedule": "reddit.diffusion",
     "Prediction": "reddit.diffusion",
     "UserError": "reddit.utils.errors",
-    "enhance": "reddit.inference.enhancer",
-    "load": "reddit.inference.enhancer",
+    "enhance": "reddit.inference.loading",
+    "load": "reddit.inference.loading",
     "load_denoiser": "reddit.checkpoint.format",
     "read_image": "reddit.image.read",
     "restore": "reddit.inference.sampling",

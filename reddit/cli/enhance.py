@@ -107,8 +107,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     from reddit.checkpoint.registry import name_of
     from reddit.cli.models import choose_model
-    from reddit.inference.enhancer import EnhanceWarning, enhancer_of
+    from reddit.inference.enhancer import EnhanceWarning
     from reddit.inference.files import enhance_files, plan_outputs
+    from reddit.inference.loading import enhancer_of
 
     plan = plan_outputs(
         arguments.input,

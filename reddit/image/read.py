@@ -11,6 +11,7 @@ import os
 import stat
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -155,8 +156,11 @@ def _decoded(path: Path, data: bytes, image: Image.Image) -> np.ndarray:
     if image.mode not in _MODES or (image.mode == "I" and not deep):
         raise UserError(f"{path} holds {image.mode} pixels: convert it to grey or RGB of 8 or 16 bits")
     image.load()
-    if deep:
-        return _deep_png(data)
+    return _deep_png(data) if deep else _converted(image)
+
+
+def _converted(image: Image.Image) -> np.ndarray:
+    """The 8-bit pixels of an image in one of `_MODES`."""
     mode = _MODES[image.mode]
     if "transparency" in image.info:
         mode = "LA" if mode == "L" else "RGBA"
@@ -173,6 +177,25 @@ def _deep_png(data: bytes) -> np.ndarray:
     if data[25] == 4:  # grey and alpha, which OpenCV shows as colour and alpha
         return pixels[..., [0, -1]]
     return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+
+
+def photo_of(image: Image.Image) -> Photo:
+    """The photograph in a Pillow image, upright; the image is not changed.
+
+    Raises:
+        UserError: its file is damaged, or its mode is not grey or RGB of 8 or 16 bits.
+    """
+    deep = image.mode.startswith("I;16")
+    if not deep and (image.mode not in _MODES or image.mode == "I"):
+        raise UserError(f"the image holds {image.mode} pixels: convert it to grey or RGB of 8 or 16 bits")
+    try:
+        copy = image.copy()  # decodes it; `upright` changes EXIF data in place
+    except OSError as error:
+        raise UserError(f"the image cannot be decoded: {error}") from error
+    copy.format = image.format
+    with suppress(Exception):  # damaged metadata; `exif_of` then leaves it out
+        copy.info["exif"] = image.getexif().tobytes()
+    return _with_metadata(np.asarray(copy).astype(np.uint16) if deep else _converted(copy), copy)
 
 
 def read_uint8(path: str | Path) -> np.ndarray:

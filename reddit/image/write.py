@@ -73,6 +73,21 @@ def _eight_bits(pixels: np.ndarray) -> np.ndarray:
     return np.rint(pixels.astype(np.float32) / 257).astype(np.uint8)
 
 
+def to_pillow(photo: Photo) -> Image.Image:
+    """A Pillow image of mode L, LA, RGB, RGBA or I;16 with the photograph's metadata in `info`.
+
+    `photo`: 8 bits, or grey without alpha of 16 bits.
+    """
+    image = Image.fromarray(photo.pixels)
+    found = {
+        "exif": photo.exif.tobytes() if len(photo.exif) else None,
+        "icc_profile": photo.icc_profile,
+        "dpi": photo.dpi,
+    }
+    image.info = {key: value for key, value in found.items() if value is not None}
+    return image
+
+
 def encode(picture: np.ndarray, extension: str = ".png", quality: int = 92) -> bytes:
     """Encode uint8 RGB (H, W, 3) in memory."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if extension in (".jpg", ".jpeg") else []

@@ -1,4 +1,4 @@
-"""Enhancing pictures in memory: arrays and tensors of any size."""
+"""Enhancing pictures of any size."""
 
 from __future__ import annotations
 
@@ -6,33 +6,31 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from reddit.checkpoint.format import CheckpointInfo, load_denoiser, read_info
-from reddit.checkpoint.registry import DEFAULT, find_checkpoint, find_shipped, sampling_steps
+from reddit.checkpoint.format import CheckpointInfo
 from reddit.data import fingerprint
 from reddit.diffusion import Denoiser
 from reddit.image.geometry import SYMMETRIES
 from reddit.image.luminance import DARK, fade, mean_luminance
-from reddit.image.pixels import check_array, eight_bits, rgb_of, to_tensor, white, write_back
+from reddit.image.pixels import eight_bits, rgb_of, to_tensor, white, write_back
+from reddit.inference.inputs import Kind, Picture, Settings, arrays_of
 from reddit.inference.sampling import picture_seed, restore, restore_rows
 from reddit.inference.tiling import Span, Tiling
-from reddit.utils.device import autocast, choose_device
 from reddit.utils.errors import UserError
 from reddit.utils.progress import progress
 
-Kind = TypeVar("Kind", np.ndarray, Tensor)
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 WHOLE_PIXELS = 1_500_000
 """Pictures with more pixels are processed in tiles."""
 TILE, OVERLAP, SMALLEST_TILE = 512, 64, 64
-PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 class EnhanceWarning(UserWarning):
@@ -46,8 +44,7 @@ class Enhancer:
     Attributes:
         steps: sampling steps.
         precision: precision of the network; None: that of its training for 8-bit pictures, and fp32 for
-        16-bit
-            and float ones, whose levels bf16 would merge.
+            16-bit and float ones, whose levels bf16 would merge.
     """
 
     denoiser: Denoiser
@@ -64,9 +61,15 @@ class Enhancer:
         data = self.info.config.data
         return "photos" not in {data.dataset, *(part.dataset for part in data.mix)}
 
+    @overload
+    def enhance(self, picture: Kind, **settings: Unpack[Settings]) -> Kind: ...
+
+    @overload
+    def enhance(self, picture: str | Path, **settings: Unpack[Settings]) -> np.ndarray: ...
+
     def enhance(
         self,
-        picture: Kind,
+        picture: Picture | str | Path,
         *,
         seed: int = 0,
         strength: float = 1.0,
@@ -74,48 +77,51 @@ class Enhancer:
         guard: bool | None = None,
         tile: int | None = None,
         tile_overlap: int | None = None,
-        name: str = "the picture",
+        name: str | None = None,
         quiet: bool = True,
-    ) -> Kind:
-        """Enhance a dark picture; the same kind of picture comes back.
+    ) -> Picture:
+        """Enhance a dark picture; the same kind of picture comes back, and an RGB array for a path.
 
         Args:
-            picture: an array (H, W) or (H, W, 3), or (H, W, 2) or (H, W, 4) with alpha, which is kept:
-                uint8, uint16, or float in [0, 1]. Or a float tensor (3, H, W) or (B, 3, H, W) in [0, 1].
+            picture: one of
+                - an array (H, W) or (H, W, 3), or (H, W, 2) or (H, W, 4) with alpha, which is kept: uint8,
+                  uint16, or float in [0, 1];
+                - a float tensor (3, H, W) or (B, 3, H, W) in [0, 1];
+                - a PIL image, grey or RGB, with or without alpha; the result is upright, and palettes become
+                  RGB;
+                - the path of a picture file; an array (H, W, 3), uint8 or uint16, comes back.
             seed: seed of the noise, which depends only on it and on the picture's pixels.
             strength: from 0 (the input) to 1 (the full result).
             ensemble: average over this many flips and rotations of the picture, 1 to 8: cleaner, and this
-            many
-                times slower.
+                many times slower.
             guard: enhance pictures that are not dark less or not at all; see `reddit.image.luminance`. None:
                 only if the model was not trained to leave them as they are.
             tile: side of the tiles in pixels; 0: no tiles; None: 512 for pictures above 1.5 megapixels.
             tile_overlap: pixels that neighbouring tiles share; None: the network's default (64 or 128), or a
                 quarter of a smaller tile.
-            name: name of the picture in warnings.
+            name: name of the picture in warnings; None: its path, or "the picture".
             quiet: no progress bar.
 
         Warns:
             EnhanceWarning: the guard reduced the strength; or tiles are used with a network that is not
-            local,
-                so that they may differ in brightness.
+                local, so that they may differ in brightness.
 
         Raises:
-            UserError: an unsupported kind of picture, values outside [0, 1], a setting out of range, or too
-                little memory.
+            UserError: an unsupported kind of picture, values outside [0, 1], a file that cannot be read, a
+                setting out of range, or too little memory.
         """
         self.check_settings(strength, tile, tile_overlap, ensemble)
-        pictures = _arrays(picture) if isinstance(picture, Tensor) else [picture]
+        name = name or (str(picture) if isinstance(picture, str | Path) else "the picture")
+        arrays, result = arrays_of(picture)
         results = []
-        for array in pictures:
-            check_array(array)
+        for array in arrays:
             tiling = self._tiling(array.shape[0], array.shape[1], tile, tile_overlap)
             share = _guarded(array, name) if (self.guarded if guard is None else guard) else 1.0
             if tiling and share * strength and not getattr(self.denoiser.network, "local", False):
                 why = "its network normalises over the whole tile: tiles may differ in brightness"
                 warnings.warn(f"{name} is processed in tiles, but {why}", EnhanceWarning, stacklevel=2)
             results.append(self._enhanced(array, seed, strength * share, ensemble, tiling, quiet))
-        return _tensor_like(picture, results) if isinstance(picture, Tensor) else results[0]
+        return result(results)
 
     def check_settings(
         self,
@@ -211,51 +217,6 @@ class Enhancer:
         return Tiling(tile, overlap, multiple=int(getattr(self.denoiser.network, "multiple", 1)))
 
 
-def load(
-    name: str = DEFAULT, steps: int | None = None, device: str = "auto", precision: str | None = None
-) -> Enhancer:
-    """Load a model by the name of shipped weights, path, run folder or run name.
-
-    Args:
-        steps: sampling steps; also chooses among the shipped weights of one name. None: the model's.
-        device: auto, cpu or cuda.
-        precision: fp32, bf16 or fp16; None: see `Enhancer`.
-
-    Raises:
-        UserError: unknown model, device or precision; steps out of range.
-    """
-    info = find_checkpoint(name, Path("runs"), steps)
-    return enhancer_of(info, sampling_steps(info, steps), device, precision)
-
-
-def enhancer_of(info: CheckpointInfo, steps: int, device: str, precision: str | None) -> Enhancer:
-    """Load the weights of a checkpoint; errors as in `load`."""
-    if precision not in (None, *PRECISIONS):
-        raise UserError(f"precision {precision!r}: must be one of {', '.join(PRECISIONS)}")
-    if device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"device {device!r}: must be one of auto, cpu, cuda")
-    where = choose_device(device)
-    autocast(where, precision or info.config.precision)  # raises if the device lacks the precision
-    denoiser, info = load_denoiser(info.path)
-    return Enhancer(denoiser.to(where), info, steps, precision)
-
-
-@cache
-def _shipped() -> Enhancer:
-    path = find_shipped(DEFAULT)
-    if path is None:
-        raise UserError(
-            f"the weights {DEFAULT!r} are missing from this installation: reinstall it, or load others"
-        )
-    info = read_info(path)
-    return enhancer_of(info, info.steps, "auto", None)
-
-
-def enhance(picture: Kind, *, seed: int = 0, strength: float = 1.0, guard: bool | None = None) -> Kind:
-    """Enhance a dark picture with the weights that come with the package; see `Enhancer.enhance`."""
-    return _shipped().enhance(picture, seed=seed, strength=strength, guard=guard)
-
-
 def _guarded(picture: np.ndarray, name: str) -> float:
     """The share of the strength for a picture; warns if it is below 1."""
     alpha = picture[..., -1] if picture.ndim == 3 and picture.shape[2] in (2, 4) else None
@@ -267,22 +228,6 @@ def _guarded(picture: np.ndarray, name: str) -> float:
         force = "--force (guard=False) enhances it fully"
         warnings.warn(f"{name} is not dark ({dark}): {done}; {force}", EnhanceWarning, stacklevel=3)
     return share
-
-
-def _arrays(pictures: Tensor) -> list[np.ndarray]:
-    """Float tensor (3, H, W) or (B, 3, H, W) → B arrays (H, W, 3), float32."""
-    if pictures.ndim not in (3, 4) or pictures.shape[-3] != 3 or not pictures.is_floating_point():
-        raise UserError(
-            f"a tensor {pictures.dtype} {tuple(pictures.shape)} is not a picture: "
-            "expected float (3, H, W) or (B, 3, H, W) in [0, 1]"
-        )
-    batch = pictures.detach().float().cpu().reshape(-1, *pictures.shape[-3:])
-    return [image.permute(1, 2, 0).numpy() for image in batch]
-
-
-def _tensor_like(pictures: Tensor, results: list[np.ndarray]) -> Tensor:
-    images = [torch.from_numpy(result).permute(2, 0, 1) for result in results]
-    return torch.stack(images).reshape(pictures.shape).to(pictures.device, pictures.dtype)
 
 
 @contextmanager

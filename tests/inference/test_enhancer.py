@@ -6,23 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-import reddit
-from reddit.checkpoint import registry
 from reddit.config import DataConfig, MixPart
 from reddit.evaluation.evaluate import predict_with
 from reddit.image.pixels import to_float, to_uint8
-from reddit.inference.enhancer import Enhancer, EnhanceWarning, _shipped, load
+from reddit.inference.enhancer import Enhancer, EnhanceWarning
+from reddit.inference.loading import load
 from reddit.inference.tiling import Tiling
 from reddit.utils.errors import UserError
 
 SHADES = {np.uint8: 255, np.uint16: 65535, np.float16: 1, np.float32: 1, np.float64: 1}
-
-
-@pytest.fixture(scope="module")
-def model(light_weights: Path) -> Enhancer:
-    return load(str(light_weights), device="cpu")
 
 
 def dark(*shape: int, dtype: type = np.uint8, top: float = 0.15) -> np.ndarray:
@@ -30,32 +23,7 @@ def dark(*shape: int, dtype: type = np.uint8, top: float = 0.15) -> np.ndarray:
     return (values if np.dtype(dtype).kind == "f" else np.rint(values)).astype(dtype)
 
 
-# The same kind comes back
-
-
-@pytest.mark.parametrize("dtype", SHADES)
-@pytest.mark.parametrize("channels", [(), (2,), (3,), (4,)])
-def test_an_array_comes_back_as_it_was(model: Enhancer, channels: tuple[int, ...], dtype: type) -> None:
-    picture = dark(20, 31, *channels, dtype=dtype)
-    before = picture.copy()
-    bright = model.enhance(picture)
-    assert bright.dtype == dtype and bright.shape == picture.shape
-    assert np.array_equal(picture, before)
-    assert bright.min() >= 0 and bright.max() <= SHADES[dtype]
-    if channels in ((2,), (4,)):
-        assert np.array_equal(bright[..., -1], picture[..., -1])
-        assert not np.array_equal(bright[..., 0], picture[..., 0])
-
-
-@pytest.mark.parametrize("shape", [(3, 20, 31), (1, 3, 20, 31), (2, 3, 20, 31)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_a_tensor_comes_back_as_it_was(model: Enhancer, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    pictures = 0.15 * torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
-    bright = model.enhance(pictures)
-    assert bright.shape == pictures.shape and bright.dtype == dtype
-    assert bright.min() >= 0 and bright.max() <= 1
-    if len(shape) == 4:  # each picture draws for itself
-        assert all(torch.equal(bright[k], model.enhance(pictures[k])) for k in range(len(pictures)))
+# Sizes and bit depths
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 3), (65, 7)])
@@ -176,26 +144,6 @@ def test_flat_pictures_come_back_finite(model: Enhancer, shade: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "message"),
-    [
-        (np.zeros((3, 20, 30), np.uint8), r"uint8 \(3, 20, 30\) is not a picture: expected \(H, W\)"),
-        (np.zeros((2, 20, 30, 3), np.uint8), "is not a picture"),
-        (np.zeros((0, 30, 3), np.uint8), "no pixels"),
-        (np.zeros((20, 30), np.int64), "expected uint8, uint16, or float"),
-        (np.full((20, 30), 255.0), r"values from 255 to 255: scale or clip them to \[0, 1\]"),
-        (np.full((20, 30), np.nan), "values from nan to nan"),
-        (torch.zeros(20, 30, 3), r"\(20, 30, 3\) is not a picture: expected float \(3, H, W\)"),
-        (torch.zeros(3, 20, 30, dtype=torch.uint8), "is not a picture"),
-    ],
-)
-def test_what_is_no_picture_is_refused(
-    model: Enhancer, picture: np.ndarray | torch.Tensor, message: str
-) -> None:
-    with pytest.raises(UserError, match=message):
-        model.enhance(picture)
-
-
-@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"strength": 1.1}, "strength 1.1: must be between 0"),
@@ -210,22 +158,6 @@ def test_settings_out_of_range_are_refused(model: Enhancer, settings: dict[str, 
         model.enhance(dark(8, 8, 3), **settings)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"steps": 0}, "steps 0"),
-        ({"device": "gpu"}, "device 'gpu': must be one of auto, cpu, cuda"),
-        ({"precision": "half"}, "precision 'half': must be one of fp32"),
-        ({"precision": "fp16", "device": "cpu"}, "fp16 needs a GPU"),
-    ],
-)
-def test_load_refuses_what_it_does_not_know(
-    light_weights: Path, settings: dict[str, object], message: str
-) -> None:
-    with pytest.raises(UserError, match=message):
-        load(str(light_weights), **settings)  # type: ignore[arg-type]
-
-
 def test_memory_that_runs_out_names_the_remedy(model: Enhancer, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
@@ -233,22 +165,6 @@ def test_memory_that_runs_out_names_the_remedy(model: Enhancer, monkeypatch: pyt
     monkeypatch.setattr("reddit.inference.enhancer.restore", full)
     with pytest.raises(UserError, match="too little memory for a picture of 31×20: set a smaller tile"):
         model.enhance(dark(20, 31, 3))
-
-
-def test_the_shortcut_takes_the_shipped_weights(
-    light_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Enhancer
-) -> None:
-    (tmp_path / "light-2.safetensors").write_bytes(light_weights.read_bytes())
-    monkeypatch.setattr(registry, "FOLDER", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("reddit.inference.enhancer._shipped", _shipped.__wrapped__)  # without its memory
-    low = dark(20, 31, 3)
-    assert np.array_equal(reddit.enhance(low, seed=3), model.enhance(low, seed=3))
-    with pytest.raises(UserError, match="the weights 'light' are missing"):
-        monkeypatch.setattr(registry, "FOLDER", tmp_path / "none")
-        reddit.enhance(low)
-    monkeypatch.setattr(registry, "FOLDER", tmp_path)
-    assert reddit.load("light", steps=5).steps == 5 and reddit.load().steps == 2
 
 
 def test_an_ensemble_of_flips_is_asked_for_by_number(light_weights: Path) -> None:

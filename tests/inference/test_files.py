@@ -7,14 +7,9 @@ import pytest
 
 from reddit.image.read import Photo, read_photo
 from reddit.image.write import write_photo
-from reddit.inference.enhancer import Enhancer, EnhanceWarning, load
+from reddit.inference.enhancer import Enhancer, EnhanceWarning
 from reddit.inference.files import Plan, enhance_files, plan_outputs
 from reddit.utils.errors import UserError
-
-
-@pytest.fixture(scope="module")
-def model(light_weights: Path) -> Enhancer:
-    return load(str(light_weights), device="cpu")
 
 
 @pytest.fixture
