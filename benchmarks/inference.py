@@ -34,7 +34,8 @@ from reddit.config import Config, load_config
 from reddit.diffusion import clipped, sample_ddim
 from reddit.evaluation.evaluate import device_name
 from reddit.evaluation.timing import seconds_a_call
-from reddit.inference.export import export_sampler, load_sampler, require
+from reddit.inference.export import export_sampler, require
+from reddit.inference.exported import load_sampler
 from reddit.report.tables import Cell, render
 from reddit.utils.device import autocast, choose_device
 from reddit.utils.errors import UserError

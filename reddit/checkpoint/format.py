@@ -43,8 +43,7 @@ class CheckpointInfo:
         method: `teacher`, `reddit`, or another distillation method.
         iteration: iterations done.
         training_pictures: fingerprints of all pictures of its training set, including its validation split
-        and,
-            for a student, the pictures of its teacher.
+            and, for a student, the pictures of its teacher.
         validation_pictures: those of its own validation split; empty in older files.
         validation: the validation scores by which it was chosen, if any.
     """
@@ -167,11 +166,8 @@ def read_info(path: str | Path) -> CheckpointInfo:
             path=path,
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        what = (
-            f"lacks {short(str(error))}"
-            if isinstance(error, KeyError)
-            else f"is damaged ({type(error).__name__})"
-        )
+        lacking = isinstance(error, KeyError)
+        what = f"lacks {short(str(error))}" if lacking else f"is damaged ({type(error).__name__})"
         raise UserError(
             f"{path}: its header {what}; copy the file again, or choose another checkpoint"
         ) from error

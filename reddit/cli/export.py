@@ -13,7 +13,7 @@ from reddit.utils.text import counted
 
 if TYPE_CHECKING:
     from reddit.checkpoint.format import CheckpointInfo
-    from reddit.inference.export import Format
+    from reddit.inference.exported import Format
 
 FORMATS: tuple[Format, ...] = ("safetensors", "onnx", "pt2")
 
@@ -51,14 +51,8 @@ def main(argv: list[str] | None = None) -> None:
 
     from reddit.checkpoint.format import load_denoiser, save_weights
     from reddit.checkpoint.registry import find_checkpoint, sampling_steps
-    from reddit.inference.export import (
-        OPSET,
-        TOLERATED,
-        check_sampler,
-        export_sampler,
-        load_sampler,
-        require,
-    )
+    from reddit.inference.export import OPSET, export_sampler, require
+    from reddit.inference.exported import TOLERATED, check_sampler, load_sampler
 
     form = _format(arguments.format, arguments.output)
     if form == "onnx" and arguments.check:

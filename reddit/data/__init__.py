@@ -1,9 +1,9 @@
 """Data sets, pairs and crops."""
 
 from reddit.data.cache import PictureCache, fingerprint
-from reddit.data.check import overlap
 from reddit.data.crops import Batch, TrainingCrops
 from reddit.data.layouts import LAYOUTS
+from reddit.data.leakage import overlap
 from reddit.data.loader import training_loader, working
 from reddit.data.mix import MixedCrops
 from reddit.data.pairing import Pair, TestPicture, find_pairs, find_pictures, pair_folders

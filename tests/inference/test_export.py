@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 from repository import call
-from torch import Tensor
 from torch.export import ExportedProgram
 
 import reddit
@@ -21,9 +20,7 @@ from reddit.checkpoint.build import build_denoiser
 from reddit.checkpoint.format import CheckpointInfo, load_denoiser, read_info, save_weights
 from reddit.config import resolve_config
 from reddit.diffusion import Denoiser
-from reddit.image import geometry
-from reddit.inference import export
-from reddit.inference.sampling import restore
+from reddit.inference import export, exported
 from reddit.utils.errors import UserError
 from reddit.utils.text import counted
 
@@ -51,7 +48,7 @@ STEPS = {"light": 2, "sr3": 1}
 OTHER_SIZES = [(37, 70), (64, 49), (3, 2), (1, 1), (1, 6)]  # odd ones, and smaller than a cell of the network
 
 
-def exported(*arguments: str) -> str:
+def call_export(*arguments: str) -> str:
     """Call `reddit-llie export` in this process; returns what it printed."""
     with contextlib.redirect_stdout(io.StringIO()) as said:
         call("export", *arguments)
@@ -85,7 +82,7 @@ def graphs(folder: Path) -> dict[str, ExportedProgram]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(export, "_trace", lambda s, name=name: found.setdefault(name, trace(s)))
             files = str(folder / f"{name}.safetensors"), str(folder / f"{name}.pt2")
-            said = exported("--weights", files[0], "-o", files[1], "--quiet")
+            said = call_export("--weights", files[0], "-o", files[1], "--quiet")
         assert f"pt2, {counted(steps, 'step')} of tiny" in said
     return found
 
@@ -100,52 +97,10 @@ def onnx(folder: Path, graphs: dict[str, ExportedProgram]) -> dict[str, Path]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(export, "_trace", lambda _, name=name: graphs[name])
             weights = str(folder / f"{name}.safetensors")
-            said = exported("--weights", weights, "-o", str(path), "--check", "--quiet")
+            said = call_export("--weights", weights, "-o", str(path), "--check", "--quiet")
         assert f"onnx, opset {export.OPSET}, {counted(STEPS[name], 'step')} of tiny" in said
         assert "131×75: largest difference" in said
     return files
-
-
-# The formulas that a tracer can follow, against those that it cannot
-
-
-@pytest.mark.parametrize("multiple", [1, 2, 16])
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (2, 3), (5, 17), (16, 32), (33, 21)])
-def test_padding_repeats_what_pad_to_multiple_repeats(size: tuple[int, int], multiple: int) -> None:
-    image = torch.arange(size[0] * size[1]).view(1, 1, *size)
-    rows, columns = export.padding_indices(*size, multiple)
-    expected, _ = geometry.pad_to_multiple(image.float(), multiple)
-    assert torch.equal(image[:, :, rows][..., columns].float(), expected)
-
-
-def test_averages_of_known_sizes() -> None:
-    pairs = export.averaging_matrix(128)
-    assert torch.equal(pairs[3].nonzero().flatten(), torch.tensor([6, 7]))
-    assert torch.equal(pairs[3, 6:8], torch.tensor([0.5, 0.5]))
-    repeated = export.averaging_matrix(32)
-    assert torch.equal(repeated, torch.eye(32).repeat_interleave(2, dim=0))
-
-
-@pytest.mark.parametrize("size", [(1, 1), (5, 64), (65, 63), (100, 333)])
-def test_the_thumbnail_is_the_same(size: tuple[int, int]) -> None:
-    image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(export.thumbnail(image), geometry.thumbnail(image), atol=1e-6, rtol=0)
-
-
-# The sampler, before it is exported
-
-
-@pytest.mark.parametrize("clip", [True, False])
-@pytest.mark.parametrize("steps", [1, 2, 4])
-@pytest.mark.parametrize("prediction", ["eps", "v", "x0"])
-def test_the_sampler_restores(tmp_path: Path, prediction: str, steps: int, clip: bool) -> None:
-    settings = {"model": LIGHT["model"] | {"prediction": prediction}}
-    denoiser, _ = tiny(settings, tmp_path / "tiny.safetensors", steps)
-    noise = torch.randn(3, 11, 9, generator=torch.Generator().manual_seed(4))[None]
-    low = torch.rand(1, 3, 11, 9, generator=torch.Generator().manual_seed(5))
-    with torch.no_grad():
-        sampled = export.Sampler(denoiser, steps, clip)(low, noise)
-    torch.testing.assert_close(sampled, restore(denoiser, low, steps, [4], clip=clip), atol=2e-5, rtol=0)
 
 
 # The files
@@ -156,7 +111,7 @@ def test_pt2_restores_pictures_of_other_sizes(folder: Path, graphs: dict[str, Ex
         denoiser, info = load_denoiser(folder / f"{name}.safetensors")
         extra = {export.METADATA_FILE: ""}
         run = torch.export.load(folder / f"{name}.pt2", extra_files=extra).module()
-        export.check_sampler(run, denoiser, steps, clip=True, tolerated=(1e-4, 1e-5), sizes=OTHER_SIZES)
+        exported.check_sampler(run, denoiser, steps, clip=True, tolerated=(1e-4, 1e-5), sizes=OTHER_SIZES)
         assert not run(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8)).requires_grad
         said = json.loads(extra[export.METADATA_FILE])
         assert (said["steps"], said["source_digest"]) == (str(steps), info.digest)
@@ -165,8 +120,10 @@ def test_pt2_restores_pictures_of_other_sizes(folder: Path, graphs: dict[str, Ex
 def test_onnx_restores_pictures_of_other_sizes(folder: Path, onnx: dict[str, Path]) -> None:
     for name, path in onnx.items():
         denoiser, _ = load_denoiser(folder / f"{name}.safetensors")
-        run = export.load_sampler(path, "onnx", STEPS[name], clip=True)
-        export.check_sampler(run, denoiser, STEPS[name], clip=True, tolerated=(1e-4, 1e-5), sizes=OTHER_SIZES)
+        run = exported.load_sampler(path, "onnx", STEPS[name], clip=True)
+        exported.check_sampler(
+            run, denoiser, STEPS[name], clip=True, tolerated=(1e-4, 1e-5), sizes=OTHER_SIZES
+        )
 
 
 def test_an_onnx_file_says_what_it_is(folder: Path, onnx: dict[str, Path]) -> None:
@@ -196,41 +153,13 @@ def test_files_tell_nothing_of_this_machine(folder: Path, onnx: dict[str, Path])
 
 def test_half_precision_is_checked_too(folder: Path) -> None:
     output = folder / "half.safetensors"
-    said = exported("--weights", str(folder / "light.safetensors"), "-o", str(output), "--check")
+    said = call_export("--weights", str(folder / "light.safetensors"), "-o", str(output), "--check")
     differences = [float(line.split("difference ")[1].split(",")[0]) for line in said.splitlines()[1:]]
-    assert len(differences) == len(export.CHECKED)
-    assert 0 < max(differences) < export.TOLERATED["safetensors"][0]
+    assert len(differences) == len(exported.CHECKED)
+    assert 0 < max(differences) < exported.TOLERATED["safetensors"][0]
 
 
 # What is refused
-
-
-def wrong_by(amount: float, denoiser: Denoiser) -> export.Run:
-    def run(low: Tensor, noise: Tensor) -> Tensor:
-        with torch.no_grad():
-            restored = export.Sampler(denoiser, 1, True)(low, noise)
-        restored[..., 0, 0] += amount
-        return restored
-
-    return run
-
-
-@pytest.mark.parametrize("amount", [0.01, -0.01, float("nan")])
-def test_a_difference_is_found(folder: Path, amount: float) -> None:
-    denoiser, _ = load_denoiser(folder / "sr3.safetensors")
-    with pytest.raises(UserError, match=r"7×5: largest difference .*tolerated are 0.001"):
-        export.check_sampler(
-            wrong_by(amount, denoiser), denoiser, 1, clip=True, tolerated=(1e-3, 1.0), sizes=[(5, 7)]
-        )
-
-
-def test_a_difference_on_average_is_found(folder: Path) -> None:
-    denoiser, _ = load_denoiser(folder / "sr3.safetensors")
-    check = {"clip": True, "sizes": [(5, 7)]}
-    found = export.check_sampler(wrong_by(0.35, denoiser), denoiser, 1, tolerated=(1.0, 0.011), **check)
-    assert found[0].mean == pytest.approx(0.01, rel=0.01)  # one pixel of 35
-    with pytest.raises(UserError, match="do not use it"):
-        export.check_sampler(wrong_by(0.35, denoiser), denoiser, 1, tolerated=(1.0, 0.009), **check)
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript", "onnxruntime"])
@@ -239,7 +168,7 @@ def test_a_missing_package_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(UserError, match=r"pip install 'reddit-llie\[onnx\]'") as caught:
-        exported("--weights", str(folder / "sr3.safetensors"), "-o", str(folder / "no.onnx"), "--check")
+        call_export("--weights", str(folder / "sr3.safetensors"), "-o", str(folder / "no.onnx"), "--check")
     assert missing in str(caught.value) and "\n" not in str(caught.value)
     assert not (folder / "no.onnx").exists()
 
@@ -256,7 +185,7 @@ def test_a_missing_package_names_the_extra(
 def test_mistakes(folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str) -> None:
     monkeypatch.chdir(folder)
     with pytest.raises(UserError, match=message):
-        exported("--weights", "sr3.safetensors", "--quiet", *arguments)
+        call_export("--weights", "sr3.safetensors", "--quiet", *arguments)
 
 
 def test_a_sampler_that_draws_noise_is_no_graph(folder: Path) -> None:
