@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from reddit.checkpoint.build import build_denoiser, build_network
+from reddit.checkpoint.build import build_denoiser
+from reddit.checkpoint.shapes import check_shapes, compare
 from reddit.checkpoint.upgrade import upgrade
 from reddit.config import Config, resolve_config
 from reddit.diffusion import Denoiser
@@ -26,9 +28,9 @@ from reddit.utils.names import check_name
 from reddit.utils.text import counted, short
 
 FORMAT = "reddit-llie/1"
-Shapes = dict[str, tuple[int, ...]]
-"""Name of each tensor → its shape."""
 LARGEST_WEIGHT = 1e6
+PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""How files of older versions of PyTorch begin; those of newer ones are zip archives."""
 CHOSEN, NEWEST, STATE = "best.safetensors", "last.safetensors", "state.pt"
 
 
@@ -145,13 +147,7 @@ def read_info(path: str | Path) -> CheckpointInfo:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}: train one, or choose another with --weights or --teacher")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is not a safetensors file or is truncated: {short(str(error))}") from error
-    if metadata.get("format") != FORMAT:
-        raise UserError(f"{path} is not a {FORMAT} checkpoint: was it written by another program?")
+    metadata = _metadata(path)
     try:
         settings = upgrade(json.loads(metadata["config"]))
         info = CheckpointInfo(
@@ -179,6 +175,31 @@ def read_info(path: str | Path) -> CheckpointInfo:
     return info
 
 
+def _metadata(path: Path) -> dict[str, str]:
+    """The metadata in the header of a checkpoint.
+
+    Raises:
+        UserError: the file is damaged, or of another program; says of which kind.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata, keys = file.metadata() or {}, list(file.keys())
+    except (SafetensorError, OSError) as error:
+        if zipfile.is_zipfile(path) or path.open("rb").read(2).startswith(PICKLED):
+            raise UserError(
+                f"{path} is a PyTorch file (.pth), which is not loaded since it can run code: weights are "
+                ".safetensors files with their configuration inside, as train, distill and export write them"
+            ) from error
+        raise UserError(f"{path} is not a safetensors file or is truncated: {short(str(error))}") from error
+    if metadata.get("format") != FORMAT:
+        wrapped = ", wrapped in DataParallel" if any(key.startswith("module.") for key in keys) else ""
+        raise UserError(
+            f"{path} is not a {FORMAT} checkpoint: it holds weights of another program{wrapped}, without the "
+            "configuration of their network"
+        )
+    return metadata
+
+
 def load_denoiser(path: str | Path) -> tuple[Denoiser, CheckpointInfo]:
     """Load the denoiser of a checkpoint, in evaluation mode on the processor.
 
@@ -186,23 +207,10 @@ def load_denoiser(path: str | Path) -> tuple[Denoiser, CheckpointInfo]:
         UserError: as in `read_info`, or the weights do not match the configuration in the file.
     """
     info = read_info(path)
-    check_shapes(info)
+    check_shapes(info.path, info.config.model)
     denoiser = build_denoiser(info.config)
     load_weights(denoiser, info.path)
     return denoiser.eval(), info
-
-
-def check_shapes(info: CheckpointInfo) -> None:
-    """Compare the shapes in a file with those of its configured network, without allocating either.
-
-    Raises:
-        UserError: they differ.
-    """
-    with safe_open(info.path, framework="pt") as file:
-        found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    with torch.device("meta"):
-        wanted = {key: tuple(t.shape) for key, t in build_network(info.config.model).state_dict().items()}
-    _compare(found, wanted, info.path)
 
 
 def is_half_precision(path: Path) -> bool:
@@ -212,15 +220,6 @@ def is_half_precision(path: Path) -> bool:
             return all(file.get_slice(key).get_dtype() == "F16" for key in file.keys())  # noqa: SIM118
     except (SafetensorError, OSError):
         return False
-
-
-def _compare(found: Shapes, wanted: Shapes, path: Path) -> None:
-    wrong = sorted(found.keys() ^ wanted.keys()) or sorted(k for k in wanted if found[k] != wanted[k])
-    if wrong:
-        raise UserError(
-            f"{path} does not match the configured network: {counted(len(wrong), 'tensor')} differ, first "
-            f"{short(wrong[0])}; use the configuration it was trained with"
-        )
 
 
 def load_weights(denoiser: Denoiser, path: Path) -> None:
@@ -238,7 +237,7 @@ def load_weights(denoiser: Denoiser, path: Path) -> None:
         {key: tuple(tensor.shape) for key, tensor in state.items()}
         for state in (tensors, denoiser.network.state_dict())
     )
-    _compare(shapes, wanted, path)
+    compare(shapes, wanted, path)
     broken = [key for key, tensor in tensors.items() if not (tensor.abs() <= LARGEST_WEIGHT).all()]
     if broken:
         raise UserError(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reddit.ablations import ABLATIONS
 from reddit.checkpoint.format import CHOSEN, NEWEST, CheckpointInfo, read_info
+from reddit.checkpoint.shapes import check_shapes
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, is_folder
 from reddit.utils.progress import Log
@@ -108,15 +109,21 @@ def chosen_checkpoint(folder: Path) -> Path | None:
 
 
 def all_models(runs: Path, log: Log | None = None) -> list[CheckpointInfo]:
-    """The model of every run, newest first. Reads only file headers; damaged files are skipped and logged."""
+    """The model of every run, newest first; reads only file headers.
+
+    Damaged files, and those whose tensors do not fit their configuration, are skipped and logged.
+    """
     paths = [p for folder in runs.glob("*/") if (p := chosen_checkpoint(folder))]
     models = []
     for path in sorted(paths, key=lambda p: p.stat().st_mtime, reverse=True):
         try:
-            models.append(read_info(path))
+            info = read_info(path)
+            check_shapes(path, info.config.model)
         except UserError as error:
             if log is not None:
                 log(f"skipped: {error}")
+        else:
+            models.append(info)
     return models
 
 

@@ -61,8 +61,10 @@ def _whole(loader: Loader, node: yaml.ScalarNode) -> int:
     return int(text)
 
 
-def _number(loader: Loader, node: yaml.ScalarNode) -> float:
+def _number(loader: Loader, node: yaml.ScalarNode) -> float | int:
     text = loader.construct_scalar(node).replace("_", "").lower()
+    if whole := re.fullmatch(r"([-+]?\d+)e\+?(\d{1,2})", text, re.ASCII):  # 1e6: an integer where one is due
+        return int(whole[1]) * 10 ** int(whole[2])
     try:
         return float(re.sub(r"^([-+]?)\.(inf|nan)$", r"\1\2", text))
     except ValueError:

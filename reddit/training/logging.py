@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sys
 import threading
 import time
@@ -74,24 +73,24 @@ class Meter:
             left: remaining iterations.
         """
         values = {name: float(value) / self.steps for name, value in self._sums.items()}
-        seconds = self.seconds()
+        seconds, memory = self.seconds(), peak_memory(self.device)
         return values | {
             "seconds_an_iteration": seconds / self.steps,
             "samples_a_second": batch_size * self.steps / seconds,
             "data_wait": self._waited / seconds,
-            "memory_gb": peak_memory(self.device) / 1e9,
+            **({} if memory is None else {"memory_gb": memory / 1e9}),
             "remaining_seconds": left * seconds / self.steps,
         }
 
 
-def peak_memory(device: torch.device) -> float:
-    """Peak memory in bytes: of PyTorch on a GPU, else of this process (NaN if unknown)."""
+def peak_memory(device: torch.device) -> float | None:
+    """Peak memory in bytes: of PyTorch on a GPU, else of this process; None if unknown."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
     try:
         import resource
     except ImportError:  # Windows
-        return math.nan
+        return None
     unit = 1 if sys.platform == "darwin" else 1024
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 

@@ -232,9 +232,10 @@ def _summary(folder: Path, progress: Progress, batch_size: int) -> str:
         waits = [float(line["data_wait"]) for line in trained if "data_wait" in line]
         lines[0] += (
             f" ({batch_size * progress.iteration / progress.seconds:.1f} samples/s, "
-            f"{100 * sum(waits) / max(1, len(waits)):.1f} % waiting for data, "
-            f"peak memory {float(trained[-1].get('memory_gb', 0)):.1f} GB)"
+            f"{100 * sum(waits) / max(1, len(waits)):.1f} % waiting for data"
         )
+        memory = trained[-1].get("memory_gb")
+        lines[0] += ")" if memory is None else f", peak memory {float(memory):.1f} GB)"
     if progress.scores:
         lines.append(f"best validation PSNR {progress.best:.2f} dB, at iteration {progress.best_iteration}")
     return "; ".join(lines) + f": {folder / 'checkpoints' / 'best.safetensors'}"

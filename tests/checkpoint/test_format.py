@@ -131,6 +131,21 @@ def test_safetensors_of_another_program(tmp_path: Path, metadata: dict[str, str]
     assert "another program" in one_line(error)
 
 
+def test_weights_wrapped_by_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"module.weight": torch.zeros(3)}, path)
+    with pytest.raises(UserError, match=r"of another program, wrapped in DataParallel, without the conf"):
+        load_denoiser(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_of_pytorch_is_called_that(zipped: bool, tmp_path: Path) -> None:
+    path = tmp_path / "net_g.pth"
+    torch.save({"params": {"module.weight": torch.zeros(3)}}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(UserError, match=r"net_g\.pth is a PyTorch file \(\.pth\), which is not loaded"):
+        read_info(path)
+
+
 @pytest.mark.parametrize("model", [{"width": 16}, {"blocks": 2}])
 def test_weights_of_another_network(tmp_path: Path, model: dict[str, object]) -> None:
     path = tmp_path / "best.safetensors"

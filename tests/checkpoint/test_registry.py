@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import importlib.resources
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tiny_set import NETWORK
 
 from reddit.checkpoint import registry
@@ -102,12 +105,13 @@ def test_an_unknown_name_lists_the_known_ones(shelf: Path) -> None:
         registry.find_checkpoint("lihgt", Path("runs"))
 
 
-def model(name: str, steps: int, ablation: str | None = None) -> None:
+def model(name: str, steps: int, ablation: str | None = None) -> Path:
     """A run of the family `f`."""
     settings = {"model": NETWORK, "name": "f", "ablation": ablation}
     config = resolve_config(settings, source="test")
     path = Path("runs") / name / "checkpoints" / "best.safetensors"
     save_weights(path, build_denoiser(config), config, steps=steps, family="f", method="reddit", iteration=1)
+    return path
 
 
 def found(steps: int, ablation: str | None = None) -> str | None:
@@ -170,3 +174,16 @@ def test_a_damaged_run_is_named_and_left_out(shelf: Path) -> None:
     assert sorted("odd" in line for line in said) == [False, True]
     with pytest.raises(UserError, match="runs/odd"):
         registry.find_checkpoint("odd", Path("runs"))
+
+
+def test_weights_that_do_not_fit_their_configuration_are_left_out(shelf: Path) -> None:
+    model("good", 4)
+    claimed = model("huge", 4)
+    with safe_open(claimed, framework="pt") as file:
+        metadata = file.metadata()
+    config = json.loads(metadata["config"])
+    config["model"] |= {"width": 4096}
+    save_file(load_file(claimed), claimed, metadata | {"config": json.dumps(config)})
+    said: list[str] = []
+    assert [registry.name_of(m) for m in registry.all_models(Path("runs"), said.append)] == ["good"]
+    assert len(said) == 1 and said[0].startswith("skipped: runs/huge")

@@ -352,6 +352,23 @@ def test_many_mistakes_are_counted(tmp_path: Path) -> None:
     assert len(lines) == 11 and "and 490 mistakes more" in lines[-1]
 
 
+@pytest.mark.parametrize("text", ["1e6", "+1E6", "10e+05", "1_000e3", "1000000"])
+def test_an_integer_may_have_an_exponent(text: str) -> None:
+    assert load_config(None, [f"train.iterations={text}"]).train.iterations == 1_000_000
+
+
+@pytest.mark.parametrize("text", ["1e12", "1000000000000"])
+def test_a_limit_is_named_however_the_number_is_written(text: str) -> None:
+    (line,) = mistakes(None, f"diffusion.steps={text}")
+    assert line == "--set: diffusion.steps: should be less than or equal to 100000, not 1000000000000"
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1.5e6", "1e400", "512.0"])
+def test_what_is_no_integer(text: str) -> None:
+    (line,) = mistakes(None, f"diffusion.steps={text}")
+    assert "diffusion.steps: should be a valid integer, not" in line
+
+
 @pytest.mark.parametrize(
     "override",
     [

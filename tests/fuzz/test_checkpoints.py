@@ -19,6 +19,7 @@ from tiny_set import NETWORK
 from reddit.checkpoint.build import build_denoiser
 from reddit.checkpoint.format import load_denoiser, read_info, save_weights
 from reddit.checkpoint.registry import all_models, find_checkpoint
+from reddit.checkpoint.shapes import check_shapes
 from reddit.config import resolve_config
 
 BITS = {"F64": 8, "F32": 4, "I64": 8, "F16": 2, "BF16": 2, "I8": 1, "BOOL": 1, "F8_E4M3": 1, "NONE": 1}
@@ -54,7 +55,8 @@ def check(path: Path) -> None:
     loaded = refused(lambda: load_denoiser(path))
     assert refused(lambda: find_checkpoint(str(path), path.parent)) == info or info is None
     models = all_models(path.parents[2])
-    assert [model.path for model in models] == ([path] if info else [])
+    fits = info and refused(lambda: [check_shapes(path, info.config.model)])
+    assert [model.path for model in models] == ([path] if fits else [])
     if loaded is None:
         return
     denoiser, found = loaded

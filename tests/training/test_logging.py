@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from pathlib import Path
 
@@ -145,6 +146,15 @@ def test_a_meter_averages_between_resets() -> None:
     meter.reset()
     meter.add(4, {"loss": torch.tensor(8.0)})
     assert meter.means(4, 29)["loss"] == 8.0
+
+
+def test_memory_that_is_not_known_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resource", None)  # Windows has none
+    meter = Meter(torch.device("cpu"))
+    meter.add(1, {"loss": torch.tensor(1.0)})
+    means = meter.means(4, 29)
+    assert "memory_gb" not in means
+    json.dumps(means, allow_nan=False)
 
 
 def test_lines_of_a_log(tmp_path: Path) -> None:
