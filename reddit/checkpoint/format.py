@@ -25,7 +25,7 @@ from reddit.diffusion import Denoiser
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_atomic
 from reddit.utils.names import check_name
-from reddit.utils.text import counted, short
+from reddit.utils.text import counted, reason, short
 
 FORMAT = "reddit-llie/1"
 LARGEST_WEIGHT = 1e6
@@ -115,7 +115,7 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         # safetensors and torch report a full disk without an errno.
         full = full or any(text in str(error) for text in ("No space", "quota", "inline_container"))
-        remedy = "free some space and run again" if full else str(error).partition("\n")[0]
+        remedy = "free some space and run again" if full else reason(error)
         raise UserError(
             f"cannot write the checkpoint {path}: {remedy}; earlier checkpoints are intact"
         ) from error
@@ -163,7 +163,7 @@ def read_info(path: str | Path) -> CheckpointInfo:
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         lacking = isinstance(error, KeyError)
-        what = f"lacks {short(str(error))}" if lacking else f"is damaged ({type(error).__name__})"
+        what = f"lacks {reason(error)}" if lacking else f"is damaged ({type(error).__name__})"
         raise UserError(
             f"{path}: its header {what}; copy the file again, or choose another checkpoint"
         ) from error
@@ -190,7 +190,7 @@ def _metadata(path: Path) -> dict[str, str]:
                 f"{path} is a PyTorch file (.pth), which is not loaded since it can run code: weights are "
                 ".safetensors files with their configuration inside, as train, distill and export write them"
             ) from error
-        raise UserError(f"{path} is not a safetensors file or is truncated: {short(str(error))}") from error
+        raise UserError(f"{path} is not a safetensors file or is truncated: {reason(error)}") from error
     if metadata.get("format") != FORMAT:
         wrapped = ", wrapped in DataParallel" if any(key.startswith("module.") for key in keys) else ""
         raise UserError(
@@ -232,7 +232,7 @@ def load_weights(denoiser: Denoiser, path: Path) -> None:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, RuntimeError) as error:  # a type that PyTorch lacks or cannot convert
-        raise UserError(f"{path}: its weights cannot be read ({short(str(error))}); copy it again") from error
+        raise UserError(f"{path}: its weights cannot be read ({reason(error)}); copy it again") from error
     shapes, wanted = (
         {key: tuple(tensor.shape) for key, tensor in state.items()}
         for state in (tensors, denoiser.network.state_dict())

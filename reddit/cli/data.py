@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from reddit.cli.flags import parser_of
+from reddit.utils.progress import say
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     root = Path(arguments.data_root or os.environ.get("REDDIT_DATA") or "data")
     if arguments.verb == "check":
         result = check(arguments.dataset, root, alone=arguments.alone, quiet=arguments.quiet)
-        print(result.text())
+        say(result.text())
         return 0 if result.usable else 1
     link(arguments.dataset, Path(arguments.source), root, dry_run=arguments.dry_run)
     return 0

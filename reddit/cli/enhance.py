@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from reddit.cli.flags import parser_of, weights_flag
 from reddit.utils.errors import UserError
-from reddit.utils.text import counted
+from reddit.utils.progress import say, say_aside
+from reddit.utils.text import counted, printable
 
 if TYPE_CHECKING:
     from reddit.inference.files import Enhanced, Plan
@@ -137,9 +138,9 @@ def main(argv: list[str] | None = None) -> int:
         )
     if plan.single and done.failed:
         raise UserError(done.failed[0])
-    print(_summary(arguments.output, plan, done, f"{name_of(info)}, {counted(steps, 'step')}"))
+    say(_summary(arguments.output, plan, done, f"{name_of(info)}, {counted(steps, 'step')}"))
     for line in done.failed:
-        print(f"error: {line}", file=sys.stderr)
+        say_aside(f"error: {line}")
     return 1 if done.failed else 0
 
 
@@ -157,4 +158,4 @@ def _summary(output: Path, plan: Plan, done: Enhanced, model: str) -> str:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """One line for a warning, above the progress bar."""
-    tqdm.write(f"warning: {message}", file=sys.stderr)
+    tqdm.write(printable(f"warning: {message}"), file=sys.stderr)

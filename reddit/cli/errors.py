@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from reddit.utils.errors import Stopped, UserError
-from reddit.utils.text import short
+from reddit.utils.text import printable, short
 
 LONGEST_LINE = 900
 """Characters of an error."""
@@ -65,7 +65,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
 
 def _shown(line: str) -> str:
     """A line without the control characters that names of files and values may hold, of bounded length."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    line = printable(line)
     if len(line) <= LONGEST_LINE:
         return line
     return f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2 :]}"  # the end holds the remedy

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reddit.cli.flags import check_overrides, config_flags, parser_of, scorer_flags, weights_flag
 from reddit.utils.errors import UserError
+from reddit.utils.progress import say
 
 
 def parser() -> argparse.ArgumentParser:
@@ -111,9 +112,10 @@ def main(argv: list[str] | None = None) -> None:
     )
     sources.print_settings(evaluation, arguments.format)
     if arguments.time:
-        print(render(sources.times(method, predict, settings, pictures, device), arguments.format))
+        say(render(sources.times(method, predict, settings, pictures, device), arguments.format))
     published = [] if arguments.validation else rows_beside(evaluation, arguments.dataset)
-    print(render(without_empty_columns([our_row(evaluation), *published]), arguments.format), end="")
+    table = render(without_empty_columns([our_row(evaluation), *published]), arguments.format)
+    say(table.rstrip("\n"))
     # What took long to compute stands on the screen before a full disk can lose it.
     if arguments.json:
         write_bytes(arguments.json, (json.dumps(evaluation.to_json(), indent=1) + "\n").encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from reddit.checkpoint.format import CheckpointInfo, read_info
@@ -18,6 +17,7 @@ from reddit.checkpoint.registry import (
 )
 from reddit.metrics import Scorer, protocol_named
 from reddit.utils.errors import UserError
+from reddit.utils.progress import say_aside
 from reddit.utils.text import counted
 
 
@@ -43,23 +43,18 @@ def choose_model(
     if shipped_first and (path := find_shipped(DEFAULT, steps)):
         model = read_info(path)
         return model, sampling_steps(model, steps)
-    own = [m for m in all_models(runs, log=_to_stderr) if ablation_of(m) is None]
+    own = [m for m in all_models(runs, log=say_aside) if ablation_of(m) is None]
     own.sort(key=lambda m: m.config.data.dataset != dataset)  # newest first among each
     candidates = [*own, *shipped_models()]
     fitting = [m for m in candidates if steps in (None, m.steps)] or candidates
     if not fitting:
         raise UserError(f"no model in {runs}: train one with reddit-llie train, or name one with --weights")
     model = fitting[0]
-    print(
+    say_aside(
         f"model: {model.path} ({counted(model.steps, 'step')}, trained on {model.config.data.dataset}); "
-        "--weights chooses another",
-        file=sys.stderr,
+        "--weights chooses another"
     )
     return model, sampling_steps(model, steps)
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def scorer_from(arguments: argparse.Namespace, *, gt: bool = True, device: str = "cpu") -> Scorer:
@@ -86,6 +81,6 @@ def scorer_from(arguments: argparse.Namespace, *, gt: bool = True, device: str =
         except UserError as error:
             if arguments.metrics or weights:
                 raise
-            print(f"warning: LPIPS is left out: {error}", file=sys.stderr)
+            say_aside(f"warning: LPIPS is left out: {error}")
             scorer.with_lpips = False
     return scorer

@@ -7,6 +7,7 @@ import sys
 
 from reddit.cli.flags import config_flags, parser_of, scorer_flags
 from reddit.utils.errors import UserError
+from reddit.utils.progress import say, say_aside
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,25 +68,21 @@ def main(argv: list[str] | None = None) -> None:
         arguments.iterations,
         arguments.teacher_seeds,
     )
-    work = prepare(arguments.target, choice, arguments.steps, log=_aside)
+    work = prepare(arguments.target, choice, arguments.steps, log=say_aside)
     if arguments.commands:
         again = sys.argv[1:] if argv is None else argv
         lines = commands(work.runs, arguments.config, [word for word in again if word != "--commands"])
         print(*lines, sep="\n")
         return
     scorer = scorer_from(arguments, gt=not work.plan.timed, device=str(choose_device(work.config.device)))
-    print(work.describe())
+    say(work.describe())
     if work.runs.pending():
         print(f"estimate: {_duration(work.seconds(arguments.quiet))} on this machine, from a few timed steps")
-        work.train(arguments.quiet, print)
-    judged = work.write(work.score(scorer, arguments.quiet, print), scorer.protocol.describe())
+        work.train(arguments.quiet, say)
+    judged = work.write(work.score(scorer, arguments.quiet, say), scorer.protocol.describe())
     for claim, verdict in verdicts(judged).items():
         print(f"{verdict}: {claim}")
-    print(work.folder / "index.html")
-
-
-def _aside(line: str) -> None:
-    print(line, file=sys.stderr)
+    say(str(work.folder / "index.html"))
 
 
 def _duration(seconds: float) -> str:

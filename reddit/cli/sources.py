@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -29,6 +28,7 @@ from reddit.evaluation.timing import seconds_a_call
 from reddit.models import count_parameters
 from reddit.report.tables import Cell, Format
 from reddit.utils.errors import UserError
+from reddit.utils.progress import say, say_aside
 from reddit.utils.text import counted
 
 
@@ -70,10 +70,9 @@ def source(
         model = replace(model, config=sampled)
     seen = [] if arguments.validation else overlap(model.training_pictures, pictures)
     if seen:
-        print(
+        say_aside(
             f"warning: {len(seen)} of {len(pictures)} test pictures were in the training set of {model.path} "
-            f"({', '.join(seen[:5])}{', …' if len(seen) > 5 else ''}): its scores here mean little",
-            file=sys.stderr,
+            f"({', '.join(seen[:5])}{', …' if len(seen) > 5 else ''}): its scores here mean little"
         )
     precision = arguments.precision or model.config.precision
     denoiser = load_denoiser(model.path)[0].to(device)
@@ -98,10 +97,10 @@ def source(
 def print_settings(evaluation: Evaluation, form: Format) -> None:
     """What decides the numbers: over the table, as comments in LaTeX, on stderr beside a clean CSV."""
     mark = "% " if form == "latex" else ""
-    stream = sys.stderr if form == "csv" else sys.stdout
-    print(*(mark + line for line in evaluation.describe().splitlines()), sep="\n", file=stream)
+    tell = say_aside if form == "csv" else say
+    tell("\n".join(mark + line for line in evaluation.describe().splitlines()))
     if form == "md":
-        print()
+        say("")
 
 
 def times(

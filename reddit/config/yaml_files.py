@@ -139,7 +139,7 @@ def read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or short(str(error)) or "cannot be parsed"
+        problem = short(getattr(error, "problem", None) or str(error) or "cannot be parsed")
         raise UserError(f"{path}{line}: not valid YAML: {problem}") from error
     except NOT_YAML as error:
         deep = isinstance(error, RecursionError)

@@ -9,12 +9,13 @@ from pathlib import Path
 from reddit.data.layouts import Layout, Split, folder_fits, get_layout, locate, sides_of
 from reddit.image.read import list_images
 from reddit.utils.errors import UserError
-from reddit.utils.progress import Log
+from reddit.utils.progress import Log, say
+from reddit.utils.text import reason
 
 DEPTH = 4
 
 
-def link(name: str, source: Path, root: Path, *, dry_run: bool = False, log: Log = print) -> list[Path]:
+def link(name: str, source: Path, root: Path, *, dry_run: bool = False, log: Log = say) -> list[Path]:
     """Link a data set's folders, found up to four levels below `source`, into the data root.
 
     The links are absolute: the data root may move, the archive must stay in place. Existing links are kept,
@@ -130,8 +131,7 @@ def _make(target: Path, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(folder, target_is_directory=True)
     except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
-            f"cannot link {target} to {folder}: {reason}; move the folder there, or set its parent as data "
-            "root with --data-root or REDDIT_DATA"
+            f"cannot link {target} to {folder}: {reason(error)}; move the folder there, or set its parent as "
+            "data root with --data-root or REDDIT_DATA"
         ) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from reddit.utils.errors import UserError
+from reddit.utils.text import reason
 
 HEIC = (".heic", ".heif")
 RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")
@@ -57,4 +58,4 @@ def read_raw(path: Path, check_size: CheckSize) -> np.ndarray:
             check_size(path, raw.sizes.width, raw.sizes.height)
             return np.asarray(raw.postprocess(output_bps=16, use_camera_wb=True, no_auto_bright=True))
     except (rawpy.LibRawError, OSError) as error:
-        raise UserError(f"{path} is damaged, or a raw file of an unknown camera ({error})") from error
+        raise UserError(f"{path} is damaged, or a raw file of an unknown camera ({reason(error)})") from error

@@ -27,6 +27,7 @@ from reddit.image.metadata import dpi_of, exif_of, upright
 from reddit.image.pixels import eight_bits, rgb_of, to_float
 from reddit.image.tiff import is_tiff, read_tiff, tiff_orientation
 from reddit.utils.errors import UserError
+from reddit.utils.text import reason
 
 EXTENSIONS = (*FORMATS, *extras.EXTENSIONS)
 MEGAPIXELS, LIMIT = 300.0, "REDDIT_MAX_MEGAPIXELS"
@@ -85,7 +86,8 @@ def read_photo(path: str | Path) -> Photo:
         ) from error
     except Exception as error:  # decoders raise errors of every kind on damaged files
         raise UserError(
-            f"{path} cannot be decoded: it is damaged, or of a rare kind ({error}); copy it again, or as PNG"
+            f"{path} cannot be decoded: it is damaged, or of a rare kind ({reason(error)}); copy it again, "
+            "or as PNG"
         ) from error
 
 
@@ -95,7 +97,7 @@ def _bytes(path: Path) -> bytes:
             raise UserError(f"{path} is no file but a folder, a pipe or a device: name a picture")
         data = path.read_bytes()
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
     if not data:
         raise UserError(f"{path} is empty (0 bytes): download or write it again")
     return data
@@ -190,8 +192,8 @@ def photo_of(image: Image.Image) -> Photo:
         raise UserError(f"the image holds {image.mode} pixels: convert it to grey or RGB of 8 or 16 bits")
     try:
         copy = image.copy()  # decodes it; `upright` changes EXIF data in place
-    except OSError as error:
-        raise UserError(f"the image cannot be decoded: {error}") from error
+    except Exception as error:  # as in `read_photo`
+        raise UserError(f"the image cannot be decoded: {reason(error)}") from error
     copy.format = image.format
     with suppress(Exception):  # damaged metadata; `exif_of` then leaves it out
         copy.info["exif"] = image.getexif().tobytes()
@@ -215,7 +217,7 @@ def _read_npy(path: Path) -> np.ndarray:
     try:
         bgr = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError, MemoryError) as error:
-        raise UserError(f"{path} is not a readable .npy array: {error}") from error
+        raise UserError(f"{path} is not a readable .npy array: {reason(error)}") from error
     if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
         raise UserError(f"{path} holds {bgr.dtype} {bgr.shape}; expected uint8 (H, W, 3), BGR")
     return np.ascontiguousarray(bgr[..., ::-1])
@@ -233,5 +235,5 @@ def list_images(folder: str | Path, extensions: Iterable[str] = EXTENSIONS) -> l
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        raise UserError(f"cannot list {folder}: {error.strerror}") from error
+        raise UserError(f"cannot list {folder}: {reason(error)}") from error
     return [p for p in entries if p.suffix.lower() in wanted and not p.name.startswith(".")]

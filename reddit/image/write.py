@@ -15,6 +15,7 @@ from reddit.image.pixels import to_uint8
 from reddit.image.read import Photo
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
+from reddit.utils.text import reason
 
 QUALITY = 95
 
@@ -40,7 +41,7 @@ def write_photo(path: str | Path, photo: Photo, quality: int = QUALITY) -> None:
     try:
         data = _encoded(photo, form, quality)
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot write {path} as {form}: {error}; use --format png") from error
+        raise UserError(f"cannot write {path} as {form}: {reason(error)}; use --format png") from error
     write_bytes(path, data)
 
 

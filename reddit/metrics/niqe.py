@@ -27,6 +27,7 @@ from reddit.image.pixels import to_uint8
 from reddit.metrics.filters import correlate, gaussian_taps, smooth_valid
 from reddit.metrics.pairs import check_batch, size_of, to_eight_bits
 from reddit.utils.errors import UserError
+from reddit.utils.text import reason
 
 NiqeVariant = Literal["matlab", "paper"]
 
@@ -202,6 +203,6 @@ def _load_parameters(path: Path) -> tuple[Tensor, Tensor]:
     except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"cannot read NIQE parameters from {path}: expected an .npz with mu_pris_param (36) and "
-            f"cov_pris_param (36, 36); leave the option out for the built-in ones ({error})"
+            f"cov_pris_param (36, 36); leave the option out for the built-in ones ({reason(error)})"
         ) from error
     return mean, covariance

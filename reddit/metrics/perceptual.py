@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from reddit.metrics.pairs import check_pair, size_of
 from reddit.utils.device import full_precision
 from reddit.utils.errors import UserError
+from reddit.utils.text import reason
 
 LpipsBackbone = Literal["alex", "vgg"]
 LpipsFeeding = Literal["rgb", "paper"]
@@ -196,7 +197,7 @@ def _read(path: Path, backbone: str) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(
-            f"cannot read the {_network(backbone)} convolutions from {path}: {error}; "
+            f"cannot read the {_network(backbone)} convolutions from {path}: {reason(error)}; "
             f"name a .safetensors file with the LPIPS weights option or {ENVIRONMENT[backbone]}"
         ) from error
 
@@ -209,7 +210,7 @@ def _download(backbone: str) -> dict[str, Any]:
         )
     except (OSError, RuntimeError, EOFError, http.client.HTTPException, pickle.UnpicklingError) as error:
         raise UserError(
-            f"cannot download the {_network(backbone)} convolutions for LPIPS ({error}); set "
+            f"cannot download the {_network(backbone)} convolutions for LPIPS ({reason(error)}); set "
             f"{ENVIRONMENT[backbone]} or the LPIPS weights option to a .safetensors file with them, "
             "or leave LPIPS out"
         ) from error

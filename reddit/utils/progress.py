@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from tqdm import tqdm
 
+from reddit.utils.text import printable
+
 T = TypeVar("T")
 Log = Callable[[str], object]
 """Receives lines of text, as `print` does."""
+
+
+def say(text: str) -> None:
+    """Print text on the standard output, with control characters escaped."""
+    print(printable(text))
+
+
+def say_aside(text: str) -> None:
+    """As `say`, on stderr."""
+    print(printable(text), file=sys.stderr)
 
 
 def progress(

@@ -23,6 +23,17 @@ def short(text: str) -> str:
     return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}…"
 
 
+def printable(text: str) -> str:
+    """Text whose control characters, which names of files may hold, are escaped; line breaks are kept."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def reason(error: BaseException) -> str:
+    """What an error of another program says, of any length there, formatted as by `short`."""
+    lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+    return short(lines[0]) if lines else type(error).__name__
+
+
 def shown(value: Any) -> str:
     """A value of any kind, formatted as by `short`."""
     try:
