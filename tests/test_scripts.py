@@ -57,7 +57,7 @@ def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_run_folders_hold_what_they_should(folder: Path) -> None:
+def test_the_files_of_run_folders(folder: Path) -> None:
     for name, steps, method in (("tiny", 16, "teacher"), ("tiny-8", 8, "reddit"), ("tiny-1", 1, "reddit")):
         run = folder / "runs" / name
         assert yaml.safe_load((run / "config.yaml").read_text())["name"] == "tiny"
@@ -153,7 +153,7 @@ def test_weights_without_a_state_are_not_replaced(inside: Path) -> None:
     assert {path.name: path.read_bytes() for path in checkpoints.iterdir()} == before
 
 
-def test_a_chain_goes_on_from_stages_that_lost_their_state(
+def test_a_chain_continues_from_stages_without_a_state(
     inside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chain = ["distill", "-c", "tiny.yaml", "--chain", "--name", "lost", "--quiet"]
@@ -198,7 +198,7 @@ def test_evaluate_writes_scores(inside: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(("form", "mark"), [("latex", "% protocol"), ("md", "protocol"), ("csv", "")])
-def test_every_table_says_what_decides_its_numbers(
+def test_every_table_has_the_settings_of_its_scores(
     inside: Path, capsys: pytest.CaptureFixture[str], form: str, mark: str
 ) -> None:
     call(
@@ -259,11 +259,11 @@ def test_validation_scores_the_pairs_that_chose_the_weights(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--weights", "tiny", "--set", "precision=fp32"], "a finished model keeps its settings; --steps"),
-        (["--predictions", "data/LOLv1/eval15/low", "--time", "--steps", "2"], "--steps, --time: for models"),
+        (["--weights", "tiny", "--set", "precision=fp32"], "a trained model keeps its settings; --steps"),
+        (["--predictions", "data/LOLv1/eval15/low", "--time"], "--time: only for models"),
     ],
 )
-def test_evaluate_refuses_what_it_cannot_heed(inside: Path, arguments: list[str], message: str) -> None:
+def test_evaluate_refuses_flags_without_effect(inside: Path, arguments: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         call("evaluate", "--dataset", "lolv1", "--quiet", *arguments)
 
@@ -300,7 +300,7 @@ def test_enhance_writes_pictures_of_the_same_size(inside: Path) -> None:
         assert read_uint8(Path("bright") / path.name).shape == read_uint8(path).shape
 
 
-def test_enhance_goes_on_past_a_damaged_file(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_enhance_continues_after_a_damaged_file(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mixed = inside / "mixed"
     mixed.mkdir()
     good = next((inside / "data/LOLv1/eval15/low").iterdir())
@@ -314,7 +314,7 @@ def test_enhance_goes_on_past_a_damaged_file(inside: Path, capsys: pytest.Captur
     lines = said.err.splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: mixed/bad.png ")
     assert call(*command) == 1
-    assert "0 pictures in mixed-out (tiny-1, 1 step); 1 there already" in capsys.readouterr().out
+    assert "0 pictures in mixed-out (tiny-1, 1 step); 1 existing result kept" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"^mixed/bad\.png "):  # a single file: exit code 2
         call("enhance", "-i", "mixed/bad.png", "-o", "mixed-out", "--weights", "tiny-1", "--quiet")
 
@@ -348,7 +348,7 @@ def test_enhance_needs_no_model_and_no_flag(
     assert {path.name for path in Path("plain").iterdir()} == {"eval15-0.png", "eval15-0_4.png"}
 
 
-def test_weights_had_an_older_name(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_older_flag_checkpoint_still_works(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = "data/LOLv1/eval15/low/eval15-0.png"
     assert call("enhance", "-i", photo, "-o", "older", "--checkpoint", "tiny-2", "--quiet") == 0
     with pytest.raises(SystemExit):
@@ -390,7 +390,7 @@ def test_report_tells_which_scores_are_not_fair(
     assert "never used to train" not in page and "teacher, 16 steps was trained on" not in page
 
 
-def test_another_network_is_no_continuation(inside: Path) -> None:
+def test_a_run_is_not_resumed_with_another_network(inside: Path) -> None:
     before = Path("runs/tiny/config.yaml").read_bytes()
     with pytest.raises(UserError, match=r"runs/tiny holds a run of another network \(model\.width changed"):
         call("train", "-c", "tiny.yaml", "--quiet", "--set", "model.width=16")
@@ -413,7 +413,7 @@ def test_runs_that_cannot_begin_leave_nothing(inside: Path, settings: list[str],
 
 
 @pytest.mark.parametrize(("redirect", "code"), [(">/dev/full", 2), (">&-", 0)])
-def test_an_output_that_takes_nothing(inside: Path, redirect: str, code: int) -> None:
+def test_an_output_that_cannot_be_written(inside: Path, redirect: str, code: int) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     words = [sys.executable, str(ROOT / "scripts/train_teacher.py"), "-c", "tiny.yaml", "--dry-run"]
@@ -440,13 +440,13 @@ def test_mistakes_end_in_one_line_and_exit_code_2(inside: Path, arguments: list[
     assert len(lines) == 1 and lines[0].startswith("error: ") and expected in lines[0], done.stderr
 
 
-def test_export_replaces_its_own_files_alone(inside: Path) -> None:
+def test_export_overwrites_only_earlier_exports(inside: Path) -> None:
     model = inside / "runs/tiny-2/checkpoints/best.safetensors"
     other = inside / "runs/tiny-4/checkpoints/best.safetensors"
     before = model.read_bytes(), other.read_bytes()
     for output, said in (
         (model, "is the model itself"),
-        (other, "exists and is no earlier export"),
+        (other, "exists and is not an earlier export"),
         (inside / "runs/tiny-4/../tiny-2/checkpoints/best.safetensors", "is the model itself"),
     ):
         with pytest.raises(UserError, match=said):
@@ -455,11 +455,11 @@ def test_export_replaces_its_own_files_alone(inside: Path) -> None:
     for _ in range(2):
         call("export", "--weights", "tiny-2", "-o", "again.safetensors")
     (inside / "notes.safetensors").write_text("mine")
-    with pytest.raises(UserError, match="no earlier export"):
+    with pytest.raises(UserError, match="not an earlier export"):
         call("export", "--weights", "tiny-2", "-o", "notes.safetensors")
 
 
-def test_export_halves_a_model_and_keeps_what_it_says_of_itself(inside: Path) -> None:
+def test_export_halves_the_precision_and_keeps_the_metadata(inside: Path) -> None:
     call("export", "--weights", "tiny-2", "-o", "small.safetensors")
     small, whole = read_info("small.safetensors"), read_info("runs/tiny-2/checkpoints/best.safetensors")
     assert (small.config, small.steps, small.family) == (whole.config, whole.steps, whole.family)

@@ -1,4 +1,4 @@
-"""`reddit-llie data`: check a data set, or lay out a downloaded one."""
+"""`reddit-llie data`: check a data set, or link a downloaded one into the expected folders."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ def parser() -> argparse.ArgumentParser:
     )
     checking.add_argument("--quiet", action="store_true", help="no progress bars")
     linking = verbs.add_parser(
-        "link", help="lay an unpacked archive out with symbolic links, copying nothing"
+        "link", help="link an unpacked archive into the expected folders; copies nothing"
     )
     linking.add_argument(
         "--from", dest="source", metavar="FOLDER", required=True, help="the unpacked archive"
     )
-    linking.add_argument("-n", "--dry-run", action="store_true", help="say what would be linked and stop")
+    linking.add_argument("-n", "--dry-run", action="store_true", help="print what would be linked and exit")
     for verb in (checking, linking):
         verb.add_argument("--dataset", metavar="NAME", required=True, help="lolv1, lolv2_real, sid, dicm, …")
-        verb.add_argument("--data-root", metavar="DIR", help="where data sets live (REDDIT_DATA, else data)")
+        verb.add_argument(
+            "--data-root", metavar="DIR", help="folder of the data sets; default: $REDDIT_DATA, else data"
+        )
     return parser
 
 

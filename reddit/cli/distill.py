@@ -28,7 +28,9 @@ def parser() -> argparse.ArgumentParser:
         "--steps", type=int, metavar="N", help="sampling steps of the student (1 with --chain)"
     )
     parser.add_argument(
-        "--teacher", metavar="NAME_OR_PATH", help="run or file that teaches; default: the newest of 2N steps"
+        "--teacher",
+        metavar="NAME_OR_PATH",
+        help="the teacher: a run or a file; default: the newest of 2N steps",
     )
     parser.add_argument(
         "--chain", action="store_true", help="distil every stage from the teacher to N steps, 16→8→4→2→1"
@@ -46,13 +48,13 @@ def main(argv: list[str] | None = None) -> None:
         return
     steps = 1 if arguments.chain and arguments.steps is None else arguments.steps
     if steps is None:
-        command.error("--steps N says how many steps the student takes; --chain walks down to one")
+        command.error("--steps N or --chain is required (--chain alone distils down to 1 step)")
     if steps < 1:
-        raise UserError(f"--steps {steps}: a student takes at least 1 step")
+        raise UserError(f"--steps {steps}: must be at least 1")
     from reddit.config import load_config, settings_for
 
     settings = overrides(arguments, "student")
-    # Without a configuration the teacher's names the method; only what every method reads is known before.
+    # Without -c the teacher's configuration names the method, so settings of one method are read later.
     read = settings if arguments.config else settings_for(settings)
     given = load_config(arguments.config, read, stage=True)
     if arguments.dry_run and arguments.config and not arguments.teacher:
@@ -87,10 +89,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _marked(config: Config, teacher: CheckpointInfo) -> Config:
-    """A student of an ablation's student belongs to the ablation, too.
+    """The configuration with the ablation of its teacher, if the teacher has one.
 
     Raises:
-        UserError: it is asked to belong to another one.
+        UserError: --ablation names another one.
     """
     from reddit.checkpoint.registry import ablation_of
 
@@ -98,13 +100,13 @@ def _marked(config: Config, teacher: CheckpointInfo) -> Config:
     if theirs is None or config.ablation in (None, theirs):
         return config.model_copy(update={"ablation": config.ablation or theirs})
     raise UserError(
-        f"--ablation {config.ablation}: the teacher {teacher.path} belongs to the ablation {theirs}; name a "
-        "teacher of the plain family"
+        f"--ablation {config.ablation}: the teacher {teacher.path} belongs to the ablation {theirs}; choose "
+        "a --teacher without an ablation"
     )
 
 
 def _inherited(teacher: CheckpointInfo, given: Config, settings: list[str]) -> Config:
-    """The teacher's settings with those of the command line, and where this user keeps runs; says so."""
+    """The teacher's settings with the command line's, the runs folder and the device; prints the method's."""
     from reddit.config import DistillConfig, resolve_config
 
     tree = teacher.config.model_dump() | {"runs": given.runs, "device": given.device}

@@ -1,4 +1,4 @@
-"""`reddit-llie enhance`: dark photographs on disk, made bright."""
+"""`reddit-llie enhance`: enhance dark photographs on disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORMATS = ("jpg", "png", "tif", "webp", "bmp")
 def parser() -> argparse.ArgumentParser:
     parser = parser_of(
         "enhance",
-        "Make dark photographs bright. Results that are there already are kept.",
+        "Enhance dark photographs. Existing results are kept.",
         "-i night.jpg -o bright.jpg",
         "-i photos -o bright -r",
         "-i night.jpg -o bright.png --strength 0.7",
@@ -44,15 +44,20 @@ def parser() -> argparse.ArgumentParser:
         required=True,
         type=Path,
         metavar="FOLDER_OR_FILE",
-        help="where results go; a file name for one picture",
+        help="folder of the results, or a file name for a single picture",
     )
     _sampling_flags(parser)
     parser.add_argument("--force", action="store_true", help="enhance pictures that are not dark as well")
     parser.add_argument(
-        "-r", "--recursive", action="store_true", help="subfolders too; the results keep their tree"
+        "-r",
+        "--recursive",
+        action="store_true",
+        help="include subfolders; results go to subfolders of the same names",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
-    parser.add_argument("--format", choices=FORMATS, help="of the results; default: each picture's own")
+    parser.add_argument("--overwrite", action="store_true", help="overwrite existing results")
+    parser.add_argument(
+        "--format", choices=FORMATS, help="format of the results; default: that of each picture"
+    )
     parser.add_argument("--suffix", default="", help="appended to the names: photo_SUFFIX.jpg")
     _machine_flags(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -60,17 +65,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _sampling_flags(parser: argparse.ArgumentParser) -> None:
-    """Which model, and how it is sampled."""
-    weights_flag(parser, "default: light, which comes along")
+    """The model, and how it is sampled."""
+    weights_flag(parser, "default: light, which is shipped")
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="sampling steps: more take longer; default: the weights' own"
+        "--steps", type=int, metavar="N", help="sampling steps; default: those of the weights"
     )
     parser.add_argument(
         "--strength",
         type=float,
         default=1.0,
         metavar="S",
-        help="0 leaves the picture, 1 (default) enhances it fully; between is a mixture",
+        help="from 0 (the input) to 1 (the full result, default)",
     )
     parser.add_argument(
         "--ensemble",
@@ -83,21 +88,21 @@ def _sampling_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _machine_flags(parser: argparse.ArgumentParser) -> None:
-    """Memory, arithmetic and device."""
+    """Tiles, precision and device."""
     parser.add_argument(
         "--tile",
         type=int,
         metavar="N",
-        help="side of the tiles of big pictures: smaller takes less memory; 0 for none; default 512",
+        help="side of the tiles of large pictures: smaller needs less memory; 0: no tiles; default 512",
     )
     parser.add_argument(
         "--tile-overlap",
         type=int,
         metavar="N",
-        help="pixels that tiles share: more hides seams better; default: the network's",
+        help="pixels that neighbouring tiles share; default: the network's",
     )
     parser.add_argument(
-        "--precision", choices=["fp32", "bf16", "fp16"], help="of the arithmetic; default: the model's"
+        "--precision", choices=["fp32", "bf16", "fp16"], help="precision of the network; default: the model's"
     )
     parser.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto takes a GPU if there is one"
@@ -147,10 +152,10 @@ def main(argv: list[str] | None = None) -> int:
 def _summary(output: Path, plan: Plan, done: Enhanced, model: str) -> str:
     counts = [f"{counted(len(done.written), 'picture')} in {output} ({model})"]
     if plan.present:
-        counts.append(f"{len(plan.present)} there already (--overwrite replaces them)")
+        counts.append(f"{counted(len(plan.present), 'existing result')} kept (--overwrite replaces them)")
     if plan.others:
         kinds = ", ".join(sorted({file.suffix.lower() or file.name for file in plan.others}))
-        counts.append(f"{counted(len(plan.others), 'other file')} left out ({kinds})")
+        counts.append(f"{counted(len(plan.others), 'other file')} skipped ({kinds})")
     if done.failed:
         counts.append(f"{len(done.failed)} failed")
     return "; ".join(counts)

@@ -12,7 +12,7 @@ from reddit.utils.errors import Stopped, UserError
 from reddit.utils.text import printable, short
 
 LONGEST_LINE = 900
-"""Characters of an error."""
+"""Most characters of an error message."""
 
 
 def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
@@ -22,18 +22,18 @@ def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
     """
     try:
         code = main(None) or 0
-        if sys.stdout is not None:  # somebody closed it
+        if sys.stdout is not None:  # None: it is closed
             sys.stdout.flush()
         _leave()
     except Stopped as stopped:
-        if os.environ.get("RANK", "0") == "0":  # each process of a run stops; one of them says so
+        if os.environ.get("RANK", "0") == "0":  # one process of a run prints it
             print(stopped, file=sys.stderr)
         code = stopped.code
     except UserError as error:
         print(*(f"error: {_shown(line)}" for line in str(error).split("\n")), sep="\n", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
-        print("stopped; what was finished is kept: the same command goes on from there", file=sys.stderr)
+        print("stopped; finished results are kept: repeat the command to continue", file=sys.stderr)
         code = 130
     except (MemoryError, RuntimeError) as error:
         line = _out_of_memory(error)
@@ -44,12 +44,12 @@ def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
     except ValueError as error:
         if "null byte" not in str(error):
             raise
-        print("error: a file's name holds a zero character: choose another name", file=sys.stderr)
+        print("error: a file name contains a null byte: choose another name", file=sys.stderr)
         code = 2
-    except BrokenPipeError:  # the reader, `head` say, has what it wanted
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has ended
         _silence_output()
         code = 0
-    except OSError as error:  # most files are read and written elsewhere, with a message of their own
+    except OSError as error:  # most are turned into a `UserError` where they happen
         if error.filename is not None:
             print(f"error: {short(str(error.filename))}: {error.strerror}", file=sys.stderr)
         elif error.errno == errno.ENOSPC:
@@ -64,19 +64,19 @@ def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
 
 
 def _shown(line: str) -> str:
-    """A line without the control characters that names of files and values may hold, of bounded length."""
+    """A line with control characters escaped, shortened to `LONGEST_LINE`."""
     line = printable(line)
     if len(line) <= LONGEST_LINE:
         return line
-    return f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2 :]}"  # the end holds the remedy
+    return f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2 :]}"  # the remedy stands at the end
 
 
 def _out_of_memory(error: Exception) -> str | None:
-    """What to do about an error of memory; None if it is another error."""
+    """The message for an out-of-memory error; None for other errors."""
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported
-        return "the GPU's memory is full: lower train.batch_size or data.crop, or use device=cpu"
+        return "out of GPU memory: lower train.batch_size or data.crop, or use device=cpu"
     if isinstance(error, MemoryError) or "not enough memory" in str(error):
-        return "the memory is full: lower train.batch_size, data.crop or model.width, or --tile"
+        return "out of memory: lower train.batch_size, data.crop or model.width, or --tile"
     return None
 
 
@@ -85,6 +85,6 @@ def _silence_output() -> None:
 
 
 def _leave() -> None:
-    """End the group of processes that training may have joined."""
+    """Leave the process group of a distributed run, if there is one."""
     if "reddit.training.distributed" in sys.modules:
         sys.modules["reddit.training.distributed"].leave()

@@ -1,4 +1,4 @@
-"""`reddit-llie evaluate`: scores of a model, or of any program's pictures, on a test set."""
+"""`reddit-llie evaluate`: score a model, or pictures of any program, on a test set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reddit.utils.progress import say
 def parser() -> argparse.ArgumentParser:
     parser = parser_of(
         "evaluate",
-        "Score a model, or pictures that any program wrote, on a test set; raw and with GT-mean.",
+        "Score a model, or pictures of any program, on a test set; raw and with GT-mean.",
         "--dataset lolv2_real",
         "--dataset lolv1 --weights light-1 --seeds 0 1 2 --html scores.html",
         "--dataset lolv1 --predictions FOLDER --format md",
@@ -24,11 +24,13 @@ def parser() -> argparse.ArgumentParser:
     )
     config_flags(parser)
     source = parser.add_mutually_exclusive_group()
-    weights_flag(source, "default: the newest run, those on this data set first, and says which")
+    weights_flag(source, "default: the newest run, preferably trained on this data set")
     source.add_argument(
-        "--predictions", type=Path, metavar="FOLDER", help="score pictures that any program wrote"
+        "--predictions", type=Path, metavar="FOLDER", help="score the pictures in this folder, of any program"
     )
-    parser.add_argument("--allow-extra", action="store_true", help="ignore predictions of no test picture")
+    parser.add_argument(
+        "--allow-extra", action="store_true", help="ignore predictions without a test picture"
+    )
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps; default: those of the model")
     parser.add_argument("--sampler", metavar="NAME", help="ddim, ddpm, dpmpp, unipc …; default: the model's")
     parser.add_argument("--seeds", type=int, nargs="+", help="seeds of the sampling noise; default: 0")
@@ -45,23 +47,21 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--validation",
         action="store_true",
-        help="score the model's own validation pairs: to try things without the test set",
+        help="score on the model's validation pairs instead of the test set",
     )
-    parser.add_argument(
-        "--frames", choices=["all", "first30"], default="all", help="of each folder of a video set"
-    )
+    parser.add_argument("--frames", choices=["all", "first30"], default="all", help="frames of each video")
     scorer_flags(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores, per image too")
-    parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="write a page to look at: sliders, error maps"
-    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores, also of each picture")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with sliders and error maps")
     parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], help="default: the model's")
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="write the restored pictures as PNG")
     parser.add_argument(
-        "--time", action="store_true", help="measure the time of a picture, beside the paper's"
+        "--time",
+        action="store_true",
+        help="measure the time of a picture; the paper's times are listed with it",
     )
     parser.add_argument(
-        "--format", choices=["text", "csv", "md", "latex"], default="text", help="of the table"
+        "--format", choices=["text", "csv", "md", "latex"], default="text", help="format of the table"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
@@ -116,7 +116,7 @@ def main(argv: list[str] | None = None) -> None:
     published = [] if arguments.validation else rows_beside(evaluation, arguments.dataset)
     table = render(without_empty_columns([our_row(evaluation), *published]), arguments.format)
     say(table.rstrip("\n"))
-    # What took long to compute stands on the screen before a full disk can lose it.
+    # Scores are printed before files are written: a full disk cannot lose them.
     if arguments.json:
         write_bytes(arguments.json, (json.dumps(evaluation.to_json(), indent=1) + "\n").encode())
     if page:
@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _scored(arguments: argparse.Namespace) -> str:
-    """Which of several seeds a page shows; finished pictures have none."""
+    """The seed whose pictures a page shows; empty for --predictions."""
     if arguments.predictions:
         return ""
     seeds = arguments.seeds or [0]
@@ -132,7 +132,7 @@ def _scored(arguments: argparse.Namespace) -> str:
 
 
 def _check_flags(arguments: argparse.Namespace) -> None:
-    """Refuse flags that have no effect here, or none together."""
+    """Refuse flags that have no effect, alone or together."""
     check_overrides(
         arguments,
         "data.",
@@ -141,11 +141,9 @@ def _check_flags(arguments: argparse.Namespace) -> None:
         instead="--steps, --sampler and --precision change how it samples",
     )
     if arguments.average and len(arguments.seeds or [0]) < 2:
-        raise UserError("--average: takes two --seeds or more")
+        raise UserError("--average needs at least two --seeds")
     flags = ("steps", "sampler", "precision", "seeds", "average", "time", "validation")
     given = [f"--{flag}" for flag in flags if getattr(arguments, flag)]
     given += ["--ensemble"] if arguments.ensemble > 1 else []
     if arguments.predictions and given:
-        raise UserError(
-            f"{', '.join(given)}: for models; --predictions scores pictures that are made already"
-        )
+        raise UserError(f"{', '.join(given)}: only for models; --predictions scores existing pictures")

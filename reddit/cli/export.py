@@ -22,7 +22,7 @@ FORMATS: tuple[Format, ...] = ("safetensors", "onnx", "pt2")
 def parser() -> argparse.ArgumentParser:
     parser = parser_of(
         "export",
-        "Write a model for others. FILE.safetensors holds the weights in half precision, to share.\n"
+        "Export a model. FILE.safetensors holds the weights in half precision, to share.\n"
         "FILE.onnx and FILE.pt2 hold the whole sampler of a student for ONNX Runtime and for PyTorch\n"
         "without this package: from `low`, (1, 3, H, W) in [0, 1], and `noise`, standard normal, to\n"
         "`restored`, pictures of any size.",
@@ -31,18 +31,23 @@ def parser() -> argparse.ArgumentParser:
     )
     weights_flag(parser.add_mutually_exclusive_group(required=True), "needed")
     parser.add_argument(
-        "-o", "--output", required=True, type=Path, metavar="FILE", help="what to write; its ending says what"
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="output file; its extension decides the format",
     )
-    parser.add_argument("--format", choices=FORMATS, help="default: what FILE ends in")
+    parser.add_argument("--format", choices=FORMATS, help="default: the extension of FILE")
     parser.add_argument(
         "--steps", type=int, metavar="N", help="sampling steps of an onnx or pt2 file; default: the model's"
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="compare what was written with PyTorch in single precision, on pictures of several sizes",
+        help="compare the file with PyTorch in single precision on pictures of several sizes",
     )
-    parser.add_argument("--quiet", action="store_true", help="no messages of progress")
+    parser.add_argument("--quiet", action="store_true", help="no progress messages")
     return parser
 
 
@@ -57,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
 
     form = _format(arguments.format, arguments.output)
     if form == "onnx" and arguments.check:
-        require("onnxruntime")  # now rather than after the export
+        require("onnxruntime")  # fail before the export, not after it
     model = find_checkpoint(arguments.weights, Path("runs"), arguments.steps)
     _check_output(arguments.output, model)
     denoiser, info = load_denoiser(model.path)
@@ -101,7 +106,7 @@ def _format(named: Format | None, output: Path) -> Format:
 
 
 def _check_output(output: Path, model: CheckpointInfo) -> None:
-    """Refuse to replace weights that no export has written: those are in half precision."""
+    """Refuse to overwrite the model itself, and weights that are not an earlier export (half precision)."""
     if not output.exists():
         return
     if output.samefile(model.path):
@@ -110,7 +115,7 @@ def _check_output(output: Path, model: CheckpointInfo) -> None:
 
     if output.suffix == ".safetensors" and not is_half_precision(output):
         raise UserError(
-            f"-o {output} exists and is no earlier export: choose another file, or remove it first"
+            f"-o {output} exists and is not an earlier export: choose another file, or remove it first"
         )
 
 

@@ -38,7 +38,7 @@ def config_flags(parser: argparse.ArgumentParser, default: str | None = None) ->
         metavar="NAME_OR_FILE",
         type=find_config,
         default=default and find_config(default),
-        help="configuration: a name that comes along (lolv1, lolv1_light, photos, demo, …) or a YAML file"
+        help="configuration: a shipped one by name (lolv1, lolv1_light, photos, demo, …) or a YAML file"
         + (f"; default {default}" if default else ""),
     )
     parser.add_argument(
@@ -52,7 +52,7 @@ def config_flags(parser: argparse.ArgumentParser, default: str | None = None) ->
 
 
 def find_config(named: str) -> str:
-    """The file of a configuration: a path, or the name of one that comes along, as `lolv1`.
+    """The file of a configuration: a path, or the name of a shipped one such as `lolv1`.
 
     Raises:
         UserError: there is neither such a file nor such a name.
@@ -62,23 +62,23 @@ def find_config(named: str) -> str:
     if known := shipped_config(named):
         return str(known)
     raise UserError(
-        f"-c {short(named)}: no such file; configurations that come along: {', '.join(shipped_configs())}"
+        f"-c {short(named)}: no such file; shipped configurations: {', '.join(shipped_configs())}"
     )
 
 
 def check_overrides(arguments: argparse.Namespace, *allowed: str, instead: str) -> None:
-    """Refuse settings that a command which uses finished models does not read.
+    """Refuse settings that have no effect on a trained model.
 
     Args:
-        allowed: beginnings of keys.
-        instead: what a user who wants such a thing can do.
+        allowed: prefixes of the keys that have an effect.
+        instead: the remedy, the end of the message.
 
     Raises:
-        UserError: names the first such setting.
+        UserError: names the first setting without effect.
     """
     for setting in arguments.set:
         if not setting.startswith(allowed):
-            raise UserError(f"--set {setting}: a finished model keeps its settings; {instead}")
+            raise UserError(f"--set {setting}: a trained model keeps its settings; {instead}")
 
 
 def run_flags(parser: argparse.ArgumentParser) -> None:
@@ -86,31 +86,31 @@ def run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ablation",
         metavar="NAME",
-        help="switch one thing off, or on one fault of the published code; `list` prints them and stops",
+        help="switch one part off, or one fault of the published code on; `list` prints them",
     )
     parser.add_argument(
         "--name", metavar="RUN", type=run_name, help="name of the run: its folder is runs/RUN"
     )
     parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="print the resolved configuration and stop"
+        "-n", "--dry-run", action="store_true", help="print the resolved configuration and exit"
     )
     parser.add_argument(
         "--resume",
         default="auto",
         metavar="auto|none|PATH",
-        help="auto (default) continues the run of this name; none refuses to; PATH starts from a saved state",
+        help="auto (default): continue the run of this name; none: do not; PATH: continue from a saved state",
     )
     parser.add_argument(
-        "--precision", choices=["fp32", "bf16", "fp16"], help="of the network's arithmetic; default bf16"
+        "--precision", choices=["fp32", "bf16", "fp16"], help="precision of the network; default bf16"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def run_name(name: str) -> str:
-    """A name that a folder can have.
+    """Check the name of a run.
 
     Raises:
-        UserError: no folder should have it; see `check_name`.
+        UserError: it is not valid; see `check_name`.
     """
     try:
         return check_name(name)
@@ -124,10 +124,10 @@ def name_override(name: str | None) -> list[str]:
 
 
 def overrides(arguments: argparse.Namespace, stage: Stage = "teacher") -> list[str]:
-    """The `--set` list with the flags that stand for settings; `--ablation` comes first and yields to it.
+    """The settings of `--ablation`, `--set` and `--precision`, in this order; later ones win.
 
     Raises:
-        UserError: there is no such ablation in a run of this stage.
+        UserError: an ablation that is unknown or of the other stage.
     """
     ablation = ablation_settings(arguments.ablation, stage) if getattr(arguments, "ablation", None) else []
     extra = [f"precision={arguments.precision}"] if getattr(arguments, "precision", None) else []
@@ -137,7 +137,7 @@ def overrides(arguments: argparse.Namespace, stage: Stage = "teacher") -> list[s
 def weights_flag(parser: argparse._ActionsContainer, default: str) -> None:
     """`--weights`, and `--checkpoint`, its older name."""
     parser.add_argument(
-        "--weights", metavar="NAME_OR_PATH", help=f"weights that come along, a run, or a file; {default}"
+        "--weights", metavar="NAME_OR_PATH", help=f"shipped weights, a run, or a file; {default}"
     )
     parser.add_argument("--checkpoint", dest="weights", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
@@ -154,7 +154,7 @@ def scorer_flags(parser: argparse.ArgumentParser) -> None:
         "--metrics",
         nargs="+",
         choices=METRICS,
-        help="default: psnr, ssim and lpips with a ground truth, niqe without; PSNR and SSIM come always",
+        help="default: psnr, ssim and lpips with a ground truth, else niqe; psnr and ssim are always shown",
     )
     parser.add_argument(
         "--lpips-weights",

@@ -1,4 +1,4 @@
-"""The command `reddit-llie`: one subcommand a file of this room, imported only when it is called."""
+"""The command `reddit-llie`: one file per subcommand, imported only when it is called."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from reddit.cli.errors import run
 from reddit.utils.errors import UserError
 
 COMMANDS = {
-    "enhance": "make dark photographs bright, with the weights that come along or your own",
+    "enhance": "enhance dark photographs, with shipped weights or your own",
     "train": "train a teacher",
     "distill": "distil a student of fewer steps from a teacher",
-    "evaluate": "score a model, or any program's pictures, on a test set",
-    "report": "score a family of runs and write a page about it",
+    "evaluate": "score a model, or pictures of any program, on a test set",
+    "report": "score a family of runs and write its report",
     "reproduce": "run a comparison of the paper, with statistics and a verdict",
     "export": "write weights to share, or a network for ONNX Runtime",
-    "data": "check a data set, or lay out a downloaded one",
+    "data": "check a data set, or link a downloaded one",
 }
 """Name → what it does. The code of `train` is `reddit.cli.train`, and so on."""
 
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int | None:
     """Run the subcommand that the arguments name.
 
     Raises:
-        UserError: there is no such command.
+        UserError: an unknown command.
     """
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int | None:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        raise UserError(f"{name!r} is no command of reddit-llie; it has {', '.join(COMMANDS)}")
+        raise UserError(f"unknown command {name!r}; choose from {', '.join(COMMANDS)}")
     return importlib.import_module(f"reddit.cli.{name}").main(rest)
 
 

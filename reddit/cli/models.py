@@ -1,4 +1,4 @@
-"""Which model a command uses, and the scorer that its flags ask for."""
+"""The model that a command uses, and the scorer of its flags."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ def choose_model(
     dataset: str | None = None,
     shipped_first: bool = False,
 ) -> tuple[CheckpointInfo, int]:
-    """The model a command uses and its sampling steps; says on stderr which one it chose unasked.
+    """The model that a command uses, and its sampling steps.
 
-    Without a name: the newest of `runs` that was trained for `steps`, those on `dataset` first and none of an
-    ablation; or the weights that come with the package, which go first, and unsaid, where `shipped_first`.
+    Without a name it is the newest run that was trained for `steps`, preferably on `dataset` and never one of
+    an ablation; or else the shipped weights. This choice is printed to stderr. With `shipped_first` it is the
+    shipped weights, and nothing is printed.
 
     Raises:
-        UserError: there is none; a step count below 1 or above the noise schedule's.
+        UserError: there is no model; steps below 1 or above those of the noise schedule.
     """
     if named:
         model = find_checkpoint(named, runs, steps)
@@ -44,7 +45,7 @@ def choose_model(
         model = read_info(path)
         return model, sampling_steps(model, steps)
     own = [m for m in all_models(runs, log=say_aside) if ablation_of(m) is None]
-    own.sort(key=lambda m: m.config.data.dataset != dataset)  # newest first among each
+    own.sort(key=lambda m: m.config.data.dataset != dataset)  # a stable sort: still newest first
     candidates = [*own, *shipped_models()]
     fitting = [m for m in candidates if steps in (None, m.steps)] or candidates
     if not fitting:
@@ -58,12 +59,12 @@ def choose_model(
 
 
 def scorer_from(arguments: argparse.Namespace, *, gt: bool = True, device: str = "cpu") -> Scorer:
-    """The scorer that the flags ask for.
+    """The scorer of the flags.
 
-    LPIPS is left out, with a warning, where nobody asked for it by name and its weights cannot be had.
+    If LPIPS was not requested by name and its weights are not available, it is skipped with a warning.
 
     Raises:
-        UserError: an unknown protocol; LPIPS was asked for and its weights cannot be had.
+        UserError: an unknown protocol; LPIPS was requested and its weights are not available.
     """
     protocol = protocol_named(arguments.protocol)
     metrics = arguments.metrics or (["psnr", "ssim", "lpips"] if gt else ["niqe"])
@@ -81,6 +82,6 @@ def scorer_from(arguments: argparse.Namespace, *, gt: bool = True, device: str =
         except UserError as error:
             if arguments.metrics or weights:
                 raise
-            say_aside(f"warning: LPIPS is left out: {error}")
+            say_aside(f"warning: LPIPS is skipped: {error}")
             scorer.with_lpips = False
     return scorer

@@ -1,4 +1,4 @@
-"""`reddit-llie report`: the scores of a family of runs, and a page about it."""
+"""`reddit-llie report`: score a family of runs and write its report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the sampling noise")
     scorer_flags(parser)
     parser.add_argument(
-        "--format", choices=["text", "csv", "md", "latex"], default="text", help="of the table"
+        "--format", choices=["text", "csv", "md", "latex"], default="text", help="format of the table"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     return parser
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
 
     config = load_config(arguments.config, overrides(arguments) + name_override(arguments.name))
     models = family_models(config, config.name)
-    # The teacher's own configuration decides data and network; the file says which family and where.
+    # Network and training settings are those of the teacher's run; data, runs and device are this command's.
     config = models[0].config.model_copy(
         update={"runs": config.runs, "data": config.data, "device": config.device}
     )

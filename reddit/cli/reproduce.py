@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
         "reproduce",
         "Run a comparison of the paper: train what is missing, score, and write\n"
         "runs/reproduce/TARGET-NAME/: a page, a plot, and tables in which every number names its run\n"
-        "folder and weights. A second call only draws again.",
+        "folder and weights. Repeating the command computes only what is missing.",
         "figure6 -c demo",
         "faults -c lolv1_light --seeds 0 1 2",
     )
@@ -29,17 +29,22 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         nargs="+",
         default=[0, 1, 2],
-        help="training seeds, and rounds of timing (default 0 1 2); one seed decides nothing",
+        help="training seeds, and rounds of timing (default 0 1 2); one seed gives no verdict",
     )
     parser.add_argument(
-        "--teacher-seeds", action="store_true", help="train a teacher for each seed; else all share one"
+        "--teacher-seeds",
+        action="store_true",
+        help="train a teacher for each seed; default: all seeds share one",
     )
     parser.add_argument(
-        "--iterations", type=int, metavar="N", help="of each distillation stage, for all arms alike"
+        "--iterations",
+        type=int,
+        metavar="N",
+        help="iterations of each distillation stage, equal for all arms",
     )
     parser.add_argument("--steps", type=int, nargs="+", metavar="N", help="sampling steps of the students")
     parser.add_argument(
-        "--commands", action="store_true", help="print the work as plain commands, for a job array, and stop"
+        "--commands", action="store_true", help="print the runs as shell commands, for a job array, and exit"
     )
     scorer_flags(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
@@ -49,10 +54,11 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     for flag, values in (("--seeds", arguments.seeds), ("--steps", arguments.steps or [1])):
-        if min(values) < (flag == "--steps"):
-            raise UserError(f"{flag} {min(values)}: too small")
+        least = 1 if flag == "--steps" else 0
+        if min(values) < least:
+            raise UserError(f"{flag} {min(values)}: must be at least {least}")
     if arguments.iterations is not None and arguments.iterations < 1:
-        raise UserError(f"--iterations {arguments.iterations}: a stage takes at least 1")
+        raise UserError(f"--iterations {arguments.iterations}: must be at least 1")
 
     from reddit.cli.models import scorer_from
     from reddit.reproduce.choice import Choice

@@ -1,4 +1,4 @@
-"""Where `evaluate` takes pictures from, and what it says of them."""
+"""The pictures that `evaluate` scores, and the settings that it prints."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def validation_set(arguments: argparse.Namespace, config: Config) -> list[TestPi
 def source(
     arguments: argparse.Namespace, config: Config, pictures: list[TestPicture], device: torch.device
 ) -> tuple[str, Predict, dict[str, str]]:
-    """What makes the pictures: its label, itself, and what decides its numbers."""
+    """The source of the pictures: its label, its function, and the settings that affect its scores."""
     if arguments.predictions:
         names = [picture.name for picture in pictures]
         return (
@@ -72,7 +72,7 @@ def source(
     if seen:
         say_aside(
             f"warning: {len(seen)} of {len(pictures)} test pictures were in the training set of {model.path} "
-            f"({', '.join(seen[:5])}{', …' if len(seen) > 5 else ''}): its scores here mean little"
+            f"({', '.join(seen[:5])}{', …' if len(seen) > 5 else ''}): these scores are not meaningful"
         )
     precision = arguments.precision or model.config.precision
     denoiser = load_denoiser(model.path)[0].to(device)
@@ -95,7 +95,7 @@ def source(
 
 
 def print_settings(evaluation: Evaluation, form: Format) -> None:
-    """What decides the numbers: over the table, as comments in LaTeX, on stderr beside a clean CSV."""
+    """Print the settings that affect the scores: above the table; with CSV to stderr."""
     mark = "% " if form == "latex" else ""
     tell = say_aside if form == "csv" else say
     tell("\n".join(mark + line for line in evaluation.describe().splitlines()))

@@ -1,4 +1,4 @@
-"""`reddit-llie train`: a teacher from a configuration."""
+"""`reddit-llie train`: train a teacher."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reddit.utils.errors import UserError
 def parser() -> argparse.ArgumentParser:
     parser = parser_of(
         "train",
-        "Train a teacher. The same command, typed again, resumes it.",
+        "Train a teacher. Repeat the command to resume.",
         "-c lolv1",
         "-c lolv1_light --set data.root=/data train.batch_size=16",
         "-c demo -n",
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
         print(describe_ablations("teacher"))
         return
     if arguments.ablation and not arguments.name:
-        raise UserError(f"--ablation {arguments.ablation} is another family: give it a --name of its own")
+        raise UserError(f"--ablation {arguments.ablation} starts a family of its own: add --name NAME")
     from reddit.config import load_config
 
     config = load_config(arguments.config, overrides(arguments) + name_override(arguments.name))

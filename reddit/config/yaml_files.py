@@ -19,12 +19,14 @@ LARGEST_FILE = 1_000_000
 """Bytes of a YAML file."""
 MOST_VALUES, MOST_DIGITS = 100_000, 30
 NOT_YAML = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError, OverflowError, KeyError)
-"""What PyYAML raises on text that is no YAML, and on YAML that stands for no value."""
+"""What PyYAML raises on text that is not YAML, and on YAML without a valid value."""
 
 
 class Loader(yaml.SafeLoader):
-    """YAML 1.2 numbers: PyYAML reads `1e-4` as text, `010` as 8 and `1:30` as 90. Dates are text, and
-    repeated keys are mistakes."""
+    """Reads YAML with the numbers of YAML 1.2; dates are text, and repeated keys are errors.
+
+    PyYAML alone reads `1e-4` as text, `010` as 8 and `1:30` as 90.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))

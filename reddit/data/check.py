@@ -1,4 +1,4 @@
-"""Checking a data set: is it complete and readable, and does a test set share pictures with a training set?
+"""Checking a data set: completeness, readability, and test pictures that are also in a training set.
 
 Pictures are compared by their fingerprints, so copies are found under any name.
 """

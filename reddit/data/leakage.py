@@ -1,4 +1,4 @@
-"""Whether a model has been trained on pictures of a test set."""
+"""Test pictures that a model has been trained on."""
 
 from __future__ import annotations
 

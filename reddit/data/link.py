@@ -33,8 +33,7 @@ def link(name: str, source: Path, root: Path, *, dry_run: bool = False, log: Log
 
     Raises:
         UserError: an unknown name, no such source, no or several matching folders, another file in the way,
-        or
-            links are not supported.
+            or links are not supported.
     """
     layout = get_layout(name)
     if not source.is_dir():

@@ -1,6 +1,6 @@
-"""Where the picture in a file ends: found in the bytes, before a decoder guesses at what is missing.
+"""The end of the picture in a PNG or JPEG, so that truncated files are refused and trailing bytes ignored.
 
-Decoders fill up truncated JPEGs with grey and stop at bytes behind the end; both are decided here.
+Decoders fill truncated JPEGs with grey instead of refusing them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class DamagedError(ValueError):
 
 
 def whole_png(data: bytes) -> bytes:
-    """A PNG up to its end chunk, without bytes behind it.
+    """A PNG up to its end chunk, without trailing bytes.
 
     Raises:
         DamagedError: a chunk is longer than the file, or there is no end chunk.
@@ -42,7 +42,7 @@ def whole_jpeg(data: bytes) -> bytes:
     """A JPEG such that a decoder fails where the picture is not whole.
 
     The end marker of a picture in one scan is replaced by zeros: a decoder that misses data at a marker fills
-    up with grey, and one that misses data at the end of its input says so.
+    up with grey, and one that misses data at the end of its input reports it.
 
     Raises:
         DamagedError: the file ends within a segment, or there is no end marker.

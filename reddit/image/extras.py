@@ -1,4 +1,4 @@
-"""Formats that need a package more: HEIC photographs and raw files of cameras."""
+"""Formats that need another package: HEIC photographs and raw files of cameras."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEIC = (".heic", ".heif")
 RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")
 EXTENSIONS = (*HEIC, *RAW)
 CheckSize = Callable[[Path, int, int], None]
-"""(path, width, height); raises where a picture is too large."""
+"""(path, width, height); raises if the picture is too large."""
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
 
@@ -42,7 +42,7 @@ def read_raw(path: Path, check_size: CheckSize) -> np.ndarray:
     """Develop a raw file: upright RGB uint16 (H, W, 3), the camera's white balance, no brightening.
 
     Args:
-        check_size: (path, width, height), which raises where the picture is too large.
+        check_size: (path, width, height), which raises if the picture is too large.
 
     Raises:
         UserError: the package is not installed, or the file is damaged.

@@ -1,4 +1,4 @@
-"""What a photograph says of itself: EXIF data, orientation, resolution."""
+"""The metadata of a photograph: EXIF data, orientation, resolution."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UPRIGHT = {
     7: (True, 3),
     8: (False, 1),
 }
-# Tags of a TIFF that describe the picture; the others say how its file is laid out.
+# Tags of a TIFF that describe the picture; the others describe the layout of its file.
 _DESCRIPTIVE = frozenset(
     {
         ExifTags.Base.ImageDescription,
@@ -35,7 +35,7 @@ _DESCRIPTIVE = frozenset(
 
 
 def upright(pixels: np.ndarray, exif: Image.Exif) -> np.ndarray:
-    """Turn as the EXIF orientation asks, and note in `exif` that it is done."""
+    """Turn upright by the EXIF orientation, which becomes 1 in `exif`."""
     orientation = exif.get(ExifTags.Base.Orientation)
     if orientation is None:
         return pixels
@@ -45,7 +45,7 @@ def upright(pixels: np.ndarray, exif: Image.Exif) -> np.ndarray:
     sides = ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight
     if turns % 2:
         width, height = (details.pop(side, None) for side in sides)
-        if width is not None and height is not None:  # one without the other says nothing
+        if width is not None and height is not None:  # both or none
             details[sides[0]], details[sides[1]] = height, width
     return np.rot90(pixels[:, ::-1] if mirrored else pixels, turns)
 
@@ -54,7 +54,7 @@ def exif_of(image: Image.Image) -> Image.Exif:
     """EXIF data without the camera's thumbnail, which would still be dark."""
     try:
         exif = image.getexif()
-        exif.get_ifd(ExifTags.IFD.GPSInfo)  # reads it, which writing presupposes
+        exif.get_ifd(ExifTags.IFD.GPSInfo)  # reads it, as writing needs it
         exif.get_ifd(ExifTags.IFD.Exif).pop(ExifTags.IFD.Interop, None)  # an offset in this very file
         if image.format == "TIFF":
             for tag in set(exif) - _DESCRIPTIVE:

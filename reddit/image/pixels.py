@@ -14,10 +14,10 @@ from reddit.utils.errors import UserError
 
 
 def check_array(picture: np.ndarray) -> None:
-    """See that an array is a picture that `Enhancer.enhance` takes.
+    """Check that an array is a picture that `Enhancer.enhance` takes.
 
     Raises:
-        UserError: it is not; the line says what it is.
+        UserError: it is not; the message gives its dtype and shape.
     """
     what = f"an array {picture.dtype} {picture.shape}"
     if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (2, 3, 4)):
@@ -43,7 +43,7 @@ def rgb_of(picture: np.ndarray) -> np.ndarray:
 
 
 def white(picture: np.ndarray) -> float:
-    """The value that stands for white."""
+    """The value of white."""
     return 1.0 if picture.dtype.kind == "f" else float(np.iinfo(picture.dtype).max)
 
 
@@ -54,7 +54,7 @@ def to_tensor(rgb: np.ndarray) -> Tensor:
 
 
 def eight_bits(rgb: np.ndarray) -> np.ndarray:
-    """Rounded to uint8, a few rows at a time, so that a deep picture draws the noise of its 8-bit copy."""
+    """Rounded to uint8, a few rows at a time; a 16-bit picture and its 8-bit copy so get the same noise."""
     if rgb.dtype == np.uint8:
         return rgb
     rounded = np.empty(rgb.shape, np.uint8)

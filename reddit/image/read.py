@@ -1,7 +1,7 @@
 """The one reader of pictures: for enhancing, training, evaluating and checking.
 
-`read_photo` gives all that a file holds; `read_uint8` and `read_image` its RGB of 8 bits. What cannot be read
-rightly is refused, everywhere in the same words.
+`read_photo` gives all pixels and metadata of a file; `read_uint8` and `read_image` its RGB with 8 bits. A
+file that cannot be read correctly is refused, everywhere with the same message.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Photo:
     Attributes:
         pixels: (H, W) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGBA; uint8 or uint16.
         exif: its EXIF data, orientation 1.
-        icc_profile: what its numbers mean as colours.
+        icc_profile: the colour profile.
         dpi: dots an inch, across and down.
     """
 
@@ -56,8 +56,8 @@ class Photo:
 def read_photo(path: str | Path) -> Photo:
     """Read a photograph and turn it upright.
 
-    Grey and RGB, with or without alpha, 8 or 16 bits; palettes become RGB. A second picture is refused, but
-    for a smaller copy of the first; bytes behind the picture are ignored.
+    Grey and RGB, with or without alpha, 8 or 16 bits; palettes become RGB. Files of several pictures are
+    refused, except for smaller copies of the first. Bytes after the picture are ignored.
 
     Raises:
         UserError: the file is missing, empty, damaged, no picture, too large, or of an unsupported kind.
@@ -66,8 +66,8 @@ def read_photo(path: str | Path) -> Photo:
     data = _bytes(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of big pictures and damaged tags: the pixels decide
-            if path.suffix.lower() in extras.RAW:  # before all else: many raw files are TIFFs of a thumbnail
+            warnings.simplefilter("ignore")  # about large pictures and damaged tags
+            if path.suffix.lower() in extras.RAW:  # first: many raw files are TIFFs of a thumbnail
                 return Photo(extras.read_raw(path, _check_size))
             if extras.is_heic(data):
                 extras.register_heic(path)
@@ -120,7 +120,7 @@ def _photo(path: Path, data: bytes) -> Photo:
 
 def _tiff(path: Path, data: bytes) -> Photo:
     pixels = read_tiff(path, data, _check_size)
-    try:  # for what it says of itself alone; Pillow knows fewer kinds of pixels
+    try:  # for the metadata only: Pillow knows fewer kinds of pixels
         with Image.open(io.BytesIO(data)) as image:
             return _with_metadata(pixels, image)
     except UnidentifiedImageError:
@@ -142,7 +142,7 @@ def _limit() -> float:
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
-    """Refuse by the header, before memory is taken."""
+    """Refuse by the header, before memory is allocated."""
     if width * height > _limit() * 1e6:
         raise UserError(
             f"{path} is too large: {width}×{height} pixels, more than {_limit():g} megapixels; shrink it, or "

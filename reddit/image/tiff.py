@@ -1,4 +1,4 @@
-"""Reading TIFF, whose tags can turn the same numbers into many pictures."""
+"""Reading TIFF by its tags."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_tiff(path: Path, data: bytes, check_size: CheckSize) -> np.ndarray:
 
     Args:
         path: for messages.
-        check_size: (path, width, height), which raises where the picture is too large.
+        check_size: (path, width, height), which raises if the picture is too large.
 
     Raises:
         UserError: several pictures, or pixels of another kind.
@@ -79,7 +79,7 @@ def _decoded(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
 
 
 def _by_others(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
-    """(H, W, channels) of a compression that tifffile leaves to a package more, as LZW.
+    """(H, W, channels) of a compression, such as LZW, for which tifffile needs another package.
 
     Pillow reads 8 bits; OpenCV reads 16 where the channels of a pixel lie together.
     """

@@ -21,7 +21,7 @@ QUALITY = 95
 
 
 def write_photo(path: str | Path, photo: Photo, quality: int = QUALITY) -> None:
-    """Write a photograph with what it says of itself; the extension chooses the format.
+    """Write a photograph with its metadata; the extension chooses the format.
 
     JPEG, WebP and BMP hold 8 bits: deeper pictures are rounded.
 
@@ -53,7 +53,7 @@ def _encoded(photo: Photo, form: str, quality: int) -> bytes:
         return png(photo.pixels, exif, photo.icc_profile, photo.dpi)
     options: dict[str, object] = {"quality": quality} if form in ("JPEG", "WEBP") else {}
     if form == "JPEG":
-        options["subsampling"] = 0  # colour as sharp as light
+        options["subsampling"] = 0  # colour at full resolution
     if exif and form != "BMP":
         options["exif"] = exif
     if photo.icc_profile and form != "BMP":

@@ -61,8 +61,7 @@ def plan_outputs(
 
     Raises:
         UserError: no pictures; an original would be overwritten; two files have the same output; the output
-        is
-            a file but must be a folder.
+            is a file but must be a folder.
     """
     if "/" in suffix or "\\" in suffix:
         raise UserError(f"--suffix {suffix}: must be a part of a file name, without slashes")
@@ -148,8 +147,9 @@ def enhance_files(
     tile_overlap: int | None = None,
     quiet: bool = False,
 ) -> Enhanced:
-    """Enhance each file by `Enhancer.enhance`. A failure is reported, and the other files are still
-    processed.
+    """Enhance each file by `Enhancer.enhance`.
+
+    A failure is reported, and the other files are still processed.
 
     Raises:
         UserError: a setting is out of range.

@@ -29,12 +29,10 @@ class Visited(NoiseSchedule):
 
 
 class Sampler(nn.Module):
-    """`reddit.inference.sampling.restore` with DDIM for any size, with unrolled steps and the noise as an
-    input.
+    """`reddit.inference.sampling.restore` with DDIM, unrolled steps and the noise as an input.
 
     Padding, cropping and the thumbnail use indexing and matrix products, because a tracer cannot follow the
-    loop of `reddit.image.geometry.pad_to_multiple` and ONNX has no adaptive pooling. The results are the
-    same.
+    loop of `reddit.image.geometry.pad_to_multiple` and ONNX has no adaptive pooling. The results are equal.
     """
 
     def __init__(self, denoiser: Denoiser, steps: int, clip: bool) -> None:

@@ -46,8 +46,7 @@ def restore(
         seeds: one per picture; the noise depends only on it.
         clip: clip each predicted clean image to [-1, 1].
         ensemble: average over this many samples, 1 to 8, each with another flip or rotation of `low` and
-        other
-            noise. The average is closer to the posterior mean than one sample.
+            other noise. The average is closer to the posterior mean than one sample.
 
     Returns:
         (B, 3, H, W) in [0, 1], float32.

@@ -54,11 +54,10 @@ class Tiling:
         return [*((start, start + self.size) for start in starts[:-1]), (starts[-1], length)]
 
     def weights(self, length: int) -> list[Tensor]:
-        """The blending weights of each tile along an axis, (end - start,) in [0, 1]; they sum to 1
-        everywhere.
+        """The blending weights of each tile along an axis, (end - start,) in [0, 1].
 
-        Neighbours are blended in the middle half of their overlap. The outer quarters, close to the edge of a
-        tile, get weight 0.
+        They sum to 1 everywhere. Neighbours are blended in the middle half of their overlap. The outer
+        quarters, close to the edge of a tile, get weight 0.
         """
         spans = self.spans(length)
         middles = [(start + end) / 2 for (_, end), (start, _) in pairwise(spans)]

@@ -52,8 +52,11 @@ class PictureStatistics(nn.Module):
 
 
 def picture_statistics(thumbnail: Tensor) -> Tensor:
-    """(B, 3, H, W) in [-1, 1] → (B, 10): the shares of 8 triangular bins of log luminance, which sum to 1,
-    and the mean of red and of blue over green, on the log curve."""
+    """(B, 3, H, W) in [-1, 1] → (B, 10): a soft histogram and the mean colour.
+
+    Eight triangular bins of luminance on the log curve, which sum to 1; then the means of red and of blue
+    minus that of green, on the log curve.
+    """
     thumbnail = thumbnail.float()
     light = (thumbnail * thumbnail.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1)
     centres = torch.linspace(-1, 1, BINS, device=thumbnail.device)

@@ -167,8 +167,7 @@ class Trainer:
         return self._due(self.settings.validate_every)
 
     def should_save(self) -> bool:
-        copy_due = self.checkpoints.copy_due(self.progress.iteration)
-        return copy_due or self._due(self.settings.checkpoint_every)
+        return self.checkpoints.copy_due(self.progress.iteration) or self._due(self.settings.checkpoint_every)
 
     def log_means(self, bar: tqdm[Any]) -> None:
         """Log the losses and the speed since the last time."""
@@ -190,8 +189,7 @@ class Trainer:
             self.checkpoints.save_first(self.state)
         progress, psnr = self.progress, found.scores["psnr"]
         progress.scores, progress.validated = found.scores, progress.iteration
-        better = psnr > progress.best
-        if better:
+        if better := psnr > progress.best:
             progress.best, progress.best_iteration = psnr, progress.iteration
         if self.tracker:
             self.tracker.scalars(progress.iteration, "validation", found.scores)

@@ -43,8 +43,7 @@ def state_to_resume(folder: Path, resume: str = "auto") -> Path | None:
 
     Args:
         resume: `auto` resumes an existing run, `none` requires a folder without a run, otherwise the path of
-        a
-            saved state.
+            a saved state.
 
     Raises:
         UserError: `none` but there is a run; `auto` but there are weights without a state, which a new start

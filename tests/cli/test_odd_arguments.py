@@ -60,8 +60,8 @@ def test_an_odd_argument(
     ("error", "said"),
     [
         (OSError(errno.EACCES, "Permission denied", "/root/x"), "error: /root/x: Permission denied"),
-        (MemoryError(), "error: the memory is full: lower"),
-        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "error: the memory is full"),
+        (MemoryError(), "error: out of memory: lower"),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "error: out of memory"),
     ],
 )
 def test_errors_of_the_machine(error: Exception, said: str, capfd: pytest.CaptureFixture[str]) -> None:

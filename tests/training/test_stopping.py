@@ -224,7 +224,7 @@ def test_a_second_ctrl_c_ends_at_once(
     run.method.losses = losses
     code, lines = exit_of(run.go, capfd)
     assert (code, len(calls), run.saved_iteration()) == (130, 6, 4)  # no step, no checkpoint any more
-    assert lines[-1] == "stopped; what was finished is kept: the same command goes on from there"
+    assert lines[-1] == "stopped; finished results are kept: repeat the command to continue"
     Run(tmp_path).go()
     assert same(left_by(tmp_path), undisturbed)
 
