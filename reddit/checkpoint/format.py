@@ -128,6 +128,8 @@ def load_state(path: Path) -> dict[str, Any]:
         UserError: the file is damaged.
     """
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise FileNotFoundError
         with warnings.catch_warnings():  # about the file format; the error says what to do
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
@@ -215,6 +217,8 @@ def load_denoiser(path: str | Path) -> tuple[Denoiser, CheckpointInfo]:
 
 def is_half_precision(path: Path) -> bool:
     """Whether all weights of a file are in half precision; reads only its header."""
+    if not path.is_file():
+        return False
     try:
         with safe_open(path, framework="pt") as file:
             return all(file.get_slice(key).get_dtype() == "F16" for key in file.keys())  # noqa: SIM118

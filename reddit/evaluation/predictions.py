@@ -13,8 +13,11 @@ from torch import Tensor
 from reddit.data import TestPicture
 from reddit.data.pairing import Picture, pair_key
 from reddit.evaluation.evaluate import Predict
+from reddit.image.containers import png_size
 from reddit.image.read import EXTENSIONS, list_images, read_image, read_uint8
 from reddit.utils.errors import UserError
+from reddit.utils.files import is_file
+from reddit.utils.text import reason
 
 SHOWN = 4
 
@@ -92,7 +95,7 @@ def check_sizes(matched: Mapping[str, Path], sizes: Mapping[str, tuple[int, int]
 
 
 def size_of(picture: Picture) -> tuple[int, int]:
-    """(height, width) of a picture; of a PNG or an array on disk only the header is read.
+    """(height, width) of a picture, upright; of a PNG that can say nothing of that only headers are read.
 
     Raises:
         UserError: the file cannot be read.
@@ -100,14 +103,10 @@ def size_of(picture: Picture) -> tuple[int, int]:
     if isinstance(picture, np.ndarray):
         return picture.shape[0], picture.shape[1]
     try:
-        with picture.open("rb") as file:
-            head = file.read(24)
+        size = png_size(picture) if is_file(picture) else None  # a pipe would be waited for
     except OSError as error:
-        raise UserError(f"cannot read {picture}: {error.strerror}") from error
-    if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR" and len(head) == 24:
-        return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
-    pixels = read_uint8(picture)
-    return pixels.shape[0], pixels.shape[1]
+        raise UserError(f"cannot read {picture}: {reason(error)}") from error
+    return size or read_uint8(picture).shape[:2]
 
 
 def sizes_of(pictures: Iterable[TestPicture]) -> dict[str, tuple[int, int]]:

@@ -5,7 +5,9 @@ Decoders fill truncated JPEGs with grey instead of refusing them.
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8"
@@ -14,6 +16,7 @@ _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _SEQUENTIAL = (0xC0, 0xC1)
 _FRAMES = (*_SEQUENTIAL, 0xC2)
 _PADDING = bytes(256)
+_DESCRIBING = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 
 
 class DamagedError(ValueError):
@@ -36,6 +39,21 @@ def whole_png(data: bytes) -> bytes:
         if kind == b"IEND":
             return data[:place]
     raise DamagedError("the file ends early")
+
+
+def png_size(path: Path) -> tuple[int, int] | None:
+    """(height, width) from the chunks' headers; None for other files, and where a chunk may hold an
+    orientation."""
+    with path.open("rb") as file:
+        head = file.read(24)
+        if len(head) < 24 or not head.startswith(PNG_MAGIC) or head[12:16] != b"IHDR":
+            return None
+        file.seek(len(PNG_MAGIC))
+        while len(chunk := file.read(8)) == 8 and chunk[4:] != b"IEND":
+            if chunk[4:] in _DESCRIBING:
+                return None
+            file.seek(int.from_bytes(chunk[:4], "big") + 4, os.SEEK_CUR)
+    return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
 
 
 def whole_jpeg(data: bytes) -> bytes:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from reddit.image.formats import FORMATS, png, tiff
+from reddit.image.marks import is_marked, marked_bmp
 from reddit.image.pixels import to_uint8
 from reddit.image.read import Photo
 from reddit.utils.errors import UserError
@@ -65,7 +66,8 @@ def _encoded(photo: Photo, form: str, quality: int) -> bytes:
         image = image.convert("RGBA")
     stream = io.BytesIO()
     image.save(stream, form, **options)
-    return stream.getvalue()
+    data = stream.getvalue()
+    return marked_bmp(data) if form == "BMP" and is_marked(photo.exif) else data
 
 
 def _eight_bits(pixels: np.ndarray) -> np.ndarray:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reddit.image.formats import FORMATS
+from reddit.image.marks import is_result, mark
 from reddit.image.read import EXTENSIONS, list_images, read_photo
 from reddit.image.write import write_photo
 from reddit.inference.enhancer import Enhancer
 from reddit.utils.errors import UserError
+from reddit.utils.files import is_file, is_folder
 from reddit.utils.progress import progress
 
 
@@ -23,12 +26,14 @@ class Plan:
         present: input files whose results already exist.
         single: a single file was given, not a folder or several files.
         others: files in the folders that are not pictures of a supported format.
+        unreadable: one line for each subfolder that cannot be listed.
     """
 
     outputs: dict[Path, Path]
     present: list[Path]
     single: bool
     others: list[Path] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,8 @@ def plan_outputs(
         overwrite: overwrite existing results.
 
     Raises:
-        UserError: no pictures; an original would be overwritten; two files have the same output; the output
-            is a file but must be a folder.
+        UserError: no pictures; an original would be overwritten, or another picture that is no result of this
+            program; two files have the same output; the output is a file but must be a folder.
     """
     if "/" in suffix or "\\" in suffix:
         raise UserError(f"--suffix {suffix}: must be a part of a file name, without slashes")
@@ -69,13 +74,14 @@ def plan_outputs(
     if output.is_file() and not to_file:
         raise UserError(f"-o {output} is a file: use a folder, or a file name with .png, .jpg …")
     originals: dict[Path, Path] = {}  # of each output
+    unreadable: list[str] = []
     for source in sources:
-        for file, below in _pictures(source, output, recursive):
+        for file, below in _pictures(source, output, recursive, unreadable):
             kept = file.suffix if file.suffix.lower() in FORMATS else ".jpg"  # HEIC and raw are not written
             extension = f".{form}" if form else kept
             name = f"{file.stem}{'_' + suffix if suffix else ''}{extension}"
             target = output if to_file else output / below / name
-            if target.exists() and target.samefile(file):
+            if is_file(target) and target.samefile(file):
                 raise UserError(
                     f"{target} would overwrite its original: choose another -o folder, or a --suffix"
                 )
@@ -88,21 +94,35 @@ def plan_outputs(
         raise UserError(f"-o {output} is a full file name: omit --format and --suffix, or use a folder")
     results = {target.resolve() for target in originals}
     wanted = {file: target for target, file in originals.items() if file.resolve() not in results}
-    present = [file for file, target in wanted.items() if target.exists() and not overwrite]
+    there = {file for file, target in wanted.items() if os.path.lexists(target)}
+    present = [] if overwrite else [file for file in wanted if file in there]
+    if overwrite:
+        _check_results([wanted[file] for file in wanted if file in there])
     outputs = {file: target for file, target in wanted.items() if file not in present}
-    others = [file for source in sources if source.is_dir() for file in _others(source, recursive)]
-    return Plan(outputs, present, len(sources) == 1 and sources[0].is_file(), others)
+    others = [file for source in sources if is_folder(source) for file in _others(source, recursive)]
+    return Plan(outputs, present, len(sources) == 1 and is_file(sources[0]), others, unreadable)
 
 
-def _pictures(source: Path, folder: Path, recursive: bool) -> list[tuple[Path, Path]]:
+def _check_results(targets: list[Path]) -> None:
+    """See that existing files are results of this program, which may be replaced."""
+    foreign = [target for target in targets if not is_result(target)]
+    if foreign:
+        more = f" and {len(foreign) - 1} more are" if len(foreign) > 1 else " is"
+        raise UserError(
+            f"--overwrite: {foreign[0]}{more} no result of this program: choose another -o folder or another "
+            "--suffix, or remove what may be replaced"
+        )
+
+
+def _pictures(source: Path, folder: Path, recursive: bool, unreadable: list[str]) -> list[tuple[Path, Path]]:
     """The pictures of a source, each with its subfolder; skips the folder of results."""
-    if source.is_file():
+    if is_file(source):
         return [(source, Path())]
-    if not source.is_dir():
+    if not is_folder(source):
         raise UserError(f"no such file or folder: {source}")
     found = [(file, Path()) for file in list_images(source, EXTENSIONS)]
     if recursive:
-        found += _below(source, folder.resolve(), Path())
+        found += _below(source, folder.resolve(), Path(), unreadable)
     if not found:
         hint = "" if recursive else "; --recursive includes its subfolders"
         raise UserError(f"no pictures ({', '.join(EXTENSIONS)}) in {source}{hint}")
@@ -110,7 +130,7 @@ def _pictures(source: Path, folder: Path, recursive: bool) -> list[tuple[Path, P
 
 
 def _others(source: Path, recursive: bool) -> list[Path]:
-    files = (file for file in (source.rglob("*") if recursive else source.iterdir()) if file.is_file())
+    files = (file for file in (source.rglob("*") if recursive else source.iterdir()) if is_file(file))
     return [
         file
         for file in files
@@ -119,19 +139,20 @@ def _others(source: Path, recursive: bool) -> list[Path]:
     ]
 
 
-def _below(source: Path, results: Path, below: Path) -> list[tuple[Path, Path]]:
+def _below(source: Path, results: Path, below: Path, unreadable: list[str]) -> list[tuple[Path, Path]]:
+    """The pictures of the subfolders; a line for each that cannot be listed, and the others go on."""
     found = []
-    try:
-        children = sorted((source / below).iterdir())
-    except OSError:  # not readable; the others are still processed
-        return []
-    for child in children:
-        if child.is_dir() and not child.is_symlink() and not child.name.startswith("."):
+    for child in sorted((source / below).iterdir()):
+        if is_folder(child) and not child.is_symlink() and not child.name.startswith("."):
             if child.resolve() == results:
                 continue
             inside = below / child.name
-            found += [(file, inside) for file in list_images(child, EXTENSIONS)]
-            found += _below(source, results, inside)
+            try:
+                found += [(file, inside) for file in list_images(child, EXTENSIONS)]
+            except UserError as error:
+                unreadable.append(str(error))
+            else:
+                found += _below(source, results, inside, unreadable)
     return found
 
 
@@ -147,7 +168,7 @@ def enhance_files(
     tile_overlap: int | None = None,
     quiet: bool = False,
 ) -> Enhanced:
-    """Enhance each file by `Enhancer.enhance`.
+    """Enhance each file by `Enhancer.enhance`, and mark the result as one of this program.
 
     A failure is reported, and the other files are still processed.
 
@@ -155,7 +176,7 @@ def enhance_files(
         UserError: a setting is out of range.
     """
     model.check_settings(strength, tile, tile_overlap, ensemble)
-    done = Enhanced([], [])
+    done = Enhanced([], list(plan.unreadable))
     for source, target in progress(plan.outputs.items(), "enhancing", "picture", quiet=quiet):
         try:
             photo = read_photo(source)
@@ -170,6 +191,7 @@ def enhance_files(
                 name=str(source),
                 quiet=quiet,
             )
+            mark(photo.exif)
             write_photo(target, replace(photo, pixels=pixels))
         except UserError as error:
             message = str(error)

@@ -6,6 +6,7 @@ torchvision's names, or from torchvision's download.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import pickle
@@ -194,6 +195,8 @@ def _load_convolutions(features: nn.Sequential, backbone: str, weights: str | Pa
 
 def _read(path: Path, backbone: str) -> dict[str, Tensor]:
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise FileNotFoundError(errno.ENOENT, "no such file")
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(

@@ -78,6 +78,8 @@ def changed_settings(folder: Path, config: Config, *, student: bool = False) -> 
     path = folder / "config.yaml"
     if not path.exists():
         return []
+    if not path.is_file():  # a pipe would be waited for
+        return [str(path)]
     try:
         before = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, *NOT_YAML):  # unreadable
@@ -122,6 +124,8 @@ def known_teacher(folder: Path) -> str | None:
     if not record.exists():
         return None
     try:
+        if not record.is_file():  # a pipe would be waited for
+            raise ValueError
         return str(json.loads(record.read_text(encoding="utf-8"))["digest"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(

@@ -41,7 +41,11 @@ def write_file(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write_atomic(path, write, durable=False)
     except OSError as error:
-        remedy = "free some space and run again" if error.errno == errno.ENOSPC else "check the folder"
+        remedies = {
+            errno.ENOSPC: "free some space and run again",
+            errno.ENAMETOOLONG: "choose a shorter name",
+        }
+        remedy = remedies.get(error.errno or 0, "check the folder")
         raise UserError(f"cannot write {path}: {error.strerror}; {remedy}") from error
 
 
@@ -55,7 +59,9 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, durable: bool =
     Raises:
         OSError: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # A name may have 255 bytes, and this one is longer than that of the file.
+    beginning = path.name.encode(errors="surrogateescape")[:200].decode(errors="ignore")
+    temporary = path.with_name(f".{beginning}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()

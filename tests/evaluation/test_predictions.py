@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import ExifTags, Image
 
 from reddit.data import TestPicture
 from reddit.evaluation.predictions import check_sizes, match_predictions, predict_from, size_of, sizes_of
+from reddit.image.read import read_uint8
 from reddit.image.write import encode
 from reddit.utils.errors import UserError
 
@@ -160,6 +163,19 @@ def test_the_size_of_a_png_needs_its_header_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is damaged"):
         size_of(path)
     assert size_of(np.zeros((5, 7, 3), np.uint8)) == (5, 7)
+
+
+def test_the_size_of_a_png_is_that_of_the_upright_picture(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (7, 3)).save(tmp_path / "turned.png", exif=exif)
+    assert size_of(tmp_path / "turned.png") == (7, 3) == read_uint8(tmp_path / "turned.png").shape[:2]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "1.png")
+    with pytest.raises(UserError, match=r"1\.png is no file but a folder, a pipe or a device"):
+        predict_from(tmp_path, ["1"], sizes={"1": (4, 6)})
 
 
 def test_sizes_of_a_test_set_are_those_of_its_lows(tmp_path: Path) -> None:

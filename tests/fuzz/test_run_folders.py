@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "text": lambda path: path.write_text("mine\n"),
     "a list": lambda path: path.write_text("[1, 2]\n"),
     "deep": lambda path: path.write_text("[" * 10_000),
+    "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
     "not UTF-8": lambda path: path.write_bytes(b"\xff\xfe\x00"),
 }
 

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from reddit.image.marks import mark
 from reddit.image.read import Photo, read_photo
 from reddit.image.write import write_photo
 from reddit.inference.enhancer import Enhancer, EnhanceWarning
@@ -51,10 +57,45 @@ def test_recursion_keeps_the_subfolders(here: Path) -> None:
 
 
 def test_results_that_are_there_are_kept_unless_asked(here: Path) -> None:
-    write_photo("out/a.png", Photo(dark()))
+    photo = Photo(dark())
+    mark(photo.exif)
+    write_photo("out/a.png", photo)
     plan = plan_outputs([Path("in")], Path("out"))
     assert planned(plan) == {"in/b.JPG": "out/b.JPG"} and plan.present == [Path("in/a.png")]
     assert len(plan_outputs([Path("in")], Path("out"), overwrite=True).outputs) == 2
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png", ".tif", ".webp", ".bmp"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_only_results_are_replaced(extension: str, dtype: type, here: Path, model: Enhancer) -> None:
+    """A result knows that it is one until another program writes it."""
+    write_photo("in/a.png", Photo(dark(dtype)))
+    result = Path("out/a_lit").with_suffix(extension)
+    asked = {"suffix": "lit", "form": extension[1:], "overwrite": True}
+    for _ in range(2):
+        plan = plan_outputs([Path("in/a.png")], Path("out"), **asked)
+        assert enhance_files(plan, model, quiet=True).written == [result]
+    with Image.open(result) if extension != ".tif" else nullcontext() as image:
+        other = image.copy() if image else Image.new("RGB", (4, 4))
+    other.save(result)  # without EXIF data, as many programs do
+    before = result.read_bytes()
+    with pytest.raises(UserError, match=r"--overwrite: out/a_lit\.\w+ is no result of this program: choose"):
+        plan_outputs([Path("in/a.png")], Path("out"), **asked)
+    assert plan_outputs([Path("in/a.png")], Path("out"), **asked | {"overwrite": False}).present
+    assert result.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"mine", None])
+def test_whatever_is_no_result_is_not_replaced(content: bytes | None, here: Path) -> None:
+    for name in ("a.png", "b.JPG"):
+        path = Path("out") / name
+        path.parent.mkdir(exist_ok=True)
+        if content is None:
+            os.mkfifo(path)
+        else:
+            path.write_bytes(content)
+    with pytest.raises(UserError, match=r"out/a\.png and 1 more are no result"):
+        plan_outputs([Path("in")], Path("out"), overwrite=True)
 
 
 def test_earlier_results_are_no_pictures_to_enhance(here: Path) -> None:
@@ -131,6 +172,45 @@ def test_a_bad_file_does_not_stop_the_others(here: Path, model: Enhancer) -> Non
     done = enhance_files(plan_outputs([Path("in")], Path("out")), model, quiet=True)
     assert done.written == [Path("out/b.JPG")] and Path("out/b.JPG").exists()
     assert len(done.failed) == 1 and "in/a.png is damaged" in done.failed[0]
+
+
+def test_a_pipe_is_named_and_the_others_go_on(here: Path, model: Enhancer) -> None:
+    Path("in/a.png").unlink()
+    os.mkfifo("in/a.png")
+    done = enhance_files(plan_outputs([Path("in")], Path("out")), model, quiet=True)
+    assert done.written == [Path("out/b.JPG")]
+    assert len(done.failed) == 1 and "in/a.png is no file but a folder, a pipe or a device" in done.failed[0]
+
+
+@pytest.mark.parametrize("name", ["in/c", "in/c/d"])
+def test_a_subfolder_that_cannot_be_listed_is_named(
+    name: str, here: Path, model: Enhancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        if folder == Path(name):
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)  # root, who may run this, can list all
+    done = enhance_files(plan_outputs([Path("in")], Path("out"), recursive=True), model, quiet=True)
+    assert done.failed == [f"cannot list {name}: Permission denied"]
+    assert set(done.written) >= {Path("out/a.png"), Path("out/b.JPG")}
+    assert (Path("out/c/a.png") in done.written) == (name == "in/c/d")
+
+
+@pytest.mark.parametrize("length", [245, 251, 255])
+def test_long_names(length: int, here: Path, model: Enhancer) -> None:
+    """A result may have the longest name; what has none fails alone."""
+    name = "ä" * ((length - 4) // 2) + "x" * ((length - 4) % 2) + ".png"
+    assert len(name.encode()) == length
+    write_photo(Path("in") / name, Photo(dark()))
+    done = enhance_files(plan_outputs([Path("in")], Path("out")), model, quiet=True)
+    assert Path("out") / name in done.written and not done.failed
+    done = enhance_files(plan_outputs([Path("in")], Path("lit"), suffix="brighter"), model, quiet=True)
+    assert len(done.written) == 2 + (length == 245)
+    assert all("File name too long; choose a shorter name" in line for line in done.failed)
 
 
 def test_a_result_that_cannot_be_written_names_its_picture(here: Path, model: Enhancer) -> None:
