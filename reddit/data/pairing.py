@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -20,7 +21,10 @@ Picture = Path | np.ndarray
 
 FIRST_FRAMES = 30
 _SUFFIXES = (*EXTENSIONS, ".npy")
-_PREFIX = re.compile(r"^(low|normal|high|input|target|gt)[-_ ]?(?=.)", re.IGNORECASE)
+_SIDE = "(?:low|normal|high|input|target|gt)"
+# Set off from the rest of the name, by a sign or by being next to a number: `lowland` is a word.
+_PREFIX = re.compile(rf"^{_SIDE}(?:[-_ ]+(?=.)|(?=\d))", re.IGNORECASE)
+_SUFFIX = re.compile(rf"(?:(?<=.)[-_ ]+|(?<=\d)){_SIDE}$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -103,12 +107,16 @@ def find_pictures(name: str, root: Path) -> list[TestPicture]:
 
 
 def pair_key(path: Path) -> str:
-    """The file name without extension and without a prefix such as `low` or `normal`; pairs share it."""
-    return _PREFIX.sub("", path.stem)
+    """The file name without extension and without `low`, `normal` … at its beginning or end; pairs share it.
+
+    `low00001` and `normal-00001` have the key `00001`, and so has `00001_high`.
+    """
+    key = _PREFIX.sub("", path.stem)
+    return key if key != path.stem else _SUFFIX.sub("", key)
 
 
 def pair_folders(low: Path, high: Path) -> list[Pair]:
-    """Pair the pictures of two folders by stem.
+    """Pair the pictures of two folders: those of the same name, then those of the same `pair_key`.
 
     Raises:
         UserError: a folder is empty, two files share a stem, or a picture has no partner.
@@ -125,30 +133,39 @@ def _faultless(found: Found) -> list[Pair]:
 
 def match_folders(low: Path, high: Path, scene: str = "") -> Found:
     """Like `pair_folders`, but lists problems instead of raising; `scene` is prepended to the names."""
-    lows, faults = _by_key(low)
-    highs, more = _by_key(high)
-    faults += more
-    if lows and highs:
-        for here, there, folder in ((lows, highs, high), (highs, lows, low)):
-            alone = sorted(here.keys() - there.keys())
-            faults += [f"{here[key]} has no partner of the same name in {folder}" for key in alone]
+    left = [list_images(folder, _SUFFIXES) for folder in (low, high)]
+    faults = [
+        f"no pictures in {folder}" for folder, paths in zip((low, high), left, strict=True) if not paths
+    ]
+    if faults:
+        return Found([], faults)
+    matched: dict[str, tuple[Path, Path]] = {}
+    for key_of in (_stem, pair_key):
+        lows, highs = (_by_key(paths, key_of, faults) for paths in left)
+        both = lows.keys() & highs.keys()
+        clash = both & matched.keys()  # then names are stems, which are unique
+        matched |= {(lows[key].stem if clash else key): (lows[key], highs[key]) for key in both}
+        left = [[path for key, path in side.items() if key not in both] for side in (lows, highs)]
+    for paths, other in zip(left, (high, low), strict=True):
+        faults += [f"{path} has no partner of the same name in {other}" for path in paths]
     prefix = f"{scene}/" if scene else ""
-    both = sorted(lows.keys() & highs.keys())
-    return Found([Pair(prefix + k, lows[k], highs[k], scene_of(scene)) for k in both], faults)
+    return Found([Pair(prefix + name, *matched[name], scene_of(scene)) for name in sorted(matched)], faults)
 
 
-def _by_key(folder: Path) -> tuple[dict[str, Path], list[str]]:
+def _stem(path: Path) -> str:
+    return path.stem
+
+
+def _by_key(paths: Sequence[Path], key_of: Callable[[Path], str], faults: list[str]) -> dict[str, Path]:
+    """The pictures by key; a fault for each whose key another one has."""
     found: dict[str, Path] = {}
-    faults = []
-    for path in list_images(folder, _SUFFIXES):
-        key = pair_key(path)
+    for path in paths:
+        key = key_of(path)
         if key in found:
             faults.append(f"{found[key]} and {path.name} share the name {key!r}; remove or rename one")
         else:
             found[key] = path
-    if not found:
-        faults.append(f"no pictures in {folder}")
-    return found, faults
+    return found
 
 
 def _match_scenes(layout: Layout, low: Path, high: Path, split: Split, frames: int | None) -> Found:
@@ -173,10 +190,12 @@ def _match_scenes(layout: Layout, low: Path, high: Path, split: Split, frames: i
 
 def _match_gt(low: Path, high: Path, scene: str) -> Found:
     """Pair every low picture of a scene with the scene's first high picture."""
-    lows, faults = _by_key(low)
+    faults: list[str] = []
+    lows = _by_key(list_images(low, _SUFFIXES), pair_key, faults)
     highs = list_images(high, _SUFFIXES)
-    if not highs:
-        return Found([], [*faults, f"no pictures in {high}"])
+    for folder, found in ((low, lows), (high, highs)):
+        if not found:
+            return Found([], [*faults, f"no pictures in {folder}"])
     return Found([Pair(f"{scene}/{key}", lows[key], highs[0], scene) for key in sorted(lows)], faults)
 
 

@@ -198,9 +198,66 @@ def test_many_lonely_pictures_are_counted(tmp_path: Path) -> None:
 
 
 def test_two_pictures_of_one_name_are_a_mistake(tmp_path: Path) -> None:
-    put(tmp_path / "low/1.png"), put(tmp_path / "low/low1.png"), put(tmp_path / "high/1.png")
-    with pytest.raises(UserError, match="share the name '1'"):
+    put(tmp_path / "low/low-1.png"), put(tmp_path / "low/low1.png"), put(tmp_path / "high/high1.png")
+    with pytest.raises(UserError, match=r"low-1\.png and low1\.png share the name '1'"):
         pair_folders(tmp_path / "low", tmp_path / "high")
+    put(tmp_path / "low/2.png"), put(tmp_path / "low/2.bmp"), put(tmp_path / "high/2.png")
+    with pytest.raises(UserError, match=r"2\.bmp and 2\.png share the name '2'"):
+        pair_folders(tmp_path / "low", tmp_path / "high")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "name"),
+    [
+        ("low00001", "normal00001", "00001"),
+        ("low_a", "high_a", "a"),
+        ("low-a", "GT a", "a"),
+        ("0001_low", "0001_high", "0001"),
+        ("0001low", "0001high", "0001"),
+        ("a b-Low", "a b_gt", "a b"),
+        ("a_low", "a", "a"),
+        ("low__light__7", "high__light__7", "light__7"),
+    ],
+)
+def test_sides_set_off_from_the_name(low: str, high: str, name: str, tmp_path: Path) -> None:
+    put(tmp_path / f"low/{low}.png"), put(tmp_path / f"high/{high}.png")
+    assert [pair.name for pair in pair_folders(tmp_path / "low", tmp_path / "high")] == [name]
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ("lowland", "highland"),
+        ("lowa", "higha"),
+        ("gtr", "r"),
+        ("inputs", "targets"),
+        ("aglow", "ahigh"),
+        ("low", "high"),
+        ("_low", "_gt"),
+    ],
+)
+def test_words_that_begin_or_end_like_sides(low: str, high: str, tmp_path: Path) -> None:
+    put(tmp_path / f"low/{low}.png"), put(tmp_path / f"high/{high}.png")
+    with pytest.raises(UserError, match=rf"{low}.png has no partner of the same name.*{high}.png has no"):
+        pair_folders(tmp_path / "low", tmp_path / "high")
+    put(tmp_path / f"high/{low}.png"), put(tmp_path / f"low/{high}.png")
+    found = pair_folders(tmp_path / "low", tmp_path / "high")
+    named = [(pair.name, pair.low.stem, pair.high.stem) for pair in found]
+    assert named == [(name, name, name) for name in sorted((low, high))]
+
+
+def test_the_same_name_goes_first(tmp_path: Path) -> None:
+    """Each low is paired once, and the names of pairs differ."""
+    for name in ("tide", "low_tide", "high_tide", "low_1", "1"):
+        put(tmp_path / f"low/{name}.png")
+    for name in ("tide", "low_tide", "high_tide", "high_1", "1"):
+        put(tmp_path / f"high/{name}.png")
+    found = {
+        pair.name: (pair.low.stem, pair.high.stem)
+        for pair in pair_folders(tmp_path / "low", tmp_path / "high")
+    }
+    same = {name: (name, name) for name in ("tide", "low_tide", "high_tide", "1")}
+    assert found == same | {"low_1": ("low_1", "high_1")}
 
 
 def test_an_empty_folder_is_a_mistake(tmp_path: Path) -> None:
