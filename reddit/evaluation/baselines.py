@@ -1,4 +1,4 @@
-"""What any learned method must beat: the picture as it is, and the best single gain and gamma."""
+"""Baselines: the unchanged picture, and the best single gain and gamma."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class GainGamma:
 def fit_gain_gamma(pairs: list[Pair], quiet: bool = False) -> GainGamma:
     """The gain and gamma with the highest mean PSNR over pairs, by a grid that narrows three times.
 
-    The error of a curve needs only, for each picture and low level, how many pixels have it and the sum
-    and sum of squares of their ground truths: the fit is exact over all pixels, whatever the set's size.
+    The fit uses all pixels exactly. For each picture and input level it needs only the number of pixels, and
+    the sum and the sum of squares of their ground truth.
     """
     watched = progress(pairs, "fitting gain and gamma", "pair", quiet=quiet)
     count, total, square = (np.array(x) for x in zip(*map(_statistics, watched), strict=True))

@@ -1,4 +1,4 @@
-"""Where an output differs from its ground truth, as a picture."""
+"""Error maps: the difference between an output and its ground truth, as a picture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reddit.image.geometry import shrink
 
 ERROR_SIDE = 400
 ERROR_TOP = 0.25
-"""The mean absolute difference, in [0, 1], that the last colour stands for."""
+"""The mean absolute difference, in [0, 1], of the last colour."""
 
 
 def error_map(output: np.ndarray, gt: np.ndarray, side: int = ERROR_SIDE) -> np.ndarray:

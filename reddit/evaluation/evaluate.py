@@ -31,7 +31,7 @@ Watch = Callable[[str, np.ndarray, Tensor, Tensor | None, Scores], None]
 
 @dataclass(frozen=True)
 class PictureResult:
-    """The scores of one picture, one entry a seed."""
+    """The scores of one picture, one entry per seed."""
 
     name: str
     size: tuple[int, int]
@@ -46,8 +46,8 @@ class Evaluation:
     """One method on one test set.
 
     Attributes:
-        method: what made the pictures, as a table shows it.
-        settings: everything besides the protocol that decides a number (steps, checkpoint, …).
+        method: the source of the pictures, as tables name it.
+        settings: what affects the scores besides the protocol (steps, checkpoint, …).
     """
 
     dataset: str
@@ -79,13 +79,13 @@ class Evaluation:
         return summarise([p.scores[k] for p in self.pictures])
 
     def facts(self) -> dict[str, str]:
-        """Everything besides the protocol that decides the numbers, by name."""
+        """What affects the scores besides the protocol, by name."""
         sizes = sorted({f"{p.size[1]}×{p.size[0]}" for p in self.pictures})
         shown = ", ".join(sizes[:3]) + (f" and {len(sizes) - 3} more" if len(sizes) > 3 else "")
         return {"resolution": shown, "seeds": " ".join(map(str, self.seeds))} | self.settings
 
     def describe(self) -> str:
-        """Everything that decides the numbers, in lines to print over a table."""
+        """Everything that affects the scores, as lines to print above a table."""
         lines = [self.protocol, "; ".join(f"{key} {value}" for key, value in self.facts().items())]
         if deviation := self.deviation():
             figures = ", ".join(f"{key} {value:.4f}" for key, value in deviation.items())
@@ -131,7 +131,7 @@ def evaluate(
 
     Args:
         save: folder for the pictures of the first seed, as PNG.
-        watch: is shown every picture of the first seed as it is scored.
+        watch: called with every picture of the first seed.
 
     Raises:
         UserError: a picture cannot be read, or its output has another size than its ground truth.
@@ -166,7 +166,7 @@ def predict_with(
     precision: str = "fp32",
     ensemble: int = 1,
 ) -> Predict:
-    """A model as a source of pictures; its noise depends on the seed and the picture's pixels alone."""
+    """A model as a source of pictures; its noise depends only on the seed and the picture's pixels."""
     device = next(denoiser.parameters()).device
 
     def predict(name: str, low: np.ndarray, seed: int) -> Tensor:
@@ -188,7 +188,7 @@ def predict_with(
 
 
 def mean_over(predict: Predict, seeds: Sequence[int]) -> Predict:
-    """The mean of the pictures of several seeds, whatever seed is asked for.
+    """The mean of the pictures of `seeds`; the seed in the call is ignored.
 
     It estimates the posterior mean, which has half the squared error that one sample of the posterior has.
     """
@@ -200,7 +200,7 @@ def mean_over(predict: Predict, seeds: Sequence[int]) -> Predict:
 
 
 def model_settings(info: CheckpointInfo, steps: int, precision: str) -> dict[str, str]:
-    """What decides a model's numbers besides the protocol."""
+    """What affects a model's scores besides the protocol."""
     diffusion = info.config.diffusion
     return {
         "checkpoint": f"{info.path} ({info.digest})",
@@ -212,7 +212,7 @@ def model_settings(info: CheckpointInfo, steps: int, precision: str) -> dict[str
 
 
 def device_name(device: torch.device) -> str:
-    """The hardware, as a table of timings names it."""
+    """The name of the hardware, for tables of timings."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     names = [

@@ -31,10 +31,10 @@ class Row:
     """One line of a family's table.
 
     Attributes:
-        kind: `teacher` or the student's method at its own steps, `fewer steps` for the teacher at
-            the students', or `baseline`.
+        kind: `teacher`, the student's method, `fewer steps` (the teacher with a student's steps), or
+            `baseline`.
         seconds: time of one picture, None for baselines.
-        seen: how many test pictures its weights were trained on or chosen by.
+        seen: number of test pictures that were in its training or validation set.
     """
 
     label: str
@@ -48,10 +48,10 @@ class Row:
 
     @property
     def warning(self) -> str:
-        """Why its scores mean little; empty where they mean what they should."""
+        """A warning if test pictures were in its training or validation set; else empty."""
         if not self.seen:
             return ""
-        return f"{self.label} was trained on, or chosen by, {self.seen} of the test pictures: no fair score"
+        return f"{self.label} was trained or validated on {self.seen} of the test pictures: its score is not comparable"
 
     def cells(self) -> dict[str, Cell]:
         """The row of results.csv."""
@@ -69,13 +69,13 @@ class Row:
 
 
 def family_models(config: Config, family: str) -> list[CheckpointInfo]:
-    """The chosen models of a family, one a step count (`find_model` says which), most steps first.
+    """The models of a family, one per number of steps (see `find_model`), most steps first.
 
     Raises:
         UserError: the family has no teacher.
     """
     runs = config.runs_folder()
-    methods = ("teacher", "reddit")  # not its rivals
+    methods = ("teacher", "reddit")  # without other distillation methods
     counts = {m.steps for m in all_models(runs) if m.family == family and m.method in methods}
     if config.diffusion.teacher_steps not in counts:
         raise UserError(
@@ -143,7 +143,7 @@ def score_family(
 
 
 def _who(model: CheckpointInfo) -> str:
-    """`teacher` or `student`; a run that does not bear its family's name goes by its own."""
+    """`teacher` or `student`; or the name of the run, if it differs from its family's."""
     run = model.path.parent.parent.name
     if run not in (model.family, student_name(model.family, model.steps)):
         return run

@@ -1,4 +1,4 @@
-"""The report of a family of runs: results.csv, comparison.csv, and report.html to look at."""
+"""The report of a family of runs: results.csv, comparison.csv and report.html."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _OWN_STEPS = ("teacher", "reddit")
 def write_report(
     config: Config, rows: Sequence[Row], runs: Sequence[Path], test: Sequence[Pair], hardware: str
 ) -> Path:
-    """Write `results.csv` (a row a model), `comparison.csv` (all rows) and `report.html`.
+    """Write `results.csv` (one row per model), `comparison.csv` (all rows) and `report.html`.
 
     They go into the teacher's run folder.
 
     Args:
         runs: the run folders whose loss curves are shown, the teacher's first.
-        test: test pairs; the first few, spread over the set, are shown restored at every step count.
+        test: test pairs; some, spread over the set, are shown as restored with every number of steps.
 
     Returns:
         The page's path.
@@ -69,7 +69,7 @@ def write_report(
 
 def _facts(config: Config, rows: Sequence[Row], hardware: str) -> dict[str, str]:
     evaluation = rows[-1].evaluation
-    fair = "" if any(row.seen for row in rows) else ", never used to train or to choose weights"
+    fair = "" if any(row.seen for row in rows) else ", not used in training or validation"
     return {
         "data set": config.data.dataset,
         "test pictures": f"{len(evaluation.pictures)} test pictures{fair}",
@@ -120,7 +120,7 @@ def _summary(rows: Sequence[Row]) -> list[Chart]:
 
 
 def _sliders(rows: Sequence[Row], test: Sequence[Pair]) -> list[Slider]:
-    """A few test pictures, restored by every model with the seed whose scores stand below."""
+    """A few test pictures, restored by every model with the seed whose scores are shown."""
     spread = np.unique(np.linspace(0, len(test) - 1, min(SHOWN_PICTURES, len(test))).astype(int))
     models = [row for row in rows if row.kind in _OWN_STEPS]
     sliders = []

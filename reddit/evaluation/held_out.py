@@ -1,4 +1,4 @@
-"""The training pairs that a model's weights were chosen by."""
+"""The validation pairs of a model."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def validation_pairs(model: CheckpointInfo, root: Path, quiet: bool = False) -> 
     """The pairs under a data root that the model was validated on.
 
     Raises:
-        UserError: there were none; they are not all there, and others must not stand for them.
+        UserError: there were none, or they are not all there.
     """
     data = model.config.data
     if data.validation == 0:
-        raise UserError(f"{model.path} was trained with data.validation=0: no pairs were kept to choose by")
+        raise UserError(f"{model.path} was trained with data.validation=0: it has no validation pairs")
     pairs = load_pairs(data, root, "train")
     prints = [
         {fingerprint(load_picture(side)) for side in (pair.low, pair.high)}
@@ -28,12 +28,12 @@ def validation_pairs(model: CheckpointInfo, root: Path, quiet: bool = False) -> 
         expected = model.validation_pictures
         chosen = [pair for pair, both in zip(pairs, prints, strict=True) if both <= expected]
         found = set().union(*(both for both in prints if both <= expected))
-    else:  # an older checkpoint: the split is the same where the pictures are
+    else:  # an older checkpoint: split again, with the same result for the same pictures
         expected, found = model.training_pictures, set().union(*prints)
         chosen = split_validation(pairs, data.validation, data.split_seed, quiet)[1]
     if found != expected:
         raise UserError(
-            f"{model.path} was chosen by pairs that are not, or not all, in {root}: say where the data that "
-            "it was trained on is, with --set data.root=FOLDER"
+            f"{model.path} was validated on pairs that are not all in {root}: set the folder of its training "
+            "data with --set data.root=FOLDER"
         )
     return chosen

@@ -1,6 +1,6 @@
-"""The page of an evaluation: a before/after slider, scores and an error map a picture.
+"""The page of an evaluation: a before/after slider, scores and an error map for each picture.
 
-It is written picture by picture: however many there are, one is in memory.
+Pictures are written one by one, so that only one is in memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reddit.evaluation.evaluate import Evaluation, flat_scores
 from reddit.image.pixels import to_uint8
 from reddit.metrics import Scores
 from reddit.report.page import render, stream
-from reddit.report.pictures import SHOWN_SIDE, data_address, slider
+from reddit.report.pictures import SHOWN_SIDE, data_uri, slider
 from reddit.report.tables import DIGITS, Table, Tile, show, table
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_file
@@ -37,9 +37,9 @@ class EvaluationPage:
     Pass `add` to `evaluate` as its `watch`, then call `finish`.
 
     Args:
-        folder: where pictures wait in a nameless file until then: the page's own folder, which is made.
-            Without one it is the system's folder for temporary files, which may lie in memory.
-        scored: what the pictures are and their scores belong to, for captions: `seed 0`, say.
+        folder: folder of the temporary file that holds the pictures until then; created if missing. None: the
+            system's folder for temporary files, which may be in memory.
+        scored: the seed or mean that is shown and scored, for captions; for example `seed 0`.
 
     Raises:
         UserError: the folder cannot be written.
@@ -81,18 +81,18 @@ class EvaluationPage:
             scored=self._scored,
             view=slider(name, pictures, "low", "output"),
             scores=_table(scores),
-            map=data_address(error_map(pictures["output"], pictures["gt"])) if gt is not None else "",
+            map=data_uri(error_map(pictures["output"], pictures["gt"])) if gt is not None else "",
             colours=scale_colours(),
             top=f"{ERROR_TOP:g}",
         )
         try:
             self._cards.write(card.encode())
         except OSError as error:
-            raise UserError(f"cannot keep the picture {name} for the page: {error.strerror}") from error
+            raise UserError(f"cannot store the picture {name} for the page: {error.strerror}") from error
         self._count += 1
 
     def finish(self, evaluation: Evaluation, path: Path) -> None:
-        """Write the page, whole or not at all; call it once, after the last picture.
+        """Write the page atomically; call it once, after the last picture.
 
         Raises:
             UserError: the folder cannot be written or the disk is full.
@@ -108,7 +108,7 @@ class EvaluationPage:
             notes=_notes(self._scored, self._paired),
             pairs=[("low", "output"), ("output", "gt"), ("low", "gt")] if self._paired else [],
             sorts=[(m, 1 if _HIGHER_IS_BETTER[m] else -1) for m in _METRICS if m in self._metrics],
-            cards=self._waiting(),
+            cards=self._stored_cards(),
         )
 
         def write(temporary: Path) -> None:
@@ -118,8 +118,8 @@ class EvaluationPage:
         write_file(path, write)
         self._cards.close()
 
-    def _waiting(self) -> Iterator[Markup]:
-        """The cards, which the template `card.html` has escaped, in pieces."""
+    def _stored_cards(self) -> Iterator[Markup]:
+        """The cards in pieces, already escaped by the template `card.html`."""
         self._cards.seek(0)
         text = io.TextIOWrapper(self._cards, encoding="utf-8", newline="")
         while piece := text.read(1 << 16):
@@ -128,7 +128,7 @@ class EvaluationPage:
 
 
 def _keys(scores: Scores) -> dict[str, float]:
-    """What a picture is sorted by: its raw scores and NIQE."""
+    """The sort keys of a picture: its raw scores and NIQE."""
     found = scores.raw | ({"niqe": scores.niqe} if scores.niqe is not None else {})
     return {m: found[m] if math.isfinite(found[m]) else 1e9 for m in _METRICS if m in found}
 
@@ -138,7 +138,7 @@ def _label(metric: str) -> str:
 
 
 def _table(scores: Scores) -> Table | None:
-    """A line for raw and one for GT-mean; NIQE belongs to the raw picture."""
+    """One row for raw and one for GT-mean; NIQE is of the raw picture."""
     metrics = list(_keys(scores))
     if not metrics:
         return None
@@ -152,7 +152,7 @@ def _table(scores: Scores) -> Table | None:
 
 
 def _tiles(evaluation: Evaluation) -> list[Tile]:
-    """The means, a tile a metric."""
+    """The means, one tile per metric."""
     mean, deviation = evaluation.mean(), evaluation.deviation()
     flat = flat_scores(mean)
     tiles = []
@@ -167,15 +167,14 @@ def _tiles(evaluation: Evaluation) -> list[Tile]:
 
 
 def _notes(scored: str, paired: bool) -> list[str]:
-    of = f" of {scored}" if scored else ""
+    of = f"The pictures and their scores are of {scored}. " if scored else ""
     notes = [
-        f"The pictures and the scores beside them are those{of}. Scores are of the full pictures; shown are "
-        f"JPEG copies of at most {SHOWN_SIDE} pixels a side."
+        f"{of}Scores are of the full pictures; shown are JPEG copies of at most {SHOWN_SIDE} pixels a side."
     ]
     if paired:
         notes.append(
-            "GT-mean first scales the output to the mean brightness of the ground truth, which no user can "
-            "do; the pictures and error maps are of the raw output."
+            "GT-mean first scales the output to the mean brightness of the ground truth, which is unknown in "
+            "use; the pictures and error maps are of the raw output."
         )
         notes.append(
             f"Error maps show the mean over R, G and B of |output − gt|, from 0 to {ERROR_TOP:g} of the full "

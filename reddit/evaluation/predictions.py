@@ -1,4 +1,4 @@
-"""Pictures that any program wrote, matched to a test set by name, so that they can be scored."""
+"""Pictures of any program, matched to a test set by name, to be scored."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ from reddit.utils.text import reason
 SHOWN = 4
 
 Place = tuple[str, str]
-"""A folder relative to the top one ("" for itself) and what is compared inside it."""
+"""(folder relative to the searched one, or "", stem of the file name)."""
 
 
 def match_predictions(folder: Path, names: Sequence[str], *, allow_extra: bool = False) -> dict[str, Path]:
-    """Find the picture of each name of a test set; every name has one or nothing is returned.
+    """Find the picture of each name of a test set.
 
-    A file belongs to a name that is its stem. The names left over take the files left over whose stem
-    differs from theirs in a low/normal/high prefix or in letter case alone, or whose only number is
-    theirs (`result_0023_out.png` ↔ `23`). Numbers count only where each name of the set has one number
-    and no two share it. A "/" in a name is a folder: `pair1/0001` is looked for inside `pair1`.
+    A file matches the name that equals its stem. A remaining name matches a remaining file whose stem differs
+    only in a low/normal/high prefix or in letter case, or that contains the same single number
+    (`result_0023_out.png` ↔ `23`). Numbers are compared only if each name of the set contains one number and
+    all are different. A "/" in a name is a folder: `pair1/0001` is searched inside `pair1`.
 
     Args:
-        folder: where the pictures lie. Its subfolders are searched only if a name has a "/".
-        names: unique, as the test set gives them.
-        allow_extra: leave out files that belong to no name instead of refusing them.
+        folder: the folder of the pictures. Its subfolders are searched only if a name has a "/".
+        names: the unique names of the test set.
+        allow_extra: ignore files that match no name instead of refusing them.
 
     Returns:
         A path for each name, in the order of `names`.
 
     Raises:
-        UserError: one line with all names that no file fits, all that several fit, and all extra files.
+        UserError: one line with all names without a file, with several files, and all extra files.
     """
     nested = any("/" in name for name in names)
     files = {path: _place(path.relative_to(folder).as_posix()) for path in _pictures(folder, nested)}
     if not files:
         where = "in it or its subfolders" if nested else "directly inside it"
         raise UserError(f"no pictures in {folder}: looked for {' '.join(EXTENSIONS)} {where}")
-    fitting = _fitting(folder, files, names)
-    claimed = {path for paths in fitting.values() for path in paths}
-    missing = [name for name in names if not fitting[name]]
+    found = _matches(folder, files, names)
+    claimed = {path for paths in found.values() for path in paths}
+    missing = [name for name in names if not found[name]]
     ambiguous = [
         f"{name} ({' or '.join(p.relative_to(folder).as_posix() for p in paths[:3])})"
-        for name, paths in fitting.items()
+        for name, paths in found.items()
         if len(paths) > 1
     ]
     extra = [] if allow_extra else [p.relative_to(folder).as_posix() for p in files if p not in claimed]
@@ -65,21 +65,21 @@ def match_predictions(folder: Path, names: Sequence[str], *, allow_extra: bool =
     ]
     if any(faults):
         raise UserError(
-            f"{folder} does not fit the {len(names)} test pictures: {'; '.join(filter(None, faults))}; "
+            f"{folder} does not match the {len(names)} test pictures: {'; '.join(filter(None, faults))}; "
             f"give each file the name of its test picture, like {names[0]}.png"
         )
-    return {name: fitting[name][0] for name in names}
+    return {name: found[name][0] for name in names}
 
 
 def check_sizes(matched: Mapping[str, Path], sizes: Mapping[str, tuple[int, int]]) -> None:
-    """Compare the sizes of files with those that the test set asks for, before anything is scored.
+    """Compare the sizes of files with those of the test set.
 
     Args:
         matched: as `match_predictions` returns it.
-        sizes: (height, width) of each name; names that it lacks are not checked.
+        sizes: (height, width) by name; other names are not checked.
 
     Raises:
-        UserError: names the mis-sized files, each with its own and the wanted width×height.
+        UserError: names the files of a wrong size, with the found and the expected width×height.
     """
     wrong = [
         f"{path} is {_shown(found)}, not {_shown(sizes[name])}"
@@ -110,7 +110,7 @@ def size_of(picture: Picture) -> tuple[int, int]:
 
 
 def sizes_of(pictures: Iterable[TestPicture]) -> dict[str, tuple[int, int]]:
-    """(height, width) that each picture of a test set asks for, by name: that of its low."""
+    """(height, width) of the low of each test picture, by name."""
     return {picture.name: size_of(picture.low) for picture in pictures}
 
 
@@ -121,15 +121,15 @@ def predict_from(
     sizes: Mapping[str, tuple[int, int]] | None = None,
     allow_extra: bool = False,
 ) -> Predict:
-    """A folder of pictures as a source to score: it is matched at once, and read picture by picture.
+    """A folder of pictures as a source to score; matched at once, read one by one.
 
     Args:
         folder, names, allow_extra: as `match_predictions` takes them.
-        sizes: where given, all files' sizes are checked first, as `check_sizes` does.
+        sizes: if given, the sizes of all files are checked first, by `check_sizes`.
 
     Returns:
-        (name, low as uint8 (H, W, 3), seed) → (3, H, W) in [0, 1]. The seed changes nothing. A file of
-        another size than the low is a UserError with the file and both sizes.
+        (name, low as uint8 (H, W, 3), seed) → (3, H, W) in [0, 1]; the seed is ignored. It raises a
+        UserError if the file and the low have different sizes.
 
     Raises:
         UserError: as `match_predictions` and `check_sizes`.
@@ -148,27 +148,27 @@ def predict_from(
     return predict
 
 
-def _fitting(folder: Path, files: Mapping[Path, Place], names: Sequence[str]) -> dict[str, list[Path]]:
-    """The files that fit each name: those of its stem, or else all that resemble it in any way."""
-    fitting: dict[str, list[Path]] = {name: [] for name in names}
+def _matches(folder: Path, files: Mapping[Path, Place], names: Sequence[str]) -> dict[str, list[Path]]:
+    """The files that match each name: by its stem, or else by `_key` or `_number`."""
+    found: dict[str, list[Path]] = {name: [] for name in names}
     for path in files:
         inside = path.relative_to(folder)
-        exact = [n for n in (inside.as_posix(), inside.with_suffix("").as_posix()) if n in fitting]
+        exact = [n for n in (inside.as_posix(), inside.with_suffix("").as_posix()) if n in found]
         if exact:
-            fitting[exact[0]].append(path)
+            found[exact[0]].append(path)
     places = {name: _place(name) for name in names}
-    looking = [name for name in names if not fitting[name]]
-    for likeness in (_key, _number):
-        keys = {name: likeness(*place) for name, place in places.items()}
-        if likeness is _number and (None in keys.values() or len(set(keys.values())) < len(names)):
+    unmatched = [name for name in names if not found[name]]
+    for rule in (_key, _number):
+        keys = {name: rule(*place) for name, place in places.items()}
+        if rule is _number and (None in keys.values() or len(set(keys.values())) < len(names)):
             continue
         counts = Counter(keys.values())
-        owners = {keys[name]: name for name in looking if counts[keys[name]] == 1}
+        owners = {keys[name]: name for name in unmatched if counts[keys[name]] == 1}
         for path, place in files.items():
-            owner = owners.get(likeness(*place))
-            if owner is not None and path not in fitting[owner]:
-                fitting[owner].append(path)
-    return fitting
+            owner = owners.get(rule(*place))
+            if owner is not None and path not in found[owner]:
+                found[owner].append(path)
+    return found
 
 
 def _pictures(folder: Path, nested: bool) -> list[Path]:
@@ -188,7 +188,7 @@ def _place(name: str) -> Place:
 
 
 def _key(parent: str, last: str) -> Place:
-    return parent, pair_key(Path(f"{last}.png")).casefold()  # pair_key takes an extension off
+    return parent, pair_key(Path(f"{last}.png")).casefold()  # pair_key removes an extension
 
 
 def _number(parent: str, last: str) -> Place | None:

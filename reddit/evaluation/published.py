@@ -1,4 +1,4 @@
-"""Published numbers, and table rows that put them beside ours with what sets them apart."""
+"""Published numbers, and table rows that compare them with ours."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _UNSPLIT = {"sdsd_indoor": ("sdsd", "SDSD not split")}
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One method on one data set, as a paper prints it; None is not given there.
+    """One method on one data set, as published; None: not given.
 
     Attributes:
-        nfe: network evaluations a picture.
-        gt_mean: whether outputs were scaled to the ground truth's mean first; `unknown` where nobody says so
-            and no raw score of the same weights could be found to tell.
+        nfe: network evaluations per picture.
+        gt_mean: whether outputs were scaled to the mean of the ground truth first; `unknown` if it is not
+            stated, and no raw score of the same weights was found to compare.
         params_m: millions of parameters.
         source: the paper and the table.
-        note: what else sets the row apart, such as another split of the data.
+        note: other differences, such as another split of the data.
     """
 
     method: str
@@ -57,7 +57,7 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class PublishedTime:
-    """Seconds and pictures a second of one method, on the GPU that the paper does not name."""
+    """Seconds per picture and pictures per second of one method, on the paper's unnamed GPU."""
 
     method: str
     nfe: int
@@ -68,7 +68,7 @@ class PublishedTime:
 
 
 def published(dataset: str) -> list[PublishedRow]:
-    """The published rows of a data set, in the order of their tables; none for a set of one's own.
+    """The published rows of a data set, in the order of their tables; none for other data sets.
 
     `sdsd` and `sdsd_indoor` give the same rows; for `sdsd_indoor` their `note` says that the paper does
     not split SDSD.
@@ -129,9 +129,9 @@ def our_row(evaluation: Evaluation) -> dict[str, Cell]:
 def rows_beside(evaluation: Evaluation, dataset: str) -> list[dict[str, Cell]]:
     """Published rows with the columns of `our_row`; `protocol` says what differs from the evaluation's.
 
-    A method's raw and GT-mean scores share a line. Scores of which nobody knows whether they are
-    GT-mean stand in the GT-mean columns, and `protocol` says so: every figure beside them in the paper's
-    Table 1 that could be traced is GT-mean.
+    The raw and the GT-mean scores of a method share a row. Scores that are not known to be either are in the
+    GT-mean columns, and `protocol` says so: all scores of the paper's Table 1 that could be checked are
+    GT-mean.
     """
     merged: dict[tuple[str, int | None], list[PublishedRow]] = {}
     for row in published(dataset):
@@ -141,7 +141,7 @@ def rows_beside(evaluation: Evaluation, dataset: str) -> list[dict[str, Cell]]:
 
 
 def without_empty_columns(rows: Sequence[dict[str, Cell]]) -> list[dict[str, Cell]]:
-    """The rows, which share their keys, without the columns that have nothing in any row."""
+    """The rows, which have the same keys, without the columns that are empty in all of them."""
     kept = [key for key in (rows[0] if rows else ()) if any(row[key] not in (None, "") for row in rows)]
     return [{key: row[key] for key in kept} for row in rows]
 
@@ -160,7 +160,7 @@ def _cells(rows: Sequence[PublishedRow], same_code: bool) -> dict[str, Cell]:
 
 
 def _difference(rows: Sequence[PublishedRow], same_code: bool) -> str:
-    """In a few words: how these numbers came about, where that is not as in the evaluation beside them."""
+    """In a few words, how these numbers differ from those of the evaluation."""
     words = []
     kinds = {row.gt_mean for row in rows}
     if kinds == {"yes"}:

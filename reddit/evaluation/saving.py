@@ -1,4 +1,4 @@
-"""Where restored pictures may be written."""
+"""The check of the folder for restored pictures."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from reddit.utils.errors import UserError
 def check_save(
     folder: Path, pictures: Sequence[TestPicture | Pair], others: Iterable[Path] = (), flag: str = "--save"
 ) -> None:
-    """See that pictures which are written as `folder/NAME.png` lie apart from those of a data set.
+    """Check that pictures written as `folder/NAME.png` do not go into the folders of a data set.
 
     Args:
-        pictures: the test set: neither its lows nor its ground truth may get a new neighbour.
-        others: further folders of pictures that are to stay as they are, with their subfolders.
+        pictures: the test set, whose folders are protected.
+        others: further protected folders, with their subfolders.
+        flag: the option that named the folder, for the message.
 
     Raises:
-        UserError: one would lie among them.
+        UserError: a picture would go into a protected folder.
     """
     files = (file for picture in pictures for file in (picture.low, picture.high))
     inputs = {file.parent.resolve() for file in files if isinstance(file, Path)}
@@ -27,6 +28,6 @@ def check_save(
     for target in {(folder / picture.name).parent.resolve() for picture in pictures}:
         for own in inputs & {target, *target.parents}:
             raise UserError(
-                f"{flag} {folder}: would write among the pictures of {own} and could replace some; "
-                "name another folder"
+                f"{flag} {folder}: would write into {own}, which holds pictures of a data set; "
+                "choose another folder"
             )

@@ -28,7 +28,7 @@ DASHES: list[Any] = [(0, ()), (0, (5, 2)), (0, (2, 1.5)), (0, (5, 2, 1, 2))]
 SERIES = ("#1d4ed8", "#c2410c", "#15803d", "#7e22ce", "#0e7490", "#737373")
 """Colours on white paper; on a page the variables --series-0 to --series-5 of style.css."""
 
-# Colours that nothing else has, which become those of the page.
+# Placeholder colours, which are replaced by those of the page.
 _INK, _GROUND = "#010203", "#fdfcfb"
 _VARIABLES = {_INK: "currentColor", _GROUND: "var(--card)"} | {
     f"#fe00{number:02x}": f"var(--series-{number})" for number in range(len(SERIES))
@@ -36,7 +36,7 @@ _VARIABLES = {_INK: "currentColor", _GROUND: "var(--card)"} | {
 
 
 class Chart(NamedTuple):
-    """A title, which stands above, and the `<svg>` element; no text of a user is in it unescaped."""
+    """A title, shown above, and the `<svg>` element, in which all text is escaped."""
 
     title: str
     svg: Markup
@@ -48,7 +48,7 @@ def style(name: str, *, page: bool) -> Iterator[None]:
 
     Args:
         name: of the chart; equal charts of equal names are equal files.
-        page: for `on_page`; else black on white, for a file of its own.
+        page: for `on_page`; else black on white, for a separate file.
     """
     import matplotlib
     from matplotlib.rcsetup import cycler
@@ -89,13 +89,13 @@ def lines(
     log_y: bool = False,
     halvings: bool = False,
 ) -> Chart | None:
-    """A line a series; None if there is nothing to show.
+    """One line per series; None if there is nothing to show.
 
     Points that are not finite, or not positive on a logarithmic axis, are left out.
 
     Args:
         log_y: a logarithmic axis.
-        halvings: x is a number of steps: logarithmic, every number is marked, and the largest stands left.
+        halvings: x is a number of steps: logarithmic, every number is marked, and the largest is on the left.
     """
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""HTML from the templates: every value is escaped, style and script are part of the page."""
+"""HTML from the templates: every value is escaped, style and script are embedded."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def render(template: str, **values: Any) -> str:
     """Fill a template of `reddit/report/templates`.
 
     Args:
-        values: what the template names. Strings are escaped; only `markupsafe.Markup` is not.
+        values: the variables of the template. Strings are escaped; only `markupsafe.Markup` is not.
 
     Raises:
-        jinja2.UndefinedError: the template names a value that is missing.
+        jinja2.UndefinedError: a variable is missing.
     """
     return _environment().get_template(template).render(values)
 

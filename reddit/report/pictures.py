@@ -1,4 +1,4 @@
-"""Pictures inside a page: data addresses and before/after sliders."""
+"""Pictures inside a page: data URIs and before/after sliders."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SHOWN_SIDE = 600
 THUMBNAIL_SIDE = 200
 JPEG_QUALITY = 88
 SMALLEST_VIEW = 480
-"""CSS pixels; smaller pictures are magnified until their longer side has as many."""
+"""CSS pixels; the longer side of smaller pictures is enlarged to it."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture of a slider; `src` and `thumbnail` are data addresses, `thumbnail` may be empty."""
+    """One picture of a slider; `src` and `thumbnail` are data URIs, `thumbnail` may be empty."""
 
     label: str
     note: str
@@ -30,7 +30,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Slider:
-    """Pictures of one scene, two of which a divider compares.
+    """Pictures of one scene; a divider compares two of them.
 
     Attributes:
         left, right: labels of the pictures that are shown first.
@@ -69,8 +69,8 @@ def slider(
             Shown(
                 label,
                 (notes or {}).get(label, ""),
-                data_address(picture),
-                data_address(shrink(picture, THUMBNAIL_SIDE), 80) if thumbnails else "",
+                data_uri(picture),
+                data_uri(shrink(picture, THUMBNAIL_SIDE), 80) if thumbnails else "",
             )
             for label, picture in shown.items()
         ),
@@ -81,6 +81,6 @@ def slider(
     )
 
 
-def data_address(picture: np.ndarray, quality: int = JPEG_QUALITY) -> str:
-    """Uint8 RGB (H, W, 3) as the address of an image that a page holds itself."""
+def data_uri(picture: np.ndarray, quality: int = JPEG_QUALITY) -> str:
+    """Uint8 RGB (H, W, 3) as a data URI."""
     return "data:image/jpeg;base64," + base64.b64encode(encode(picture, ".jpg", quality)).decode()

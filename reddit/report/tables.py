@@ -1,4 +1,4 @@
-"""Tables as aligned text, CSV, Markdown or LaTeX, and as a page shows them."""
+"""Tables as aligned text, CSV, Markdown or LaTeX, and for pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Tile:
-    """A figure that a page shows large: what it is, its value, `± …` beside it, and lines below."""
+    """A number shown large on a page: its label, its value, its spread (`± …`), and notes below."""
 
     label: str
     value: str
@@ -40,7 +40,7 @@ class Table:
 
     Attributes:
         numeric: by column, whether it is aligned as numbers are.
-        chosen: the row that stands out.
+        chosen: the highlighted row.
     """
 
     header: tuple[str, ...]
@@ -50,7 +50,7 @@ class Table:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], chosen: int | None = None) -> Table:
-    """Columns whose every cell begins as a number does, or is empty, are numeric."""
+    """A table; columns in which every cell is a number or empty are numeric."""
     numeric = (all(_NUMBER.match(row[k]) for row in rows) for k in range(len(header)))
     return Table(tuple(header), tuple(map(tuple, rows)), tuple(numeric), chosen)
 

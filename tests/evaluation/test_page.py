@@ -184,7 +184,7 @@ def test_several_seeds_show_their_deviation(tmp_path: Path) -> None:
     page.finish(evaluation(["a"], scores, seeds=(3, 4)), tmp_path / "page.html")
     said = Page(tmp_path / "page.html").said
     assert "20.000 ± 0.000" in said and "2 seeds" in said
-    assert "those of seed 3" in said
+    assert "their scores are of seed 3" in said
 
 
 @pytest.mark.parametrize("scored", ["seed 3", "mean of seeds 0 1", ""])
@@ -265,7 +265,7 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 
     page = EvaluationPage(tmp_path)
     page.add("a", low(), flat(0.5), None, Scores())
-    monkeypatch.setattr("reddit.evaluation.page.EvaluationPage._waiting", full)
+    monkeypatch.setattr("reddit.evaluation.page.EvaluationPage._stored_cards", full)
     with pytest.raises(UserError, match=r"page.html: No space left on device; free some space"):
         page.finish(evaluation(["a"], [Scores()]), path)
     assert path.read_text() == "before" and [p.name for p in tmp_path.iterdir()] == ["page.html"]

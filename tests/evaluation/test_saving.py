@@ -34,7 +34,7 @@ def test_saving_into_a_data_set_is_refused(folder: str, data: Path) -> None:
     before = {path: path.read_bytes() for path in data.rglob("*.png")}
     low = str(data / "LOLv1/eval15/low")
     for source in (["--weights", "light"], ["--predictions", low]):
-        with pytest.raises(UserError, match=r"^--save \S+: would write among the pictures of .*name another"):
+        with pytest.raises(UserError, match=r"^--save \S+: would write into .*choose another"):
             call("evaluate", "--dataset", "lolv1", *source, "--save", str(data / folder), "--quiet")
     assert {path: path.read_bytes() for path in data.rglob("*.png")} == before
 
@@ -43,7 +43,7 @@ def test_saving_over_predictions_is_refused(data: Path, tmp_path: Path) -> None:
     (data / "LOLv1/eval15/low").rename(tmp_path / "mine")
     (data / "LOLv1/eval15/low").symlink_to(tmp_path / "mine")
     for save in ("mine", "data/LOLv1/eval15/low"):
-        with pytest.raises(UserError, match="would write among"):
+        with pytest.raises(UserError, match="would write into"):
             call("evaluate", "--dataset", "lolv1", "--predictions", "mine", "--save", save, "--quiet")
 
 
@@ -59,6 +59,6 @@ def test_names_with_folders(tmp_path: Path) -> None:
     """Frames of videos are written in the folders of their names."""
     frame = TestPicture("pair1/0001", tmp_path / "input/pair1/0001.npy", tmp_path / "GT/pair1/0001.npy")
     for save in ("input", "GT"):
-        with pytest.raises(UserError, match=rf"among the pictures of .*{save}/pair1"):
+        with pytest.raises(UserError, match=rf"would write into .*{save}/pair1"):
             check_save(tmp_path / save, [frame])
     check_save(tmp_path / "out", [frame])

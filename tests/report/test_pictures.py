@@ -5,7 +5,7 @@ import base64
 import cv2
 import numpy as np
 
-from reddit.report.pictures import SHOWN_SIDE, SMALLEST_VIEW, THUMBNAIL_SIDE, data_address, slider
+from reddit.report.pictures import SHOWN_SIDE, SMALLEST_VIEW, THUMBNAIL_SIDE, data_uri, slider
 
 
 def picture(height: int = 30, width: int = 40) -> np.ndarray:
@@ -22,7 +22,7 @@ def decode(address: str) -> np.ndarray:
 
 
 def test_an_address_decodes_to_the_picture() -> None:
-    assert np.abs(decode(data_address(picture(300, 400))).astype(int) - picture(300, 400)).mean() <= 2
+    assert np.abs(decode(data_uri(picture(300, 400))).astype(int) - picture(300, 400)).mean() <= 2
 
 
 def test_a_slider_keeps_order_labels_and_notes() -> None:
