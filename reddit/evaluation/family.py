@@ -51,7 +51,8 @@ class Row:
         """A warning if test pictures were in its training or validation set; else empty."""
         if not self.seen:
             return ""
-        return f"{self.label} was trained or validated on {self.seen} of the test pictures: its score is not comparable"
+        of = f"{self.seen} of the test pictures"
+        return f"{self.label} was trained or validated on {of}: its score is not comparable"
 
     def cells(self) -> dict[str, Cell]:
         """The row of results.csv."""

@@ -1,1 +1,1 @@
-"""The paper's comparisons and ablations: what is claimed, what is run, and what the numbers allow to say."""
+"""The paper's comparisons and ablations: claims, runs, statistics and verdicts."""

@@ -1,4 +1,4 @@
-"""What a user asks for: a configuration, overrides, seeds and a budget."""
+"""The user's options: a configuration, overrides, seeds and iterations."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from reddit.utils.text import short
 
 @dataclass(frozen=True)
 class Choice:
-    """What a user asks for besides the target.
+    """The user's options besides the target.
 
     Attributes:
-        file, settings: the configuration and what `--set` lays over it.
-        seeds: of the training runs, and of the sampling noise of their pictures.
-        iterations: of each distillation stage; None: the configuration's.
-        teacher_seeds: whether each seed trains a teacher too; else all share the one of the configuration.
+        file, settings: the configuration and its `--set` overrides.
+        seeds: seeds of the training runs and of their sampling noise.
+        iterations: iterations of each distillation stage; None: the configuration's.
+        teacher_seeds: train a teacher for each seed; else all seeds share the configuration's.
     """
 
     file: str | None
@@ -29,7 +29,7 @@ class Choice:
     teacher_seeds: bool = False
 
     def base(self) -> Config:
-        """The configuration as it is, for a teacher."""
+        """The configuration of a teacher."""
         return load_config(self.file, self.of_teacher())
 
     def method(self, arm: Arm | None = None) -> str:
@@ -46,10 +46,10 @@ class Choice:
         return tuple(settings_for([*self.settings, *arm.settings, *more], self.method(arm)))
 
     def check(self, arms: Iterable[Arm]) -> None:
-        """See that each of the user's settings is read by some run.
+        """Check that each of the user's settings is read by some run.
 
         Raises:
-            UserError: none of these arms reads it.
+            UserError: no run reads one of them.
         """
         methods = {"teacher", self.method(), *map(self.method, arms)}
         for setting in self.settings:
@@ -59,5 +59,5 @@ class Choice:
                 raise UserError(f"--set {short(setting)}: no run here reads it; only {would} would")
 
     def variant(self) -> str:
-        """What sets these runs apart from those of the whole budget and the shared teacher."""
+        """A suffix for the names of runs with other iterations or own teachers; else empty."""
         return (f"-{self.iterations}it" if self.iterations else "") + "-teachers" * self.teacher_seeds

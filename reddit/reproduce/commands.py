@@ -1,4 +1,4 @@
-"""The same work as plain commands, for a cluster's job array."""
+"""The runs as shell commands, for a cluster's job array."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from reddit.reproduce.runs import Run, Runs
 
 
 def commands(runs: Runs, file: str | None, again: Iterable[str]) -> list[str]:
-    """Lines for a shell: teachers, then students, then the command that scores and draws.
+    """Shell commands: teachers, then students, then the command that scores and plots.
 
-    Lines between two comments depend on none of their neighbours. A chain of halvings is one line. What is
-    done already is left out.
+    The lines between two comments are independent of each other. A chain of halvings is one line. Finished
+    runs are omitted.
 
     Args:
         file: the configuration.
-        again: the arguments of `reddit-llie reproduce` that led here.
+        again: the arguments of this `reddit-llie reproduce`, without `--commands`.
     """
     pending = runs.pending()
     teachers = [_command(run, file) for run in pending if run.teacher is None]
@@ -28,7 +28,7 @@ def commands(runs: Runs, file: str | None, again: Iterable[str]) -> list[str]:
             chains[run.arm.key, run.seed, "" if halving else run.name].append(_command(run, file))
     students = [" && ".join(chain) for chain in chains.values()]
     lines = ["# the teachers, in any order", *teachers] if teachers else []
-    lines += ["# then the students, in any order, a job each", *students] if students else []
+    lines += ["# then the students, in any order, one job per line", *students] if students else []
     return [
         *lines,
         "# then the scores, the plot and the page",

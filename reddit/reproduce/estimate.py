@@ -1,4 +1,4 @@
-"""How long what is left will take, from a few timed steps."""
+"""An estimate of the remaining time, from a few timed steps."""
 
 from __future__ import annotations
 
@@ -28,41 +28,41 @@ from reddit.utils.progress import progress
 TIMED_STEPS = 3
 _SPLITS: tuple[Split, ...] = ("train", "test")
 ENOUGH = 3.0
-"""Seconds of timing a kind of run after which fewer steps will do."""
+"""Seconds after which the timing of one kind of run ends early."""
 
 
 def estimate(plan: Plan, pending: Sequence[Run], config: Config, cells: int, quiet: bool = False) -> float:
-    """Seconds that training, validating and scoring will take on this machine, roughly.
+    """A rough estimate of the seconds for training, validation and scoring on this machine.
 
     Args:
-        pending: the runs to do.
-        cells: cells times seeds to score.
+        pending: the unfinished runs.
+        cells: the number of cells to score, times seeds.
     """
     device = choose_device(config.device)
     train, test = (load_pairs(config.data, config.data_root(), split) for split in _SPLITS)
     picture = load_picture(test[0].low)
     kinds = {_kind(run): run for run in pending}
-    an_iteration = {
-        kind: _an_iteration(run, picture, device)
+    per_iteration = {
+        kind: _seconds_per_iteration(run, picture, device)
         for kind, run in progress(list(kinds.items()), "timing steps", "kind", quiet=quiet)
     }
     predict = predict_with(build_denoiser(config).to(device), 1, precision=config.precision)
-    a_call = _repeated(lambda: predict("", picture, 0))
+    per_call = _repeated(lambda: predict("", picture, 0))
 
     training = sum(
-        (run.config.train.iterations - run.iteration()) * an_iteration[_kind(run)] for run in pending
+        (run.config.train.iterations - run.iteration()) * per_iteration[_kind(run)] for run in pending
     )
     validated = sum(run.steps * _validated(run.config, len(train)) for run in pending)
     mean_steps = sum(cell.steps for cell in plan.cells) / len(plan.cells)
-    return training + a_call * (validated + cells * len(test) * mean_steps)
+    return training + per_call * (validated + cells * len(test) * mean_steps)
 
 
 def _kind(run: Run) -> str:
     return "teacher" if run.teacher is None else run.arm.key
 
 
-def _an_iteration(run: Run, picture: np.ndarray, device: torch.device) -> float:
-    """Seconds of a training step on crops of one test picture, whose ground truth does not matter here."""
+def _seconds_per_iteration(run: Run, picture: np.ndarray, device: torch.device) -> float:
+    """Seconds of a training step, on crops of one test picture that is also its own ground truth."""
     config = run.config
     method = _method(run, device)
     state = TrainingState(method.denoiser, config.train, config.precision)
@@ -90,7 +90,7 @@ def _method(run: Run, device: torch.device) -> Method:
 
 
 def _repeated(work: Callable[[], object]) -> float:
-    """Seconds of one call, after a first."""
+    """Seconds of one call, after a warm-up call."""
     work()
     start, done = time.perf_counter(), 0
     while done < TIMED_STEPS and time.perf_counter() - start < ENOUGH:
@@ -102,7 +102,7 @@ def _repeated(work: Callable[[], object]) -> float:
 
 
 def _validated(config: Config, pairs: int) -> int:
-    """Pictures that a run's validations restore, of so many training pairs."""
+    """The number of pictures that a run restores for validation, given its training pairs."""
     share = config.data.validation * pairs
     times = -(-config.train.iterations // config.train.validate_every)
     return int(times * min(share, config.train.validation_pictures)) + FIRST_LOOK

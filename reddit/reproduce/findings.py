@@ -1,4 +1,4 @@
-"""From numbers to findings: the differences of each comparison, tested, adjusted and judged."""
+"""From scores to verdicts: the differences of each comparison are tested, adjusted and judged."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from reddit.reproduce.statistics import Finding, Verdict
 from reddit.utils.errors import UserError
 
 LESS_IS_BETTER = ("lpips", "niqe")
-"""Metrics whose differences are turned round, so that above 0 is always better."""
+"""Metrics whose differences change sign, so that above 0 is always better."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One comparison of a claim, with its p adjusted for all comparisons of the plan."""
+    """One comparison of a claim, with its p-value adjusted for all comparisons of the plan."""
 
     claim: Claim
     comparison: Comparison
@@ -34,7 +34,7 @@ class Judged:
 
 
 def judge(plan: Plan, scored: Sequence[Scored]) -> list[Judged]:
-    """Every comparison of a plan.
+    """Judge every comparison of a plan.
 
     Raises:
         UserError: a picture equals its ground truth, so that its PSNR is infinite.
@@ -55,11 +55,11 @@ def judge(plan: Plan, scored: Sequence[Scored]) -> list[Judged]:
     ]
 
 
-def beside(plan: Plan, scored: Sequence[Scored]) -> dict[str, list[Judged]]:
-    """What the rule would say by each other metric that was scored; it decides nothing.
+def by_other_metrics(plan: Plan, scored: Sequence[Scored]) -> dict[str, list[Judged]]:
+    """The same comparisons by each other metric that was scored, for information only.
 
-    Comparisons with a margin, or with a metric of their own, mean something in that metric alone and are
-    left out. Each metric is adjusted for its own comparisons.
+    Comparisons with a margin or with their own metric are omitted, as they hold for that metric only. The
+    p-values are adjusted for each metric separately.
     """
     plain = [
         replace(claim, comparisons=tuple(c for c in claim.comparisons if not c.margin and c.metric is None))
@@ -71,7 +71,7 @@ def beside(plan: Plan, scored: Sequence[Scored]) -> dict[str, list[Judged]]:
 
 
 def differences(comparison: Comparison, scored: Sequence[Scored], metric: str) -> np.ndarray:
-    """The comparison's sum, (seeds, scenes), above 0 is better; each scene is the mean of its pictures."""
+    """The weighted sum of a comparison, (seeds, scenes), above 0 is better; scenes are means of pictures."""
     by_cell: dict[Cell, list[np.ndarray]] = defaultdict(list)
     for one in scored:
         by_cell[one.cell].append(_scene_means(one, metric))
@@ -81,7 +81,7 @@ def differences(comparison: Comparison, scored: Sequence[Scored], metric: str) -
 
 
 def verdicts(judged: Sequence[Judged]) -> dict[str, Verdict]:
-    """By claim."""
+    """The verdict of each claim."""
     by_claim: dict[str, list[Verdict]] = defaultdict(list)
     for one in judged:
         by_claim[one.claim.text].append(one.verdict)
@@ -104,7 +104,7 @@ def _scene_means(scored: Scored, metric: str) -> np.ndarray:
 
 
 def picture_rows(plan: Plan, scored: Sequence[Scored]) -> list[dict[str, Shown]]:
-    """Every picture of every cell and seed, with the run and the weights that each number comes from."""
+    """Every picture of every cell and seed, with its run and weights."""
     return [
         {**_about(plan, one.cell), "sampler": one.sampler, "seed": one.seed}
         | {"picture": name, "scene": one.scenes[name]}
@@ -133,7 +133,7 @@ def summary_rows(plan: Plan, scored: Sequence[Scored]) -> list[dict[str, Shown]]
 
 
 def verdict_rows(judged: Sequence[Judged]) -> list[dict[str, Shown]]:
-    """Every comparison: the difference, its intervals, its p-values, and what the rule makes of them."""
+    """Every comparison: difference, intervals, p-values and verdict."""
     rows: list[dict[str, Shown]] = []
     for one in judged:
         finding = one.finding
@@ -158,8 +158,8 @@ def verdict_rows(judged: Sequence[Judged]) -> list[dict[str, Shown]]:
     return rows
 
 
-def beside_rows(others: Mapping[str, Sequence[Judged]]) -> list[dict[str, Shown]]:
-    """The rows of `verdict_rows` for other metrics, each under its name."""
+def other_metric_rows(others: Mapping[str, Sequence[Judged]]) -> list[dict[str, Shown]]:
+    """The rows of `verdict_rows` for other metrics, with a column for the metric."""
     return [
         {"metric": _column(metric), **row}
         for metric, judged in others.items()

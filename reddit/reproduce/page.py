@@ -14,10 +14,11 @@ from reddit.reproduce.plan import Plan
 from reddit.reproduce.scoring import Scored
 
 RULE = (
-    "The rule, fixed before the runs (docs/reproduce.md): a comparison is supported where the difference is "
-    "above 0, its p, over scenes and over training seeds and adjusted by Holm for all comparisons of this "
-    "page, is at most 0.05, and every seed's mean has the same sign; contradicted in the mirror image; else "
-    "undecided. A claim is supported where all its comparisons are, contradicted where one is."
+    "The rule, fixed before the runs (docs/reproduce.md): a comparison is supported if its difference is "
+    "above 0, its p-value over scenes and training seeds, adjusted by Holm for all comparisons of this page, "
+    "is at most 0.05, and the mean of every seed has the same sign. It is contradicted if the same holds for "
+    "a difference below 0, and else undecided. A claim is supported if all its comparisons are, and "
+    "contradicted if one is."
 )
 _DIGITS = {"psnr": 3, "ssim": 4, "lpips": 4, "seconds": 4}
 _HEADER = (
@@ -43,23 +44,21 @@ def write_page(
     """The page as HTML.
 
     Args:
-        others: the same comparisons by metrics that decide nothing.
-        facts: what else decides the numbers (data set, protocol, seeds, budget, hardware).
-        left_out: arms that the configuration makes equal to another, by label.
+        others: the same comparisons by other metrics, for information only.
+        facts: what else affects the numbers (data set, protocol, seeds, iterations, hardware).
+        left_out: arms that equal another under this configuration: label → the other's label.
     """
     together = verdicts(judged)
     claims = [
         {
             "text": claim.text,
-            "source": claim.source or "a control that the paper does not make",
+            "source": claim.source or "a control that is not in the paper",
             "verdict": together[claim.text],
             "table": _comparisons([one for one in judged if one.claim is claim]),
         }
         for claim in plan.claims
     ]
-    skipped = "; ".join(
-        f"{arm}, which this configuration makes equal to {same}" for arm, same in left_out.items()
-    )
+    skipped = "; ".join(f"{arm}, equal to {same} under this configuration" for arm, same in left_out.items())
     page = render(
         "reproduction.html",
         title=plan.title,
@@ -68,7 +67,7 @@ def write_page(
         others={metric: _comparisons(each) for metric, each in others.items()},
         arms=page_table(summary_rows(plan, scored), _DIGITS),
         published=_published(plan, facts.get("data set", "")),
-        facts=dict(facts) | ({"left out": skipped} if skipped else {}),
+        facts=dict(facts) | ({"omitted": skipped} if skipped else {}),
         rule=RULE,
     )
     return page.encode()

@@ -1,4 +1,4 @@
-"""What a comparison is made of: arms, claims, and the differences that decide them. All of it data."""
+"""The parts of a target as data: arms, cells, comparisons and claims."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reddit.utils.text import counted
 
 
 class Cell(NamedTuple):
-    """One arm at one number of sampling steps: what is scored."""
+    """One arm at one number of sampling steps; the unit that is scored."""
 
     arm: str
     steps: int
@@ -19,15 +19,15 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to a picture.
+    """One method or variant that is compared.
 
     Attributes:
-        key: names its run folders.
-        label: names it in tables.
-        settings: `key=value`, laid over the configuration.
-        sampler: how the teacher itself is sampled; None where a student is trained.
-        reference: others are measured against it: where the configuration makes it equal to another arm it
-            shares that one's runs, and is not left out.
+        key: its name in run folders.
+        label: its name in tables.
+        settings: overrides of the configuration, `key=value`.
+        sampler: the sampler of the teacher; None: a student is trained.
+        reference: others are compared with it. If it equals another arm under this configuration, it shares
+            that arm's runs instead of being omitted.
     """
 
     key: str
@@ -39,12 +39,12 @@ class Arm:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A weighted sum of cells that is above 0 where the claim holds.
+    """A weighted sum of cells that is above 0 if the claim holds.
 
     Attributes:
-        text: says what is subtracted from what.
-        margin: is added to the sum: what the claim is granted (above 0), or must exceed (below).
-        metric: where it is not the plan's.
+        text: describes the difference.
+        margin: added to the sum: a tolerance for the claim (above 0), or what it must exceed (below 0).
+        metric: None: the plan's.
     """
 
     text: str
@@ -58,7 +58,7 @@ class Claim:
     """A sentence that numbers can support or contradict.
 
     Attributes:
-        source: where the paper says so; empty for a control that the paper does not make.
+        source: the place in the paper; empty for a control that is not in the paper.
     """
 
     text: str
@@ -68,7 +68,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides a target before anything is run.
+    """A target, fixed before anything is run.
 
     Attributes:
         metric: a key of `reddit.evaluation.evaluate.flat_scores`, or `seconds`, which is compared by its
@@ -83,14 +83,14 @@ class Plan:
 
     @property
     def timed(self) -> bool:
-        """Whether it compares seconds, which need neither training nor a ground truth."""
+        """Whether it compares seconds, which needs neither training nor ground truth."""
         return self.metric == "seconds"
 
     def arm(self, key: str) -> Arm:
         return next(arm for arm in self.arms if arm.key == key)
 
     def students(self) -> list[tuple[Arm, list[int]]]:
-        """The arms that must be trained, and the steps that each is scored at, most first."""
+        """The arms that must be trained, and the steps at which each is scored, most first."""
         return [
             (arm, sorted((cell.steps for cell in self.cells if cell.arm == arm.key), reverse=True))
             for arm in self.arms
@@ -118,7 +118,7 @@ class Target:
 
     Attributes:
         help: one line for `--help`.
-        steps: of the students, unless a user says otherwise.
+        steps: default steps of the students.
         build: (steps, most first; steps of the teacher) → the plan.
     """
 
@@ -128,7 +128,7 @@ class Target:
 
 
 def better(arm: Arm, other: Arm, steps: int, *, other_steps: int = 0, margin: float = 0.0) -> Comparison:
-    """`arm` at N steps less `other` at as many, or at `other_steps`."""
+    """`arm` at N steps minus `other` at N or `other_steps`."""
     other_steps = other_steps or steps
     counts = (
         counted(steps, "step") if other_steps == steps else f"{steps} against {counted(other_steps, 'step')}"
@@ -139,7 +139,7 @@ def better(arm: Arm, other: Arm, steps: int, *, other_steps: int = 0, margin: fl
 
 
 def growth(arm: Arm, other: Arm, steps: Sequence[int]) -> Comparison:
-    """By how much `arm` less `other` grows with each halving of the steps: the slope of a fitted line."""
+    """The growth of `arm` minus `other` per halving of the steps: the slope of a fitted line."""
     halvings = [-math.log2(n) for n in steps]
     centre = sum(halvings) / len(halvings)
     square = sum((h - centre) ** 2 for h in halvings)

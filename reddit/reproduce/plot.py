@@ -1,4 +1,4 @@
-"""Charts that read without colour: quality by steps, and the differences that decide."""
+"""Plots that are readable without colour: quality by steps, and the differences."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DIFFERENCES = "Differences, above 0 as claimed; 95 % intervals: thin over scenes
 def draw(plan: Plan, scored: Sequence[Scored], judged: Sequence[Judged]) -> dict[str, bytes]:
     """Both charts side by side as files for a paper, `png` and `svg`.
 
-    Left: the mean of every cell, bars of a standard deviation over seeds. Right: every comparison's
+    Left: the mean of every cell, with bars of one standard deviation over seeds. Right: every comparison's
     difference; the thin bar is its 95 % interval over scenes and seeds, the thick one over scenes alone.
     """
     from matplotlib.figure import Figure
@@ -43,7 +43,7 @@ def draw(plan: Plan, scored: Sequence[Scored], judged: Sequence[Judged]) -> dict
 
 
 def charts(plan: Plan, scored: Sequence[Scored], judged: Sequence[Judged]) -> list[Chart]:
-    """The same two for a page, each as wide as a phone."""
+    """The same two as charts of a page, each as wide as a phone."""
     from matplotlib.figure import Figure
 
     with style(f"{plan.title}: cells", page=True):
@@ -85,7 +85,7 @@ def _cells(axes: Axes, plan: Plan, scored: Sequence[Scored]) -> None:
         )
     mark_steps(axes, counts)
     axes.set_xlabel("sampling steps")
-    axes.set_ylabel("seconds a picture" if plan.timed else "raw PSNR, dB")
+    axes.set_ylabel("seconds per picture" if plan.timed else "raw PSNR, dB")
     if plan.timed:
         axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter("{x:.3g}")

@@ -1,4 +1,4 @@
-"""A target from its name to its page: resolve, say what is to come, train, score, write."""
+"""One target, from its name to its page: prepare, train, score, judge, write."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from reddit.reproduce.choice import Choice
 from reddit.reproduce.estimate import estimate
 from reddit.reproduce.findings import (
     Judged,
-    beside,
-    beside_rows,
+    by_other_metrics,
     judge,
+    other_metric_rows,
     picture_rows,
     summary_rows,
     verdict_rows,
@@ -40,9 +40,9 @@ class Reproduction:
     """A target under one configuration.
 
     Attributes:
-        config: the configuration, as a teacher would be trained with it.
-        left_out: arms that the configuration makes equal to another: label → the other's label.
-        folder: where the page, the plot and the tables go.
+        config: the configuration of a teacher.
+        left_out: arms that equal another under this configuration: label → the other's label.
+        folder: the folder of the page, the plot and the tables.
     """
 
     plan: Plan
@@ -53,27 +53,27 @@ class Reproduction:
     folder: Path
 
     def describe(self) -> str:
-        """What there is to do, in two or three lines."""
+        """The remaining work, in two or three lines."""
         lines = [f"{self.plan.title}, {self.config.name}: {len(self.plan.cells)} cells × seeds "
                  f"{' '.join(map(str, self.choice.seeds))}"]  # fmt: skip
         everything, pending = self.runs.all(), self.runs.pending()
-        begun = sum(run.iteration() > 0 for run in pending)
+        started = sum(run.iteration() > 0 for run in pending)
         iterations = sum(run.config.train.iterations - run.iteration() for run in pending)
         if everything:
             lines.append(
-                f"{len(everything)} training runs, {len(everything) - len(pending)} done, {begun} begun; "
+                f"{len(everything)} training runs, {len(everything) - len(pending)} done, {started} started; "
                 f"{iterations} iterations to do"
             )
-        lines += [f"left out: {arm}, here equal to {other}" for arm, other in self.left_out.items()]
+        lines += [f"omitted: {arm}, here equal to {other}" for arm, other in self.left_out.items()]
         return "\n".join(lines)
 
     def seconds(self, quiet: bool) -> float:
-        """About how long it will take."""
+        """An estimate of the remaining time."""
         cells = len(self.plan.cells) * len(self.choice.seeds)
         return estimate(self.plan, self.runs.pending(), self.config, cells, quiet)
 
     def train(self, quiet: bool, log: Log) -> None:
-        """Do every run that is not done, teachers before their students, seed by seed."""
+        """Train every unfinished run, teachers before their students, seed by seed."""
         pending = self.runs.pending()
         for number, run in enumerate(pending, 1):
             who = f"{run.arm.label}, {counted(run.steps, 'step')}" if run.teacher else "teacher"
@@ -81,7 +81,7 @@ class Reproduction:
             run.train(quiet, log)
 
     def score(self, scorer: Scorer, quiet: bool, log: Log) -> list[Scored]:
-        """The numbers of every cell and seed."""
+        """The scores of every cell and seed."""
         scoring = Scoring(self.config, quiet, log)
         if self.plan.timed:
             return scoring.time(self.plan, self.choice.seeds)
@@ -89,7 +89,7 @@ class Reproduction:
 
     def write(self, scored: Sequence[Scored], protocol: str) -> list[Judged]:
         """Judge, and write the page, the plot and the tables."""
-        judged, others = judge(self.plan, scored), beside(self.plan, scored)
+        judged, others = judge(self.plan, scored), by_other_metrics(self.plan, scored)
         plots = draw(self.plan, scored, judged)
         files = {
             "pictures.csv": render(picture_rows(self.plan, scored), "csv").encode(),
@@ -108,7 +108,7 @@ class Reproduction:
             ),
         }
         if others:
-            files["other_metrics.csv"] = render(beside_rows(others), "csv").encode()
+            files["other_metrics.csv"] = render(other_metric_rows(others), "csv").encode()
         for name, data in files.items():
             write_bytes(self.folder / name, data)
         return judged
@@ -129,7 +129,7 @@ class Reproduction:
         leaks = "; ".join(f"{run}: {count}" for run, count in seen.items())
         return facts | {
             "training seeds, and sampling seeds with them": seeds,
-            "iterations": f"{budget} for each stage of a chain, and for every arm as many in all",
+            "iterations": f"{budget} for each stage of a chain; equal in total for every arm",
             "teacher": ("one for each seed: " if self.choice.teacher_seeds else "shared by all seeds: ")
             + "; ".join(f"{run.folder}, {run.iteration()} iterations" for run in teachers),
             "weights": "chosen by raw PSNR on a validation split of the training set",
@@ -139,16 +139,16 @@ class Reproduction:
 
 
 def prepare(target: str, choice: Choice, steps: Sequence[int] | None, log: Log) -> Reproduction:
-    """Resolve a target, and check the run folders that are there.
+    """Prepare a target, and check the existing run folders.
 
     Raises:
         UserError: an unknown target or setting; steps that cannot be reached; a configuration that leaves
-            nothing to compare; folders that hold other runs.
+            nothing to compare; folders of other runs.
     """
     config = choice.base()
-    whole = config.diffusion.teacher_steps
-    usual = [n for n in TARGETS[target].steps if n < whole and whole % n == 0]
-    plan = TARGETS[target].build(sorted(set(steps or usual), reverse=True), whole)
+    teacher_steps = config.diffusion.teacher_steps
+    usual = [n for n in TARGETS[target].steps if n < teacher_steps and teacher_steps % n == 0]
+    plan = TARGETS[target].build(sorted(set(steps or usual), reverse=True), teacher_steps)
     choice.check(plan.arms)
     equal = same_as(plan, choice)
     labels = {arm.key: arm.label for arm in plan.arms}
@@ -158,7 +158,7 @@ def prepare(target: str, choice: Choice, steps: Sequence[int] | None, log: Log) 
     if not any(claim.source for claim in plan.claims):
         pairs = ", ".join(f"{labels[arm]} = {labels[other]}" for arm, other in equal.items())
         raise UserError(
-            f"{target}: with this configuration nothing is left to compare ({pairs}): give the part a "
+            f"{target}: with this configuration nothing is left to compare ({pairs}): set its "
             "weight, e.g. --set distill.reddit.omega=0.2"
         )
     runs = Runs() if plan.timed else collect(plan, choice, shared)

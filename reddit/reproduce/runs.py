@@ -1,4 +1,4 @@
-"""The training runs that a plan needs: which there are, which are done, and doing the rest."""
+"""The training runs of a plan: their folders, which are finished, and training the others."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from reddit.utils.errors import UserError
 from reddit.utils.progress import Log
 
 OWN_TEACHER = ("model", "diffusion", "teacher")
-"""Sections that a student shares with its teacher: an arm that changes one is taught by its own."""
+"""Sections that a student shares with its teacher; an arm that changes one needs its own teacher."""
 SAMPLER = "diffusion.sampler"
-"""The one setting of these that a student chooses for itself."""
-_INDIFFERENT: tuple[str, ...] = (
+"""The only setting of these sections that may differ from the teacher's."""
+_WITHOUT_EFFECT: tuple[str, ...] = (
     "name",
     "runs",
     "device",
@@ -34,7 +34,7 @@ _INDIFFERENT: tuple[str, ...] = (
     "train.checkpoint_every",
     "train.keep",
 )
-"""Beginnings of the settings that change no weights."""
+"""Prefixes of settings that do not change the weights."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Run:
     """One training run, as data.
 
     Attributes:
-        name: of its folder under the runs folder.
-        settings: `key=value`, all that is laid over the file: the plain commands take the same.
-        teacher: the run that teaches; None for a teacher.
-        arm, seed: whose it is; of a teacher the first that it serves.
+        name: the name of its folder in the runs folder.
+        settings: all overrides of the configuration file, `key=value`.
+        teacher: the run of its teacher; None for a teacher.
+        arm, seed: the arm and seed it belongs to; for a shared teacher, the first ones.
     """
 
     name: str
@@ -66,13 +66,13 @@ class Run:
         return read_info(newest).iteration if newest.is_file() else 0
 
     def done(self) -> bool:
-        """Whether the whole budget is spent; a teacher's is the one of its own run, whatever it was."""
+        """Whether all iterations are done; for a teacher, those that its own run was configured with."""
         chosen = chosen_checkpoint(self.folder)
         if chosen is None:
             return False
         state = self.folder / "checkpoints" / STATE
         if not state.exists():
-            return True  # weights from elsewhere, to be used as they are
+            return True  # weights without a training state are used as they are
         config = read_info(chosen).config if self.teacher is None else self.config
         if self.iteration() < config.train.iterations:
             return False
@@ -86,7 +86,7 @@ class Run:
         return read_info(path)
 
     def train(self, quiet: bool, log: Log) -> None:
-        """Start it, or go on where it stopped."""
+        """Start or resume it."""
         if self.teacher is None:
             train_teacher(self.config, quiet=quiet, log=log)
         else:
@@ -96,12 +96,12 @@ class Run:
 
 @dataclass
 class Runs:
-    """All runs of a plan, in the order in which they can be done."""
+    """All runs of a plan, in an order in which they can be trained."""
 
     teachers: dict[tuple[str, int], Run] = field(default_factory=dict)
-    """By (arm, seed): who teaches it."""
+    """(arm, seed) → its teacher."""
     students: dict[tuple[str, int, int], Run] = field(default_factory=dict)
-    """By (arm, steps, seed)."""
+    """(arm, steps, seed) → the student."""
 
     def all(self) -> list[Run]:
         unique = {run.name: run for run in (*self.teachers.values(), *self.students.values())}
@@ -111,7 +111,7 @@ class Runs:
         return [run for run in self.all() if not run.done()]
 
     def of(self, arm: Arm, steps: int, seed: int) -> Run:
-        """The run whose weights a cell is scored with."""
+        """The run whose weights are scored for a cell."""
         if arm.sampler is not None:
             return self.teachers[arm.key, seed]
         return self.students[arm.key, steps, seed]
@@ -121,10 +121,10 @@ def collect(plan: Plan, choice: Choice, shared: Mapping[str, str]) -> Runs:
     """The runs of a plan, seed by seed.
 
     Args:
-        shared: arms that take part with the runs of another, which they equal.
+        shared: arms that use the runs of another, which they equal.
 
     Raises:
-        UserError: a step count that halving does not reach, or that a method cannot teach.
+        UserError: steps that halving does not reach, or that a method does not support.
     """
     runs = Runs()
     for seed in choice.seeds:
@@ -138,7 +138,7 @@ def collect(plan: Plan, choice: Choice, shared: Mapping[str, str]) -> Runs:
 
 
 def same_as(plan: Plan, choice: Choice) -> dict[str, str]:
-    """Arms that the configuration makes equal to an earlier one, as where `w_per` is 0 anyway."""
+    """Arms that equal an earlier one under the configuration (as if `w_per` is 0): arm → the other."""
     seen: dict[str, str] = {}
     equal = {}
     for arm in plan.arms:
@@ -151,17 +151,17 @@ def same_as(plan: Plan, choice: Choice) -> dict[str, str]:
 
 
 def check(runs: Runs, log: Log) -> None:
-    """Refuse folders that hold other runs than the ones meant, before anything is trained.
+    """Refuse folders of other runs, before anything is trained.
 
     Raises:
-        UserError: a student's folder was made with other settings, or by another teacher.
+        UserError: a student's folder has other settings or another teacher.
     """
     for run in runs.all():
-        indifferent = _INDIFFERENT
+        without_effect = _WITHOUT_EFFECT
         if distillation_named(run.config.distill.method).sampler is not None:
-            indifferent += (SAMPLER,)  # the method's own, which its checkpoints name
+            without_effect += (SAMPLER,)  # it is the method's, and named in its checkpoints
         changed = changed_settings(run.folder, run.config, student=run.teacher is not None)
-        changed = [key for key in changed if not key.startswith(indifferent)]
+        changed = [key for key in changed if not key.startswith(without_effect)]
         if run.teacher is None:
             changed = [key for key in changed if not key.startswith("distill.")]
             if changed and run.done():
@@ -169,13 +169,13 @@ def check(runs: Runs, log: Log) -> None:
             continue
         if changed:
             raise UserError(
-                f"{run.folder} was trained with other settings ({', '.join(changed)}): take them back, "
-                "remove the folder, or keep the two apart with --set name=NAME"
+                f"{run.folder} was trained with other settings ({', '.join(changed)}): undo them, "
+                "remove the folder, or use another name with --set name=NAME"
             )
         if run.done() and known_teacher(run.folder) not in (None, run.teacher.chosen().digest):
             raise UserError(
                 f"{run.folder} holds a student of another teacher than {run.teacher.folder} now has: remove "
-                "the folder to distil it anew"
+                "the folder to distil it again"
             )
 
 
@@ -197,23 +197,23 @@ def _teacher(choice: Choice, arm: Arm, seed: int) -> Run:
 
 
 def _students(choice: Choice, arm: Arm, steps: Sequence[int], seed: int, teacher: Run, key: str) -> list[Run]:
-    """A chain of halvings, or students straight from the teacher, each with the budget of a chain to it."""
-    shrunk = (f"train.iterations={choice.iterations}",) if choice.iterations else ()
-    settings = choice.of_student(arm, f"seed={seed}", *shrunk)
+    """A chain of halvings, or students directly from the teacher, with the iterations of a chain in total."""
+    fewer = (f"train.iterations={choice.iterations}",) if choice.iterations else ()
+    settings = choice.of_student(arm, f"seed={seed}", *fewer)
     config = load_config(choice.file, settings, stage=True)
     chain = chain_steps(teacher.steps, min(steps))
     for n in steps:
         chain_steps(teacher.steps, n)
     method = distillation_named(config.distill.method)
     folder = f"reproduce/{choice.base().name}/{key}{choice.variant()}-seed{seed}"
-    found: list[Run] = []
+    students: list[Run] = []
     for n in chain if method.halving else steps:
-        taught_by = found[-1] if found and method.halving else teacher
+        previous = students[-1] if students and method.halving else teacher
         if not method.halving:
-            whole = config.train.iterations * (chain.index(n) + 1)
-            laid = (*settings, f"train.iterations={whole}")
-            longer = load_config(choice.file, laid, stage=True)
-            found.append(Run(f"{folder}-{n}", n, longer, laid, taught_by, arm, seed))
+            total = config.train.iterations * (chain.index(n) + 1)
+            longer_settings = (*settings, f"train.iterations={total}")
+            longer = load_config(choice.file, longer_settings, stage=True)
+            students.append(Run(f"{folder}-{n}", n, longer, longer_settings, previous, arm, seed))
         else:
-            found.append(Run(f"{folder}-{n}", n, config, settings, taught_by, arm, seed))
-    return found
+            students.append(Run(f"{folder}-{n}", n, config, settings, previous, arm, seed))
+    return students

@@ -1,4 +1,4 @@
-"""Numbers for every cell, seed and picture; each is computed once and then read from where it was kept."""
+"""Scores of every cell, seed and picture; each is computed once and then read from a file."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from reddit.utils.progress import Log, progress, say
 from reddit.utils.text import counted
 
 TIMED_PICTURES = 8
-"""At most so many pictures are timed."""
+"""The largest number of pictures that are timed."""
 VERSION = 1
-"""To be raised with every change after which the same weights and pictures score otherwise."""
+"""To be raised with every change of the code that changes scores."""
 
 Numbers = dict[str, dict[str, float]]
-"""By picture, by metric."""
+"""Picture → metric → score."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One cell under one seed.
+    """The scores of one cell with one seed.
 
     Attributes:
-        run, digest: where the weights lie, and the first digits of their file's SHA-256.
-        sampler: how they were sampled.
-        scenes: by name of picture; pictures of one scene are no independent evidence.
-        seen: how many of the pictures the weights were trained on or chosen by.
+        run, digest: folder of the run, and first digits of the SHA-256 of its weights.
+        sampler: the sampler.
+        scenes: picture → scene; pictures of one scene are not independent.
+        seen: number of pictures that were in the training or validation set.
     """
 
     cell: Cell
@@ -57,12 +57,12 @@ class Scored:
     seen: int = 0
 
     def mean(self, metric: str) -> float:
-        """Over pictures."""
+        """The mean over pictures."""
         return fmean(scores[metric] for scores in self.pictures.values())
 
 
 class Scoring:
-    """Scores what a configuration's test set says of weights.
+    """Scores weights on the test set of a configuration.
 
     Args:
         config: the data set, device and precision.
@@ -76,12 +76,12 @@ class Scoring:
         self._warned: set[str] = set()
 
     def score(self, plan: Plan, runs: Runs, scorer: Scorer, seeds: Iterable[int]) -> list[Scored]:
-        """Score every cell under every seed, which is also the seed of its sampling noise.
+        """Score every cell with every seed, which is also the seed of its sampling noise.
 
         Raises:
             UserError: a run has no weights yet; a test picture cannot be read.
         """
-        return [self._score(plan, runs, scorer, *which) for which in self._every(plan, seeds, "scores")]
+        return [self._score(plan, runs, scorer, *which) for which in self._each(plan, seeds, "scores")]
 
     def _score(self, plan: Plan, runs: Runs, scorer: Scorer, cell: Cell, seed: int) -> Scored:
         arm = plan.arm(cell.arm)
@@ -117,19 +117,19 @@ class Scoring:
         if seen and str(run.folder) not in self._warned:
             self._warned.add(str(run.folder))
             which = f"{seen} of {len(self.test)} test pictures"
-            self.log(f"warning: {run.folder} was trained on, or chosen by, {which}")
-        pictures = self._once(facts, compute)
+            self.log(f"warning: {run.folder} was trained or validated on {which}")
+        pictures = self._stored(facts, compute)
         return Scored(cell, seed, str(run.folder), info.digest, sampler, pictures, self._scenes, seen)
 
     def time(self, plan: Plan, rounds: Iterable[int]) -> list[Scored]:
-        """Time every cell on the first test pictures, round after round; each picture is its own scene.
+        """Time every cell on the first test pictures, in rounds; each picture is a scene.
 
-        A network takes as long untrained as trained. The times of this device and these threads are kept.
+        """Time every cell on the first test pictures, round after round; each picture is a scene.
         """
         denoiser = build_denoiser(self.config).eval().to(self.device)
-        return [self._time(plan, denoiser, *which) for which in self._every(plan, rounds, "times")]
+        return [self._time(plan, denoiser, *which) for which in self._each(plan, rounds, "times")]
 
-    def _time(self, plan: Plan, denoiser: Denoiser, cell: Cell, turn: int) -> Scored:
+    def _time(self, plan: Plan, denoiser: Denoiser, cell: Cell, number: int) -> Scored:
         sampler = plan.arm(cell.arm).sampler or self.config.diffusion.sampler
         predict = predict_with(denoiser, cell.steps, sampler=sampler, precision=self.config.precision)
         facts = {
@@ -137,24 +137,24 @@ class Scoring:
             "network": self.config.model.model_dump(),
             "precision": self.config.precision,
             "steps": cell.steps,
-            "round": turn,
+            "round": number,
         }
 
         def compute() -> Numbers:
-            _seconds(predict, self.test[0], self.device)  # warms up
+            _seconds(predict, self.test[0], self.device)  # warm-up
             return {
                 p.name: {"seconds": _seconds(predict, p, self.device)} for p in self.test[:TIMED_PICTURES]
             }
 
-        pictures = self._once(facts, compute)
-        return Scored(cell, turn, "", "untrained", sampler, pictures, {name: name for name in pictures})
+        pictures = self._stored(facts, compute)
+        return Scored(cell, number, "", "untrained", sampler, pictures, {name: name for name in pictures})
 
-    def _every(self, plan: Plan, seeds: Iterable[int], what: str) -> Iterable[tuple[Cell, int]]:
-        every = [(cell, seed) for seed in seeds for cell in plan.cells]
-        return progress(every, what, "cell", quiet=self.quiet)
+    def _each(self, plan: Plan, seeds: Iterable[int], what: str) -> Iterable[tuple[Cell, int]]:
+        pairs = [(cell, seed) for seed in seeds for cell in plan.cells]
+        return progress(pairs, what, "cell", quiet=self.quiet)
 
-    def _once(self, facts: dict[str, object], compute: Callable[[], Numbers]) -> Numbers:
-        """What was kept for these facts, these test pictures and this version; else compute and keep it."""
+    def _stored(self, facts: dict[str, object], compute: Callable[[], Numbers]) -> Numbers:
+        """The stored scores for these facts, test pictures and version; else compute and store them."""
         facts = facts | {"pictures": self._fingerprints, "version": VERSION, "torch": torch.__version__}
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
         path = run_folder(self.config, f"reproduce/{self.config.name}/scores") / f"{digest}.json"
@@ -166,7 +166,7 @@ class Scoring:
 
     @cached_property
     def _fingerprints(self) -> dict[str, tuple[str, str]]:
-        """By name of test picture, of its low and its high."""
+        """Test picture → the fingerprints of its low and its high."""
         pairs = progress(self.test, "reading the test set", "pair", quiet=self.quiet)
         return {
             pair.name: (fingerprint(load_picture(pair.low)), fingerprint(load_picture(pair.high)))
@@ -175,7 +175,7 @@ class Scoring:
 
     @cached_property
     def _scenes(self) -> dict[str, str]:
-        """By name of test picture."""
+        """Test picture → its scene."""
         return {pair.name: pair.scene or self._fingerprints[pair.name][1] for pair in self.test}
 
 

@@ -1,7 +1,7 @@
-"""What paired differences allow to say: tests over scenes and over training seeds, and verdicts.
+"""Statistics of paired differences: tests over scenes and training seeds, and verdicts.
 
-Differences stand in a matrix (seeds, scenes), positive where the claim holds. Two things vary, and a claim
-must survive both: another set of scenes, and another training run.
+Differences are a matrix (seeds, scenes), positive if the claim holds. A claim must hold for other scenes and
+for other training runs.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from scipy.optimize import brentq
 from scipy.special import stdtrit
 
 LEVEL = 0.05
-"""A verdict wants a p-value, adjusted for all comparisons of a figure, of at most this."""
+"""Largest p-value of a verdict, adjusted for all comparisons of a target."""
 EXACT_UP_TO = 15
-"""Scenes up to which every pattern of signs is tried."""
+"""Largest number of scenes for which all patterns of signs are used."""
 SAMPLES = 9999
-"""Patterns of signs drawn where there are more scenes."""
+"""Number of random patterns of signs for more scenes."""
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 Interval = tuple[float, float]
@@ -29,14 +29,14 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Finding:
-    """What a matrix of differences says.
+    """The statistics of a matrix of differences.
 
     Attributes:
-        mean: over seeds and scenes, each scene counting once.
+        mean: mean over seeds and scenes, all scenes with equal weight.
         by_seed: the mean of each seed.
-        scenes: 95 % interval over scenes, these training runs given; the sign-flip test turned round.
+        scenes: 95 % interval over scenes for these training runs, by inverting the sign-flip test.
         whole: 95 % interval over scenes and training seeds.
-        p_scenes, p_whole: two-sided, of no difference, over scenes and over both.
+        p_scenes, p_whole: two-sided p-values of no difference, over scenes, and over scenes and seeds.
     """
 
     mean: float
@@ -48,7 +48,7 @@ class Finding:
 
     @property
     def p(self) -> float:
-        """The larger of the two: both sources of chance must be ruled out."""
+        """The larger of the two p-values."""
         return max(self.p_scenes, self.p_whole)
 
     @property
@@ -66,15 +66,15 @@ def find(differences: np.ndarray) -> Finding:
 
 
 def sign_flips(values: np.ndarray, level: float = LEVEL) -> tuple[float, Interval]:
-    """The two-sided sign-flip test of a centre at 0 and the interval of centres that it does not reject.
+    """The two-sided sign-flip test of a centre at 0, and the interval of centres that it does not reject.
 
-    A flip of the signs of a subset lowers the sum exactly as far as the subset's own sum is positive, so
-    that the p-value counts subset means beyond 0, and the interval's ends are subset means themselves
-    (Hartigan 1969). Exact for symmetric distributions up to `EXACT_UP_TO` values, above by `SAMPLES`
-    subsets from a fixed seed. With few values the interval is infinite: no pattern is rare enough.
+    Flipping the signs of a subset lowers the sum if and only if the sum of the subset is positive. So the
+    p-value counts subset means beyond 0, and the ends of the interval are subset means (Hartigan 1969). Exact
+    for symmetric distributions up to `EXACT_UP_TO` values; above, with `SAMPLES` random subsets of a fixed
+    seed. With few values the interval is infinite, because no pattern is rare enough.
     """
     subsets = _subsets(len(values))
-    patterns = len(subsets) + 1  # with the empty subset, which is what was observed
+    patterns = len(subsets) + 1  # with the empty subset, the observed signs
     means = np.sort(subsets @ values / subsets.sum(axis=1))
     tiny = 1e-12 * float(np.abs(values).max())
     beyond = min(int((means <= tiny).sum()), int((means >= -tiny).sum()))
@@ -85,7 +85,7 @@ def sign_flips(values: np.ndarray, level: float = LEVEL) -> tuple[float, Interva
 
 @lru_cache(maxsize=4)
 def _subsets(count: int) -> np.ndarray:
-    """Non-empty subsets of `count` things: (subsets, count), 1.0 for a member."""
+    """Non-empty subsets of `count` values: (subsets, count), 1.0 for members."""
     if count <= EXACT_UP_TO:
         numbers = np.arange(1, 2**count)[:, None]
         return (numbers >> np.arange(count) & 1).astype(float)
@@ -95,13 +95,13 @@ def _subsets(count: int) -> np.ndarray:
 
 
 def crossed(differences: np.ndarray, level: float = LEVEL) -> tuple[float, Interval]:
-    """The test and interval of the mean where seeds and scenes both vary and each seed meets each scene.
+    """The test and interval of the mean over seeds and scenes, each seed with each scene.
 
-    The mean's variance has a part from the scenes and one from the seeds. Each part's limit is Student's
-    with its own degrees of freedom, and the squares of the two add up (as in MOVER, Zou & Donner 2008): two
-    seeds must differ little indeed to decide anything. The noise of single cells is in both parts and so
-    counts twice; an estimate of it, taken off once, would make false findings twice as frequent as
-    promised where it is large and seeds are few. One seed or one scene tells nothing: p is 1.
+    The variance of the mean has a part from the scenes and one from the seeds. Each part has the limit of
+    Student's t with its own degrees of freedom, and the squares of the two are added (as in MOVER, Zou &
+    Donner 2008). The noise of single cells is in both parts and so counts twice. Subtracting an estimate
+    would double the rate of false findings if the noise is large and seeds are few. With one seed or one
+    scene, p is 1.
     """
     seeds, scenes = differences.shape
     mean = float(differences.mean())
@@ -109,20 +109,20 @@ def crossed(differences: np.ndarray, level: float = LEVEL) -> tuple[float, Inter
         return 1.0, (-math.inf, math.inf)
     variances = np.array([differences.mean(axis=1 - k).var(ddof=1) / differences.shape[k] for k in (0, 1)])
 
-    def reach(p: float) -> float:
+    def half_width(p: float) -> float:
         limits = stdtrit(np.array([seeds - 1, scenes - 1]), p / 2) ** 2  # Student's quantiles
         return math.sqrt(limits @ variances)
 
     smallest = 1e-12
-    if reach(smallest) <= abs(mean):
+    if half_width(smallest) <= abs(mean):
         p = smallest if mean else 1.0
     else:
-        p = float(brentq(lambda q: reach(q) - abs(mean), smallest, 1.0))
-    return p, (mean - reach(level), mean + reach(level))
+        p = float(brentq(lambda q: half_width(q) - abs(mean), smallest, 1.0))
+    return p, (mean - half_width(level), mean + half_width(level))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjustment: the chance of any false finding among all stays below the level."""
+    """Holm's (1979) adjustment, which bounds the probability of any false finding by the level."""
     adjusted = [0.0] * len(p_values)
     largest = 0.0
     for rank, k in enumerate(sorted(range(len(p_values)), key=lambda k: p_values[k])):
@@ -132,21 +132,21 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def verdict(finding: Finding, adjusted_p: float) -> Verdict:
-    """Decided where the adjusted p is at most `LEVEL` and every seed's mean difference has one sign."""
+    """Decided if the adjusted p is at most `LEVEL` and the means of all seeds have the same sign."""
     if adjusted_p > LEVEL or not finding.seeds_agree:
         return "undecided"
     return "supported" if finding.mean > 0 else "contradicted"
 
 
 def together(verdicts: Sequence[Verdict]) -> Verdict:
-    """Of a claim that makes several comparisons: one contradiction refutes it, support needs them all."""
+    """The verdict of a claim: one contradicted comparison refutes it, support needs all of them."""
     if "contradicted" in verdicts:
         return "contradicted"
     return "supported" if verdicts and set(verdicts) == {"supported"} else "undecided"
 
 
 def why_undecided(finding: Finding, adjusted_p: float, scenes: int) -> str:
-    """The first reason why a comparison has no verdict, in a few words; empty where it has one."""
+    """The first reason why a comparison is undecided, in a few words; empty if it is decided."""
     if verdict(finding, adjusted_p) != "undecided":
         return ""
     needed = math.ceil(math.log2(2 / LEVEL))

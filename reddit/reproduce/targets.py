@@ -1,4 +1,4 @@
-"""The paper's figures and tables as plans. The rule that turns numbers into verdicts: docs/reproduce.md."""
+"""The paper's figures and tables as plans. The rule for verdicts is in docs/reproduce.md."""
 
 from __future__ import annotations
 
@@ -46,14 +46,16 @@ FAULTS = {
 D6 = _ablation("d6", "D6")
 
 SUFFICES = 0.5
-"""dB that a 2-step student may lose to its teacher at all its steps and still suffice; on LOL-v1 the
-paper's own loses 0.69 to its 8-step one."""
+"""Largest loss in dB of a sufficient 2-step student, relative to its teacher with all steps.
+
+On LOL-v1 the paper's 2-step student loses 0.69 dB relative to its 8-step student.
+"""
 HALF = 0.6
-"""Largest share of the time that half the steps may take and still be called half of it."""
+"""Largest ratio of times that counts as half."""
 
 
 def figure4(steps: Sequence[int], teacher_steps: int) -> Plan:
-    """ReDDiT against fast samplers of the teacher, and against other distillations of it."""
+    """ReDDiT against fast samplers and other distillations of the same teacher."""
     samplers = Claim(
         "Distilled students surpass every fast sampler of their teacher at the same number of steps.",
         "the paper, Figure 4",
@@ -71,7 +73,7 @@ def figure4(steps: Sequence[int], teacher_steps: int) -> Plan:
 
 
 def figure5(steps: Sequence[int], teacher_steps: int) -> Plan:
-    """The whole of ReDDiT against ReDDiT without one of its parts."""
+    """ReDDiT against ReDDiT without one of its parts."""
     parts = (NO_RATR, NO_PIXEL, NO_PERCEPTUAL)
     worst = Claim(
         "Without the refinement (RATR) quality falls most.",
@@ -90,12 +92,12 @@ def figure5(steps: Sequence[int], teacher_steps: int) -> Plan:
     )
     arms = (FULL, *parts, GT_ONLY, TEACHER)
     return _plan(
-        "Figure 5: what each part is worth", arms, steps, teacher_steps, worst, slight, more, _control(steps)
+        "Figure 5: ReDDiT without its parts", arms, steps, teacher_steps, worst, slight, more, _control(steps)
     )
 
 
 def figure6(steps: Sequence[int], teacher_steps: int) -> Plan:
-    """The refinement or none, from many steps to few."""
+    """ReDDiT with and without refinement, from many steps to few."""
     helps = Claim(
         "The refinement (RATR) improves the student at every number of steps.",
         "the paper, Figure 6",
@@ -108,12 +110,18 @@ def figure6(steps: Sequence[int], teacher_steps: int) -> Plan:
     )
     arms = (FULL, NO_RATR, GT_ONLY, TEACHER)
     return _plan(
-        "Figure 6: the refinement, step by step", arms, steps, teacher_steps, helps, grows, _control(steps)
+        "Figure 6: with and without refinement, by steps",
+        arms,
+        steps,
+        teacher_steps,
+        helps,
+        grows,
+        _control(steps),
     )
 
 
 def table1(steps: Sequence[int], teacher_steps: int) -> Plan:
-    """The students against their teacher, with all its steps and at their number of steps."""
+    """The students against their teacher, with all its steps and with their number of steps."""
     surpass = Claim(
         f"The student of N steps surpasses its teacher of {teacher_steps}.",
         "the paper, abstract and Table 1",
@@ -145,13 +153,13 @@ def table1(steps: Sequence[int], teacher_steps: int) -> Plan:
 
 
 def table4(steps: Sequence[int], teacher_steps: int) -> Plan:
-    """Seconds a picture; the network is the same at every number of steps, trained or not."""
+    """Seconds per picture; the network is the same for every number of steps, trained or not."""
     counts = [teacher_steps, *steps]
 
     def faster(more: int, fewer: int) -> Comparison:
         needed = -math.log2(HALF) * math.log2(more / fewer)
         terms = ((1.0, Cell(NETWORK.key, more)), (-1.0, Cell(NETWORK.key, fewer)))
-        return Comparison(f"log2 of seconds, {more} − {fewer} steps, less {needed:.2f}", terms, -needed)
+        return Comparison(f"log2 of seconds, {more} − {fewer} steps, minus {needed:.2f}", terms, -needed)
 
     halves = Claim(
         f"Half the steps take half the time (at most {HALF:.0%} of it).",
@@ -159,13 +167,13 @@ def table4(steps: Sequence[int], teacher_steps: int) -> Plan:
         tuple(faster(more, fewer) for more, fewer in pairwise(counts)),
     )
     cells = tuple(Cell(NETWORK.key, n) for n in counts)
-    return Plan("Table 4: seconds a picture", (NETWORK,), cells, (halves,), metric="seconds")
+    return Plan("Table 4: seconds per picture", (NETWORK,), cells, (halves,), metric="seconds")
 
 
 def faults(steps: Sequence[int], teacher_steps: int) -> Plan:
-    """Each fault of the authors' code alone, against this project's way.
+    """Each fault of the authors' code alone, against ReDDiT without it.
 
-    D2 shifts times independently, so that it is measured against a student that does so too.
+    D2 implies independent jitter, so it is compared with a student with independent jitter.
     """
     costs = [
         Claim(
@@ -209,8 +217,8 @@ def _plan(
 TARGETS: dict[str, Target] = {
     "figure4": Target("ReDDiT, fast samplers and other distillations", (8, 4, 2), figure4),
     "figure5": Target("ReDDiT without its parts", (2,), figure5),
-    "figure6": Target("the refinement or none, step by step", (8, 4, 2, 1), figure6),
+    "figure6": Target("with and without refinement, by steps", (8, 4, 2, 1), figure6),
     "table1": Target("students, their teacher, and the teacher at N steps", (8, 4, 2), table1),
     "faults": Target("each fault of the authors' code alone", (2,), faults),
-    "table4": Target("seconds a picture by steps", (8, 4, 2), table4),
+    "table4": Target("seconds per picture, by steps", (8, 4, 2), table4),
 }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from browser import Tab
 
-from reddit.reproduce.findings import beside, judge
+from reddit.reproduce.findings import by_other_metrics, judge
 from reddit.reproduce.page import write_page
 from reddit.reproduce.plan import Plan
 from reddit.reproduce.plot import SIGNS, charts, draw
@@ -33,7 +33,7 @@ def page(plan: Plan, facts: dict[str, str]) -> str:
     scored = scores(plan)
     judged = judge(plan, scored)
     drawn = charts(plan, scored, judged)
-    return write_page(plan, scored, judged, beside(plan, scored), drawn, facts, {"A": "B"}).decode()
+    return write_page(plan, scored, judged, by_other_metrics(plan, scored), drawn, facts, {"A": "B"}).decode()
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +45,9 @@ def test_every_claim_has_its_verdict_on_top_and_in_place(source: str) -> None:
     assert source.count('class="badge supported"') == 2 * 3
     for number in (1, 2, 3):
         assert f'href="#claim-{number}"' in source and f'id="claim-{number}"' in source
-    assert "A, which this configuration makes equal to B" in source
+    assert "A, equal to B under this configuration" in source
     assert "shared &amp; &lt;b&gt;" in source and source.count("<svg") == 2
-    assert "The same by raw.ssim, which decides nothing" in source and "28.090" in source
+    assert "The same by raw.ssim, for information only" in source and "28.090" in source
 
 
 def test_the_charts_name_every_arm_and_comparison() -> None:
@@ -64,7 +64,7 @@ def test_the_charts_name_every_arm_and_comparison() -> None:
 
 def test_times_have_a_page_too() -> None:
     source = page(table4((8, 4, 2), 16), {})
-    assert "seconds a picture" in source and "The paper has none" not in source
+    assert "seconds per picture" in source and "The paper has none" not in source
     assert "The same by" not in source
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from reddit.config import load_config
 from reddit.reproduce.findings import (
-    beside,
+    by_other_metrics,
     differences,
     judge,
     picture_rows,
@@ -148,7 +148,7 @@ def test_other_metrics_are_judged_beside() -> None:
         )
         for one in everything
     ]
-    others = beside(plan, rich)
+    others = by_other_metrics(plan, rich)
     assert set(others) == {"seconds", "raw.lpips"}
     found = others["raw.lpips"]
     assert [one.comparison.text for one in found] == ["A − B, 2 steps", "A − B, 1 step"]
