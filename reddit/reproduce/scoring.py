@@ -124,7 +124,7 @@ class Scoring:
     def time(self, plan: Plan, rounds: Iterable[int]) -> list[Scored]:
         """Time every cell on the first test pictures, in rounds; each picture is a scene.
 
-        """Time every cell on the first test pictures, round after round; each picture is a scene.
+        Untrained networks are used, as training does not change the speed. Times are stored per device.
         """
         denoiser = build_denoiser(self.config).eval().to(self.device)
         return [self._time(plan, denoiser, *which) for which in self._each(plan, rounds, "times")]
