@@ -149,7 +149,7 @@ def find_model(
         and (methods is None or m.method in methods)
         and ablation_of(m) in (None, ablation)
     ]
-    return min(fitting, key=lambda m: (ablation_of(m) != ablation, _strangeness(m)), default=None)
+    return min(fitting, key=lambda m: (ablation_of(m) != ablation, _name_rank(m)), default=None)
 
 
 def ablation_of(model: CheckpointInfo) -> str | None:
@@ -160,7 +160,7 @@ def ablation_of(model: CheckpointInfo) -> str | None:
     return variant[1] if variant and variant[1] in ABLATIONS else None
 
 
-def _strangeness(model: CheckpointInfo) -> int:
+def _name_rank(model: CheckpointInfo) -> int:
     """0 for a run with its family's name, more for other names."""
     names = [model.family, student_name(model.family, model.steps)]
     names += [student_name(model.family, model.steps, model.method)]

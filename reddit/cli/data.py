@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from reddit.cli.flags import parser_of
-from reddit.utils.progress import say
+from reddit.utils.progress import print_out
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     root = Path(arguments.data_root or os.environ.get("REDDIT_DATA") or "data")
     if arguments.verb == "check":
         result = check(arguments.dataset, root, alone=arguments.alone, quiet=arguments.quiet)
-        say(result.text())
+        print_out(result.text())
         return 0 if result.usable else 1
     link(arguments.dataset, Path(arguments.source), root, dry_run=arguments.dry_run)
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reddit.ablations import describe_ablations
 from reddit.cli.flags import config_flags, overrides, parser_of, run_flags
 from reddit.utils.errors import UserError
-from reddit.utils.progress import say
+from reddit.utils.progress import print_out
 
 if TYPE_CHECKING:
     from reddit.checkpoint.format import CheckpointInfo
@@ -115,7 +115,7 @@ def _inherited(teacher: CheckpointInfo, given: Config, settings: list[str]) -> C
     ours, defaults = (settings.settings(method) for settings in (config.distill, DistillConfig()))
     changed = {key: value for key, value in ours if value != getattr(defaults, key)}
     shown = ", ".join(f"{key}={value}" for key, value in changed.items()) or "the defaults"
-    say(f"settings of the teacher's run: distill.{method}: {shown} (-n prints all)")
+    print_out(f"settings of the teacher's run: distill.{method}: {shown} (-n prints all)")
     return config
 
 

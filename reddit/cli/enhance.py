@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from reddit.cli.flags import parser_of, weights_flag
 from reddit.utils.errors import UserError
-from reddit.utils.progress import say, say_aside
+from reddit.utils.progress import print_err, print_out
 from reddit.utils.text import counted, printable
 
 if TYPE_CHECKING:
@@ -143,9 +143,9 @@ def main(argv: list[str] | None = None) -> int:
         )
     if plan.single and done.failed:
         raise UserError(done.failed[0])
-    say(_summary(arguments.output, plan, done, f"{name_of(info)}, {counted(steps, 'step')}"))
+    print_out(_summary(arguments.output, plan, done, f"{name_of(info)}, {counted(steps, 'step')}"))
     for line in done.failed:
-        say_aside(f"error: {line}")
+        print_err(f"error: {line}")
     return 1 if done.failed else 0
 
 

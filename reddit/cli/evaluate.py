@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reddit.cli.flags import check_overrides, config_flags, parser_of, scorer_flags, weights_flag
 from reddit.utils.errors import UserError
-from reddit.utils.progress import say
+from reddit.utils.progress import print_out
 
 
 def parser() -> argparse.ArgumentParser:
@@ -112,10 +112,10 @@ def main(argv: list[str] | None = None) -> None:
     )
     sources.print_settings(evaluation, arguments.format)
     if arguments.time:
-        say(render(sources.times(method, predict, settings, pictures, device), arguments.format))
+        print_out(render(sources.times(method, predict, settings, pictures, device), arguments.format))
     published = [] if arguments.validation else rows_beside(evaluation, arguments.dataset)
     table = render(without_empty_columns([our_row(evaluation), *published]), arguments.format)
-    say(table.rstrip("\n"))
+    print_out(table.rstrip("\n"))
     # Scores are printed before files are written: a full disk cannot lose them.
     if arguments.json:
         write_bytes(arguments.json, (json.dumps(evaluation.to_json(), indent=1) + "\n").encode())

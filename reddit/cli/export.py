@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reddit.cli.flags import parser_of, weights_flag
 from reddit.utils.errors import UserError
-from reddit.utils.progress import say
+from reddit.utils.progress import print_out
 from reddit.utils.text import counted
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> None:
         export_sampler(arguments.output, form, denoiser, info, steps)
     kind = f"onnx, opset {OPSET}" if form == "onnx" else form
     size = arguments.output.stat().st_size / 1e6
-    say(f"{arguments.output}: {kind}, {counted(steps, 'step')} of {info.family}, {size:.1f} MB")
+    print_out(f"{arguments.output}: {kind}, {counted(steps, 'step')} of {info.family}, {size:.1f} MB")
     if arguments.check:
         clip = info.config.diffusion.clip
         exported = load_sampler(arguments.output, form, steps, clip)

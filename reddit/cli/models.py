@@ -17,7 +17,7 @@ from reddit.checkpoint.registry import (
 )
 from reddit.metrics import Scorer, protocol_named
 from reddit.utils.errors import UserError
-from reddit.utils.progress import say_aside
+from reddit.utils.progress import print_err
 from reddit.utils.text import counted
 
 
@@ -44,14 +44,14 @@ def choose_model(
     if shipped_first and (path := find_shipped(DEFAULT, steps)):
         model = read_info(path)
         return model, sampling_steps(model, steps)
-    own = [m for m in all_models(runs, log=say_aside) if ablation_of(m) is None]
+    own = [m for m in all_models(runs, log=print_err) if ablation_of(m) is None]
     own.sort(key=lambda m: m.config.data.dataset != dataset)  # a stable sort: still newest first
     candidates = [*own, *shipped_models()]
     fitting = [m for m in candidates if steps in (None, m.steps)] or candidates
     if not fitting:
         raise UserError(f"no model in {runs}: train one with reddit-llie train, or name one with --weights")
     model = fitting[0]
-    say_aside(
+    print_err(
         f"model: {model.path} ({counted(model.steps, 'step')}, trained on {model.config.data.dataset}); "
         "--weights chooses another"
     )
@@ -82,6 +82,6 @@ def scorer_from(arguments: argparse.Namespace, *, gt: bool = True, device: str =
         except UserError as error:
             if arguments.metrics or weights:
                 raise
-            say_aside(f"warning: LPIPS is skipped: {error}")
+            print_err(f"warning: LPIPS is skipped: {error}")
             scorer.with_lpips = False
     return scorer

@@ -13,7 +13,7 @@ from reddit.cli.flags import (
     run_name,
     scorer_flags,
 )
-from reddit.utils.progress import say
+from reddit.utils.progress import print_out
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = score_family(
         config, config.name, scorer_from(arguments), seeds=arguments.seeds, quiet=arguments.quiet
     )
-    say(render([row.cells() for row in rows], arguments.format).rstrip("\n"))
+    print_out(render([row.cells() for row in rows], arguments.format).rstrip("\n"))
     test = load_pairs(config.data, config.data_root(), "test")
     folders = [model.path.parent.parent for model in models]
-    say(str(write_report(config, rows, folders, test, device_name(choose_device(config.device)))))
+    print_out(str(write_report(config, rows, folders, test, device_name(choose_device(config.device)))))

@@ -7,7 +7,7 @@ import sys
 
 from reddit.cli.flags import config_flags, parser_of, scorer_flags
 from reddit.utils.errors import UserError
-from reddit.utils.progress import say, say_aside
+from reddit.utils.progress import print_err, print_out
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,21 +74,21 @@ def main(argv: list[str] | None = None) -> None:
         arguments.iterations,
         arguments.teacher_seeds,
     )
-    work = prepare(arguments.target, choice, arguments.steps, log=say_aside)
+    work = prepare(arguments.target, choice, arguments.steps, log=print_err)
     if arguments.commands:
         again = sys.argv[1:] if argv is None else argv
         lines = commands(work.runs, arguments.config, [word for word in again if word != "--commands"])
         print(*lines, sep="\n")
         return
     scorer = scorer_from(arguments, gt=not work.plan.timed, device=str(choose_device(work.config.device)))
-    say(work.describe())
+    print_out(work.describe())
     if work.runs.pending():
         print(f"estimate: {_duration(work.seconds(arguments.quiet))} on this machine, from a few timed steps")
-        work.train(arguments.quiet, say)
-    judged = work.write(work.score(scorer, arguments.quiet, say), scorer.protocol.describe())
+        work.train(arguments.quiet, print_out)
+    judged = work.write(work.score(scorer, arguments.quiet, print_out), scorer.protocol.describe())
     for claim, verdict in verdicts(judged).items():
         print(f"{verdict}: {claim}")
-    say(str(work.folder / "index.html"))
+    print_out(str(work.folder / "index.html"))
 
 
 def _duration(seconds: float) -> str:

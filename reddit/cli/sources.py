@@ -28,7 +28,7 @@ from reddit.evaluation.timing import seconds_a_call
 from reddit.models import count_parameters
 from reddit.report.tables import Cell, Format
 from reddit.utils.errors import UserError
-from reddit.utils.progress import say, say_aside
+from reddit.utils.progress import print_err, print_out
 from reddit.utils.text import counted
 
 
@@ -66,11 +66,11 @@ def source(
     if arguments.sampler:
         chosen = [f"diffusion.sampler={arguments.sampler}"]
         given = model.config.model_dump()
-        sampled = resolve_config(given, chosen, source=str(model.path), laid_by="--sampler")
+        sampled = resolve_config(given, chosen, source=str(model.path), flag="--sampler")
         model = replace(model, config=sampled)
     seen = [] if arguments.validation else overlap(model.training_pictures, pictures)
     if seen:
-        say_aside(
+        print_err(
             f"warning: {len(seen)} of {len(pictures)} test pictures were in the training set of {model.path} "
             f"({', '.join(seen[:5])}{', …' if len(seen) > 5 else ''}): these scores are not meaningful"
         )
@@ -97,10 +97,10 @@ def source(
 def print_settings(evaluation: Evaluation, form: Format) -> None:
     """Print the settings that affect the scores: above the table; with CSV to stderr."""
     mark = "% " if form == "latex" else ""
-    tell = say_aside if form == "csv" else say
+    tell = print_err if form == "csv" else print_out
     tell("\n".join(mark + line for line in evaluation.describe().splitlines()))
     if form == "md":
-        say("")
+        print_out("")
 
 
 def times(

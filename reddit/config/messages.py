@@ -1,4 +1,4 @@
-"""One line for each mistake of a configuration: where it stands, what is wrong, what was meant."""
+"""One line for each mistake of a configuration: its place, what is wrong, and what may be meant."""
 
 from __future__ import annotations
 

@@ -31,22 +31,21 @@ def is_read(key: str, methods: Collection[str]) -> bool:
 
 
 def settings_for(overrides: Sequence[str], *methods: str) -> list[str]:
-    """Of `key=value` that are meant for runs of several methods, those that runs of these methods read."""
+    """Those of the overrides `key=value` that runs of these methods read."""
     return [override for override in overrides if is_read(override.partition("=")[0], methods)]
 
 
-def unread(laid: Mapping[str, Any], method: str, stage: bool) -> list[str]:
+def unread(overrides: Mapping[str, Any], method: str, stage: bool) -> list[str]:
     """A line for each override that no method of the run reads.
 
     Args:
-        laid: the overrides, as a tree. A file may hold the settings of several methods, for when each is
-            chosen; a command chooses one.
+        overrides: the overrides as a tree. (A file may hold the settings of several methods.)
         method: the distillation method.
         stage: a distillation stage; else a teacher's training, which keeps the settings of its students.
     """
     running = (method,) if stage else (method, TEACHER)
     found = []
-    for key in _leaves(laid):
+    for key in _leaves(overrides):
         if is_read(key, running):
             continue
         students = " or ".join(name for name in readers(key) or () if name != TEACHER)

@@ -29,8 +29,8 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = (), *, stage
         stage: for a distillation stage: `distill.train` replaces settings of `train` before the overrides.
 
     Raises:
-        UserError: one line a mistake, all of them at once, unknown keys with the nearest known one, overrides
-            that the chosen method does not read with the method that does.
+        UserError: all mistakes, one per line; unknown keys with the nearest known one, overrides that the
+            chosen method does not read with the method that does.
     """
     raw = read_yaml(Path(path)) if path is not None else {}
     return resolve_config(raw, overrides, stage=stage, source=str(path or "defaults"))
@@ -42,29 +42,29 @@ def resolve_config(
     *,
     stage: bool = False,
     source: str,
-    laid_by: str = "--set",
+    flag: str = "--set",
 ) -> Config:
-    """`load_config` for a mapping already read; messages name it by `source`, the overrides by `laid_by`."""
-    laid, mistakes = _laid(overrides)
-    given = merge(raw, laid)
+    """`load_config` for a mapping already read; messages name it by `source`, the overrides by `flag`."""
+    tree, mistakes = _as_tree(overrides)
+    settings = merge(raw, tree)
     if stage:
-        of_stage = STAGE_DEFAULTS | _section(_section(given, "distill"), "train")
-        set_here = {key: value for key, value in of_stage.items() if value is not None}
-        given = merge(merge(given, {"train": set_here}), laid)
+        of_stage = STAGE_DEFAULTS | _section(_section(settings, "distill"), "train")
+        of_train = {key: value for key, value in of_stage.items() if value is not None}
+        settings = merge(merge(settings, {"train": of_train}), tree)
     count = len(mistakes)
     try:
-        config = Config.model_validate(given)
+        config = Config.model_validate(settings)
     except ValidationError as error:
-        found = _told_once(one_a_value(error.errors(), Config))
+        found = _without_repeats(one_a_value(error.errors(), Config))
         count += len(found)
         for e in found[:MOST_MISTAKES]:
-            laid_over = _is_among(".".join(map(str, e["loc"])), overrides)
-            mistakes.append(explain(e, Config, laid_by if laid_over else source))
+            overridden = _is_overridden(".".join(map(str, e["loc"])), overrides)
+            mistakes.append(explain(e, Config, flag if overridden else source))
     except RecursionError:
         mistakes.append(f"{source}: nested too deeply")
     else:
         mistakes += _contradictions(config, source)
-        mistakes += [f"{laid_by}: {line}" for line in unread(laid, config.distill.method, stage)]
+        mistakes += [f"{flag}: {line}" for line in unread(tree, config.distill.method, stage)]
     if mistakes:
         more = max(count, len(mistakes)) - MOST_MISTAKES
         tail = [f"{source}: and {counted(more, 'mistake')} more"] if more > 0 else []
@@ -72,10 +72,10 @@ def resolve_config(
     return config
 
 
-def _laid(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """Overrides as a tree of settings, and a line for each that is none."""
+def _as_tree(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Overrides as a tree of settings, and a message for each that is not valid."""
     mistakes: list[str] = []
-    laid: dict[str, Any] = {}
+    tree: dict[str, Any] = {}
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
@@ -87,24 +87,24 @@ def _laid(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
             mistakes.append(f"--set {short(override)}: not a YAML value")
             continue
         if key.count(".") > DEEPEST:
-            mistakes.append(f"--set {short(override)}: no setting lies that deep")
+            mistakes.append(f"--set {short(override)}: no setting is nested that deep")
             continue
         for part in reversed(key.split(".")):
             value = {part: value}
-        laid = merge(laid, value)
-    return laid, mistakes
+        tree = merge(tree, value)
+    return tree, mistakes
 
 
-def _told_once(found: list[Any]) -> list[Any]:
+def _without_repeats(found: list[Any]) -> list[Any]:
     """Errors without those of `train` that repeat one of `distill.train`, whose value it took."""
     of_stage = {e["loc"][2:] for e in found if e["loc"][:2] == ("distill", "train")}
     return [e for e in found if not (e["loc"][:1] == ("train",) and e["loc"][1:] in of_stage)]
 
 
-def _is_among(key: str, overrides: Sequence[str]) -> bool:
+def _is_overridden(key: str, overrides: Sequence[str]) -> bool:
     """Whether an override sets a key, or something below or above it."""
-    laid = (override.partition("=")[0] for override in overrides)
-    return any(f"{one}.".startswith(f"{key}.") or f"{key}.".startswith(f"{one}.") for one in laid)
+    keys = (override.partition("=")[0] for override in overrides)
+    return any(f"{one}.".startswith(f"{key}.") or f"{key}.".startswith(f"{one}.") for one in keys)
 
 
 def _contradictions(config: Config, source: str) -> list[str]:

@@ -33,7 +33,7 @@ class Loader(yaml.SafeLoader):
         for key, count in keys.most_common(1):
             if count > 1:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"key {short(repr(key))} stands twice", node.start_mark
+                    None, None, f"key {short(repr(key))} is repeated", node.start_mark
                 )
         return super().construct_mapping(node, deep)
 
@@ -65,7 +65,7 @@ def _whole(loader: Loader, node: yaml.ScalarNode) -> int:
 
 def _number(loader: Loader, node: yaml.ScalarNode) -> float | int:
     text = loader.construct_scalar(node).replace("_", "").lower()
-    if whole := re.fullmatch(r"([-+]?\d+)e\+?(\d{1,2})", text, re.ASCII):  # 1e6: an integer where one is due
+    if whole := re.fullmatch(r"([-+]?\d+)e\+?(\d{1,2})", text, re.ASCII):  # 1e6: an integer
         return int(whole[1]) * 10 ** int(whole[2])
     try:
         return float(re.sub(r"^([-+]?)\.(inf|nan)$", r"\1\2", text))
@@ -94,13 +94,13 @@ Loader.add_constructor(_TAG + "float", _number)
 
 
 def load_yaml(text: str) -> Any:
-    """YAML as plain values; aliases that stand for more than `MOST_VALUES` of them are refused."""
+    """YAML as plain values; aliases that expand to more than `MOST_VALUES` of them are refused."""
     value = yaml.load(text, Loader)
     stack, count = [value], 0
     while stack:
         one, count = stack.pop(), count + 1
         if count > MOST_VALUES:
-            raise yaml.YAMLError(f"it stands for more than {MOST_VALUES} values")
+            raise yaml.YAMLError(f"it expands to more than {MOST_VALUES} values")
         if isinstance(one, dict):
             stack += one.values()
         elif isinstance(one, list | tuple | set):

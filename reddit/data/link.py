@@ -9,13 +9,13 @@ from pathlib import Path
 from reddit.data.layouts import Layout, Split, folder_fits, get_layout, locate, sides_of
 from reddit.image.read import list_images
 from reddit.utils.errors import UserError
-from reddit.utils.progress import Log, say
+from reddit.utils.progress import Log, print_out
 from reddit.utils.text import reason
 
 DEPTH = 4
 
 
-def link(name: str, source: Path, root: Path, *, dry_run: bool = False, log: Log = say) -> list[Path]:
+def link(name: str, source: Path, root: Path, *, dry_run: bool = False, log: Log = print_out) -> list[Path]:
     """Link a data set's folders, found up to four levels below `source`, into the data root.
 
     The links are absolute: the data root may move, the archive must stay in place. Existing links are kept,

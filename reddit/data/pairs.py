@@ -15,7 +15,7 @@ from reddit.data.demo import demo_pairs
 from reddit.data.layouts import LAYOUTS, Split, get_layout, locate
 from reddit.data.pairing import Frames, Pair, Picture, TestPicture, find_pairs, find_pictures, pair_folders
 from reddit.utils.errors import UserError
-from reddit.utils.progress import Log, progress, say
+from reddit.utils.progress import Log, print_out, progress
 
 
 def load_pairs(config: DataConfig, root: Path, split: Split) -> list[Pair]:
@@ -109,7 +109,7 @@ def examine(
 
 
 def usable(
-    pairs: list[Pair], problems: dict[str, str], policy: Literal["error", "skip"], log: Log = say
+    pairs: list[Pair], problems: dict[str, str], policy: Literal["error", "skip"], log: Log = print_out
 ) -> list[Pair]:
     """The pairs without problems.
 

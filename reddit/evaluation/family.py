@@ -22,7 +22,7 @@ from reddit.models import count_parameters
 from reddit.report.tables import Cell
 from reddit.utils.device import choose_device
 from reddit.utils.errors import UserError
-from reddit.utils.progress import Log, say
+from reddit.utils.progress import Log, print_out
 from reddit.utils.text import counted
 
 
@@ -93,7 +93,7 @@ def score_family(
     *,
     seeds: Sequence[int] = (0,),
     quiet: bool = False,
-    log: Log = say,
+    log: Log = print_out,
 ) -> list[Row]:
     """Score a family on the test pictures: two baselines, the models, the teacher at fewer steps."""
     test = load_pairs(config.data, config.data_root(), "test")

@@ -95,7 +95,7 @@ def check_sizes(matched: Mapping[str, Path], sizes: Mapping[str, tuple[int, int]
 
 
 def size_of(picture: Picture) -> tuple[int, int]:
-    """(height, width) of a picture, upright; of a PNG that can say nothing of that only headers are read.
+    """(height, width) of a picture, upright; of a PNG without orientation only the headers are read.
 
     Raises:
         UserError: the file cannot be read.
@@ -103,7 +103,7 @@ def size_of(picture: Picture) -> tuple[int, int]:
     if isinstance(picture, np.ndarray):
         return picture.shape[0], picture.shape[1]
     try:
-        size = png_size(picture) if is_file(picture) else None  # a pipe would be waited for
+        size = png_size(picture) if is_file(picture) else None  # reading a pipe would block
     except OSError as error:
         raise UserError(f"cannot read {picture}: {reason(error)}") from error
     return size or read_uint8(picture).shape[:2]
@@ -196,10 +196,10 @@ def _number(parent: str, last: str) -> Place | None:
     return (parent, str(int(numbers[0]))) if len(numbers) == 1 else None
 
 
-def _listed(things: Sequence[str], what: str) -> str:
-    if not things:
+def _listed(names: Sequence[str], what: str) -> str:
+    if not names:
         return ""
-    return f"{len(things)} {what}: {', '.join(things[:SHOWN])}{', …' if len(things) > SHOWN else ''}"
+    return f"{len(names)} {what}: {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}"
 
 
 def _shown(size: tuple[int, int]) -> str:

@@ -59,14 +59,14 @@ class ConsistencyDistillation(Distillation[ConsistencyConfig]):
         self.target = copy.deepcopy(student).eval().requires_grad_(False)
         # As a submodule of the student it is saved and resumed; checkpoints hold only `student.network`.
         student.add_module("target", self.target.network)
-        self._followed: int | None = None
+        self._updated: int | None = None
 
     @classmethod
     def needs_perceptual(cls, config: ConsistencyConfig) -> bool:
         return config.distance == "lpips"
 
     def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
-        self._follow(rng.iteration)
+        self._update_target(rng.iteration)
         x_0, y, context = (
             to_minus_one_one(batch["high"]),
             to_minus_one_one(batch["low"]),
@@ -89,14 +89,14 @@ class ConsistencyDistillation(Distillation[ConsistencyConfig]):
             return self.perceptual((found + 1) / 2, (target + 1) / 2).mean()
 
     @torch.no_grad()
-    def _follow(self, iteration: int) -> None:
+    def _update_target(self, iteration: int) -> None:
         """Update the moving average once per iteration, however many micro-batches there are."""
-        if iteration == self._followed:
+        if iteration == self._updated:
             return
-        self._followed = iteration
-        mine = list(self.target.network.state_dict().values())
-        theirs = list(self.denoiser.network.state_dict().values())
-        torch._foreach_lerp_(mine, theirs, 1 - self.config.target_ema)
+        self._updated = iteration
+        target = list(self.target.network.state_dict().values())
+        student = list(self.denoiser.network.state_dict().values())
+        torch._foreach_lerp_(target, student, 1 - self.config.target_ema)
 
 
 def consistency_function(denoiser: DenoiserFunction, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:

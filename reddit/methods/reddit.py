@@ -30,7 +30,7 @@ from reddit.methods.retinex import (
     reflectance_authors,
     remap,
 )
-from reddit.utils.device import forget_casts
+from reddit.utils.device import clear_casts
 from reddit.utils.profiling import phase
 
 WRAPPED_FLOOR = 0.1
@@ -180,7 +180,7 @@ class ReDDiT(Distillation[ReDDiTConfig]):
         for k in range(self.steps, interval, -1):
             t, s = (torch.full((len(x),), self._grid_time(k, j), device=x.device) for j in (0, 2))
             x = decode(self.as_sampled(student), self.schedule, x, y, t, s).x_s
-        forget_casts()
+        clear_casts()
         times = (
             torch.full((len(x),), self._grid_time(interval, j), dtype=torch.float64, device=x.device)
             for j in range(3)

@@ -24,7 +24,7 @@ from reddit.reproduce.runs import Runs
 from reddit.training.run_folder import run_folder
 from reddit.utils.device import choose_device
 from reddit.utils.files import write_bytes
-from reddit.utils.progress import Log, progress, say
+from reddit.utils.progress import Log, print_out, progress
 from reddit.utils.text import counted
 
 TIMED_PICTURES = 8
@@ -68,7 +68,7 @@ class Scoring:
         config: the data set, device and precision.
     """
 
-    def __init__(self, config: Config, quiet: bool = False, log: Log = say) -> None:
+    def __init__(self, config: Config, quiet: bool = False, log: Log = print_out) -> None:
         self.config = config
         self.device = choose_device(config.device)
         self.test = load_pairs(config.data, config.data_root(), "test")

@@ -21,7 +21,7 @@ NO_RATR = _ablation("no-ratr", "no RATR")
 NO_PIXEL = _ablation("no-pixel", "no pixel loss")
 NO_PERCEPTUAL = _ablation("no-perceptual", "no perceptual loss")
 GT_ONLY = _ablation("no-distillation", "GT only")
-RIVALS = (
+OTHER_METHODS = (
     Arm("progressive", "progressive", ("distill.method=progressive",)),
     Arm("consistency", "consistency", ("distill.method=consistency",)),
     Arm("reflow", "reflow", ("distill.method=reflow",)),
@@ -59,14 +59,14 @@ def figure4(steps: Sequence[int], teacher_steps: int) -> Plan:
     samplers = Claim(
         "Distilled students surpass every fast sampler of their teacher at the same number of steps.",
         "the paper, Figure 4",
-        tuple(better(FULL, rival, n) for rival in SAMPLERS for n in steps),
+        tuple(better(FULL, other, n) for other in SAMPLERS for n in steps),
     )
     distillations = Claim(
         "ReDDiT surpasses every other distillation of the same teacher at every number of steps.",
         "the paper, Figure 4",
-        tuple(better(FULL, rival, n) for rival in RIVALS for n in steps),
+        tuple(better(FULL, other, n) for other in OTHER_METHODS for n in steps),
     )
-    arms = (FULL, *RIVALS, GT_ONLY, *SAMPLERS)
+    arms = (FULL, *OTHER_METHODS, GT_ONLY, *SAMPLERS)
     return _plan(
         "Figure 4: ways to fewer steps", arms, steps, teacher_steps, samplers, distillations, _control(steps)
     )

@@ -10,7 +10,7 @@ from reddit.training.run import Outcome, distill_stage
 from reddit.training.run_folder import remember_teacher, run_folder
 from reddit.training.state import Progress
 from reddit.utils.errors import UserError
-from reddit.utils.progress import Log, say
+from reddit.utils.progress import Log, print_out
 from reddit.utils.text import counted
 
 
@@ -44,7 +44,9 @@ def _listed(halves: list[int]) -> str:
     return ", ".join(map(str, halves)) or "none: the number is odd"
 
 
-def find_teacher(config: Config, steps: int, family: str | None = None, log: Log = say) -> CheckpointInfo:
+def find_teacher(
+    config: Config, steps: int, family: str | None = None, log: Log = print_out
+) -> CheckpointInfo:
     """Find the newest model with these steps, optionally of one family, and log which was found.
 
     It is a teacher or a student of the same method; methods do not learn from each other's students.
@@ -107,7 +109,7 @@ def distill_chain(
     name: str | None = None,
     resume: str = "auto",
     quiet: bool = False,
-    log: Log = say,
+    log: Log = print_out,
 ) -> list[Outcome]:
     """Distil stage after stage; each student is the teacher of the next. Finished stages are kept.
 

@@ -25,6 +25,6 @@ class WeightAverage:
     def update(self, denoiser: Denoiser, iteration: int) -> None:
         """Update the average with the weights after iteration `iteration` (from 0)."""
         decay = min(self.decay, (1 + iteration) / (10 + iteration)) if self.warmup else self.decay
-        mine = list(self.average.network.state_dict().values())
-        theirs = list(denoiser.network.state_dict().values())
-        torch._foreach_lerp_(mine, theirs, 1 - decay)
+        average = list(self.average.network.state_dict().values())
+        weights = list(denoiser.network.state_dict().values())
+        torch._foreach_lerp_(average, weights, 1 - decay)

@@ -34,7 +34,7 @@ from reddit.training.stopping import only_process
 from reddit.training.validation import Validator
 from reddit.utils.device import autocast, choose_device
 from reddit.utils.errors import UserError
-from reddit.utils.progress import Log, say
+from reddit.utils.progress import Log, print_out
 from reddit.utils.text import counted
 
 
@@ -47,7 +47,9 @@ class Outcome:
     progress: Progress
 
 
-def train_teacher(config: Config, *, resume: str = "auto", quiet: bool = False, log: Log = say) -> Outcome:
+def train_teacher(
+    config: Config, *, resume: str = "auto", quiet: bool = False, log: Log = print_out
+) -> Outcome:
     """Train the teacher of a family in `runs/NAME`.
 
     Raises:
@@ -74,7 +76,7 @@ def distill_stage(
     name: str,
     resume: str = "auto",
     quiet: bool = False,
-    log: Log = say,
+    log: Log = print_out,
 ) -> Outcome:
     """Distil a teacher into a student of N steps by the configured method, in `runs/name`.
 

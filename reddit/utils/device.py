@@ -12,7 +12,7 @@ from reddit.utils.text import counted
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes a GPU if there is one: of several processes, each its own.
+    """The device of a name; `auto` is a GPU if there is one. Each of several processes gets its own GPU.
 
     Raises:
         UserError: cuda was asked for and there is none; there are fewer GPUs than processes.
@@ -45,13 +45,13 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def full_precision(device: torch.device) -> torch.autocast:
-    """No mixed precision, also inside a block that has it: for what half precision would spoil."""
+    """No mixed precision, even inside an `autocast` block."""
     return torch.autocast(device.type, enabled=False)
 
 
-def forget_casts() -> None:
-    """Forget casts of the weights that were made without gradients inside an autocast block.
+def clear_casts() -> None:
+    """Clear casts of the weights that were cached without gradients inside an autocast block.
 
-    Older PyTorch uses them again where gradients are wanted, which then do not reach the weights.
+    Older versions of PyTorch would use them again with gradients, which then do not reach the weights.
     """
     torch.clear_autocast_cache()

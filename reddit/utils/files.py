@@ -12,7 +12,7 @@ from reddit.utils.errors import UserError
 
 
 def is_file(path: str | Path) -> bool:
-    """Whether a path, however odd, is a file that can be found."""
+    """Whether a path is an existing file; False for invalid paths."""
     try:
         return Path(path).is_file()
     except (OSError, ValueError):  # a name too long for the system, or one with a null byte
@@ -37,7 +37,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_file(path: Path, write: Callable[[Path], object]) -> None:
-    """As `write_bytes`, for a file that `write` writes piece by piece to the path that it is given."""
+    """As `write_bytes`, for a file that `write` writes piece by piece to the path that it receives."""
     try:
         write_atomic(path, write, durable=False)
     except OSError as error:

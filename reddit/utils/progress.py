@@ -15,13 +15,13 @@ Log = Callable[[str], object]
 """Receives lines of text, as `print` does."""
 
 
-def say(text: str) -> None:
+def print_out(text: str) -> None:
     """Print text on the standard output, with control characters escaped."""
     print(printable(text))
 
 
-def say_aside(text: str) -> None:
-    """As `say`, on stderr."""
+def print_err(text: str) -> None:
+    """As `print_out`, on stderr."""
     print(printable(text), file=sys.stderr)
 
 

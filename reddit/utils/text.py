@@ -24,12 +24,12 @@ def short(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text whose control characters, which names of files may hold, are escaped; line breaks are kept."""
+    """The text with control characters escaped, except line breaks; file names may contain them."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def reason(error: BaseException) -> str:
-    """What an error of another program says, of any length there, formatted as by `short`."""
+    """The first line of another library's error message, formatted as by `short`."""
     lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
     return short(lines[0]) if lines else type(error).__name__
 

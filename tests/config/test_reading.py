@@ -224,7 +224,7 @@ def test_overrides_of_the_stages_section_count(tmp_path: Path) -> None:
     assert "did you mean distill.train.iterations?" in line
 
 
-def test_a_stages_mistake_is_told_once(tmp_path: Path) -> None:
+def test_a_mistake_of_a_stage_is_reported_once(tmp_path: Path) -> None:
     path = write(tmp_path, "distill:\n  train:\n    lr: fast\n")
     for stage in (False, True):
         (line,) = mistakes(path, stage=stage)
@@ -263,7 +263,7 @@ def test_a_key_that_stands_twice(tmp_path: Path) -> None:
     path = write(tmp_path, "train:\n  lr: 1\n  ema: 0.5\n  lr: 2\n")
     (line,) = mistakes(path)
     assert str(path) in line
-    assert "'lr' stands twice" in line
+    assert "'lr' is repeated" in line
 
 
 def test_missing_file_names_the_nearest(tmp_path: Path) -> None:

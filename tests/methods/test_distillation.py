@@ -25,7 +25,7 @@ from reddit.training.step import train_step
 from reddit.utils.errors import UserError
 
 METHODS = pytest.mark.parametrize("name", DISTILLATIONS)
-RIVALS = {"progressive": 2, "consistency": 1, "reflow": 3}
+OTHER_METHODS = {"progressive": 2, "consistency": 1, "reflow": 3}
 """Of a teacher of four steps, the steps of a student."""
 
 
@@ -151,9 +151,9 @@ def test_whom_a_teacher_can_teach(name: str, teacher: int, students: list[int]) 
 # The whole way
 
 
-@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize("name", OTHER_METHODS)
 def test_from_the_command_to_the_picture(inside: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    steps = RIVALS[name]
+    steps = OTHER_METHODS[name]
     call("distill", "-c", "tiny.yaml", "--steps", str(steps), "--set", f"distill.method={name}", "--quiet")
     assert "teacher: runs/tiny/checkpoints/best.safetensors (teacher, 4 steps" in capsys.readouterr().out
     run = inside / "runs" / f"tiny-{name}-{steps}"

@@ -150,7 +150,7 @@ def test_an_ablation_by_name(inside: Path, capsys: pytest.CaptureFixture[str]) -
     assert "no-ratr: Without the reflectance" in capsys.readouterr().out
     call("train", "--ablation", "list")
     assert "d4: Fault D4" in capsys.readouterr().out
-    with pytest.raises(UserError, match="give it a --name"):
+    with pytest.raises(UserError, match="add --name NAME"):
         call("train", "-c", "tiny.yaml", "--ablation", "x0")
     with pytest.raises(UserError, match="is an ablation of the teacher"):
         call("distill", "--steps", "2", "--ablation", "x0")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reddit.utils.progress import say, say_aside
+from reddit.utils.progress import print_err, print_out
 from reddit.utils.text import LONGEST_SHOWN, printable, reason
 
 
@@ -26,7 +26,7 @@ def test_a_long_reason_is_cut() -> None:
 def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     odd = "a\x1b[2J\r\x07\u202e\udcffé\nb"
     assert printable(odd) == "a\\x1b[2J\\r\\x07\\u202e\\udcffé\nb"
-    say(odd)
-    say_aside(odd)
+    print_out(odd)
+    print_err(odd)
     said = capsys.readouterr()
     assert said.out == said.err == printable(odd) + "\n"
