@@ -9,8 +9,8 @@ from torch import Tensor
 
 from reddit.config import ConsistencyConfig
 from reddit.data import Batch
-from reddit.diffusion import Denoiser, DenoiserFunction, decode
-from reddit.methods.distillation import Distillation, PerceptualDistance
+from reddit.diffusion import DenoiserFunction, decode
+from reddit.methods.distillation import Distillation
 from reddit.methods.method import StepRNG, to_minus_one_one
 from reddit.utils.profiling import phase
 
@@ -45,20 +45,10 @@ class ConsistencyDistillation(Distillation[ConsistencyConfig]):
     halving = False
     sampler = "consistency"
 
-    def __init__(
-        self,
-        student: Denoiser,
-        teacher: Denoiser,
-        steps: int,
-        config: ConsistencyConfig,
-        clip: bool = True,
-        perceptual: PerceptualDistance | None = None,
-        teacher_steps: int | None = None,
-    ) -> None:
-        super().__init__(student, teacher, steps, config, clip, perceptual, teacher_steps)
-        self.target = copy.deepcopy(student).eval().requires_grad_(False)
+    def set_up(self) -> None:
+        self.target = copy.deepcopy(self.denoiser).eval().requires_grad_(False)
         # As a submodule of the student it is saved and resumed; checkpoints hold only `student.network`.
-        student.add_module("target", self.target.network)
+        self.denoiser.add_module("target", self.target.network)
         self._updated: int | None = None
 
     @classmethod

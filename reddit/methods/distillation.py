@@ -60,6 +60,10 @@ class Distillation(Generic[Settings]):
         self.teacher_steps = teacher_steps or 2 * steps
         self.config = config
         self.perceptual = perceptual
+        self.set_up()
+
+    def set_up(self) -> None:
+        """Create further state of a method; called at the end of the constructor."""
 
     @classmethod
     def needs_perceptual(cls, config: Settings) -> bool:
