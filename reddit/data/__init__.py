@@ -13,6 +13,7 @@ from reddit.data.pairs import (
     load_pairs,
     load_picture,
     load_test_set,
+    split_as_before,
     split_validation,
     usable,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "overlap",
     "pair_folders",
     "photo_pairs",
+    "split_as_before",
     "split_validation",
     "training_loader",
     "usable",

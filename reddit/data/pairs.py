@@ -141,9 +141,7 @@ def split_validation(
     cache = cache or PictureCache()
     if share == 0:
         return pairs, []
-    groups: dict[str, list[Pair]] = defaultdict(list)
-    for pair in progress(pairs, "grouping by high picture", "pair", quiet=quiet):
-        groups[pair.scene or cache.facts_of(pair.high).fingerprint].append(pair)
+    groups = _groups(pairs, cache, quiet)
     if len(groups) < 2:
         raise UserError("data.validation: one scene or high picture cannot be split; set data.validation=0")
     order = np.random.default_rng(seed).permutation(sorted(groups))
@@ -157,3 +155,35 @@ def split_validation(
     train = [p for key in groups for p in groups[key] if key not in held]
     validation = [p for key in groups for p in groups[key] if key in held]
     return sorted(train, key=lambda p: p.name), sorted(validation, key=lambda p: p.name)
+
+
+def split_as_before(
+    pairs: list[Pair], held_before: Sequence[tuple[str, str]], cache: PictureCache, quiet: bool = False
+) -> tuple[list[Pair], list[Pair], list[Pair]]:
+    """Split training pairs into (train, validation, left out), with the validation pairs of an earlier split.
+
+    Args:
+        held_before: the fingerprints of low and high of its validation pairs; those that are still there are
+            returned in this order.
+
+    Returns:
+        Left out are pairs that share a scene or high picture with a validation pair and are none themselves.
+    """
+    found: dict[tuple[str, str], list[Pair]] = defaultdict(list)
+    for pair in progress(pairs, "finding the validation pairs", "pair", quiet=quiet):
+        low, high = (cache.facts_of(side).fingerprint for side in (pair.low, pair.high))
+        found[low, high].append(pair)
+    held = [found[prints].pop(0) for prints in held_before if found[prints]]
+    names = {pair.name for pair in held}
+    groups = _groups(pairs, cache, quiet).values()
+    apart = {pair.name for group in groups if names & {p.name for p in group} for pair in group}
+    train = sorted((pair for pair in pairs if pair.name not in apart), key=lambda p: p.name)
+    return train, held, [pair for pair in pairs if pair.name in apart - names]
+
+
+def _groups(pairs: list[Pair], cache: PictureCache, quiet: bool) -> dict[str, list[Pair]]:
+    """Pairs by scene, or by high picture where there is no scene."""
+    groups: dict[str, list[Pair]] = defaultdict(list)
+    for pair in progress(pairs, "grouping by high picture", "pair", quiet=quiet):
+        groups[pair.scene or cache.facts_of(pair.high).fingerprint].append(pair)
+    return groups

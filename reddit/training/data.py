@@ -19,10 +19,12 @@ from reddit.data import (
     find_photos,
     load_pairs,
     photo_pairs,
+    split_as_before,
     split_validation,
     usable,
 )
 from reddit.data.crops import Denoise
+from reddit.training.data_record import DataRecord, Prints
 from reddit.training.distributed import World
 from reddit.utils.progress import Log, progress
 
@@ -37,14 +39,20 @@ class TrainingData:
     Attributes:
         crops: training crops.
         validation: the validation pairs, which choose the weights; may be empty.
-        pictures: fingerprints of all pictures of the training set, including the validation pictures.
-        validation_pictures: fingerprints of the validation pictures.
+        record: fingerprints of all pictures of the training set, of the validation pairs, and of the pictures
+            that the run was trained on before.
+        change: how the training set differs from that before, in one line; None if it does not.
     """
 
     crops: TrainingCrops | PhotoCrops | MixedCrops
     validation: list[Pair]
-    pictures: frozenset[str]
-    validation_pictures: frozenset[str]
+    record: DataRecord
+    change: str | None = None
+
+    @property
+    def validation_pictures(self) -> frozenset[str]:
+        """Fingerprints of the validation pictures."""
+        return frozenset(one for both in self.record.validation for one in both)
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,13 @@ class TrainingSet:
         self.test = load_pairs(data, root, "test") if config.train.select_on_test else None
 
     def prepare(
-        self, seed: int, denoise: Denoise | None, world: World, log: Log, quiet: bool = False
+        self,
+        seed: int,
+        denoise: Denoise | None,
+        world: World,
+        log: Log,
+        quiet: bool = False,
+        before: DataRecord | None = None,
     ) -> TrainingData:
         """Read and check every picture once, denoise if needed, and keep what fits into memory.
 
@@ -79,14 +93,18 @@ class TrainingSet:
             world: the processes that share the work.
             log: receives the names of skipped pairs.
             quiet: no progress bars.
+            before: the record of a run that is resumed; its validation pairs stay what they were.
 
         Raises:
             UserError: a picture cannot be read or is too small for a crop.
         """
         reading = _Reading(self.settings, seed, denoise, world, log, quiet)
+        kept_out = before.kept_out if before and len(before.kept_out) == len(self.found) else None
         prepared = [
-            reading.photographs(found.files) if isinstance(found, Photographs) else reading.pairs(found)
-            for found in self.found
+            reading.photographs(found.files, part)
+            if isinstance(found, Photographs)
+            else reading.pairs(found, part)
+            for found, part in zip(self.found, kept_out or [None] * len(self.found), strict=True)
         ]
         sets, held = [crops for crops, _ in prepared], [pair for _, pairs in prepared for pair in pairs]
         if self.test is not None:
@@ -96,10 +114,13 @@ class TrainingSet:
                 "(fault D6); do not compare their scores on it with others"
             )
         reading.cache.close()
-        held_out = reading.fingerprints(held)
-        pictures = held_out.union(*(crops.fingerprints() for crops in sets))
+        validation = reading.fingerprints(held)
+        pictures = frozenset(one for both in validation for one in both)
+        pictures = pictures.union(*(crops.fingerprints() for crops in sets))
         crops = sets[0] if len(sets) == 1 else MixedCrops(sets, [part.weight for part in self.parts])
-        return TrainingData(crops, held, pictures, held_out)
+        record = DataRecord(pictures, tuple(reading.fingerprints(pairs) for _, pairs in prepared), validation)
+        change = record.change_since(before)
+        return TrainingData(crops, held, record.with_training(before), change)
 
 
 def _find(part: MixPart, config: Config) -> list[Pair] | Photographs:
@@ -126,8 +147,10 @@ class _Reading:
     def __post_init__(self) -> None:
         self.cache = PictureCache(self.settings.memory_gb * 1e9)
 
-    def pairs(self, pairs: list[Pair]) -> tuple[TrainingCrops, list[Pair]]:
-        """Crops of pairs, and the validation split.
+    def pairs(
+        self, pairs: list[Pair], before: Sequence[Prints] | None = None
+    ) -> tuple[TrainingCrops, list[Pair]]:
+        """Crops of pairs, and the validation split, which is that of `before` if there is one.
 
         Each process reads and denoises its share once, and the processes exchange sizes and fingerprints. If
         everything fits into memory, each process then reads the rest, too. Otherwise the rest is read when a
@@ -146,34 +169,51 @@ class _Reading:
             problems.update(theirs)
         self._tell(cache)
         kept = usable(pairs, problems, settings.on_corrupt, self.log)
-        train, held = split_validation(kept, settings.validation, settings.split_seed, self.quiet, cache)
+        if before is None:
+            train, held = split_validation(kept, settings.validation, settings.split_seed, self.quiet, cache)
+        else:
+            train, held, left_out = split_as_before(kept, before, cache, self.quiet)
+            for pair in left_out:
+                self.log(f"left out: {pair.name}: it has the scene or ground truth of a validation pair")
         crops = self._crops(train)
         crops.check_sizes()
         if world.size > 1 and cache.held + crops.missing() <= cache.limit:
             crops.prepare(self.quiet)
         return crops, held
 
-    def photographs(self, files: list[Path] | None) -> tuple[PhotoCrops, list[Pair]]:
-        """Crops of photographs or synthetic night scenes, and validation pairs."""
+    def photographs(
+        self, files: list[Path] | None, before: Sequence[Prints] | None = None
+    ) -> tuple[PhotoCrops, list[Pair]]:
+        """Crops of photographs or synthetic night scenes, and validation pairs, those of `before` if any."""
         settings = self.settings
         if files is None:
             count = NIGHT_VALIDATION if settings.validation else 0
-            held = photo_pairs(None, count, settings.split_seed)
+            held = photo_pairs(None, count if before is None else len(before), settings.split_seed)
             return PhotoCrops(None, settings, self.seed, self.denoise), held
-        count = min(PHOTO_VALIDATION, len(files) // 2) if settings.validation else 0
-        order = [files[i] for i in np.random.default_rng(settings.split_seed).permutation(len(files))]
-        held = photo_pairs(order[:count], count, settings.split_seed)
-        crops = PhotoCrops(order[count:], settings, self.seed, self.denoise)
-        self._look_at(order[count:], crops.cache)
+        cache = PictureCache(0)
+        if before is None:
+            count = min(PHOTO_VALIDATION, len(files) // 2) if settings.validation else 0
+            order = [files[i] for i in np.random.default_rng(settings.split_seed).permutation(len(files))]
+            chosen = order[:count]
+        else:
+            self._look_at(files, cache)
+            by_print = {cache.facts_of(file).fingerprint: file for file in files}
+            chosen = [by_print[high] for _, high in before if high in by_print]
+            order = [*chosen, *(file for file in files if file not in set(chosen))]
+        held = photo_pairs(chosen, len(chosen), settings.split_seed)
+        crops = PhotoCrops(order[len(chosen) :], settings, self.seed, self.denoise)
+        self._look_at([file for file in crops.photos or [] if file not in cache.facts], cache)
+        crops.cache.facts.update(cache.facts)
         crops.check_sizes()
         return crops, held
 
-    def fingerprints(self, pairs: list[Pair]) -> frozenset[str]:
-        """The fingerprints of all pictures of some pairs."""
+    def fingerprints(self, pairs: list[Pair]) -> tuple[Prints, ...]:
+        """The fingerprints of the low and the high picture of some pairs."""
         sides = [side for pair in pairs for side in (pair.low, pair.high)]
         files = [side for side in sides if isinstance(side, Path) and side not in self.cache.facts]
         self._look_at(files, self.cache)
-        return frozenset(self.cache.facts_of(side).fingerprint for side in sides)
+        facts = self.cache.facts_of
+        return tuple((facts(pair.low).fingerprint, facts(pair.high).fingerprint) for pair in pairs)
 
     def _crops(self, pairs: list[Pair]) -> TrainingCrops:
         return TrainingCrops(pairs, self.settings, self.seed, self.denoise, self.cache)

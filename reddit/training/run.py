@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from reddit.data.crops import Denoise
 from reddit.methods import Method, distillation_named
 from reddit.training.build import build_denoise, build_distillation, build_teacher
 from reddit.training.data import TrainingData, TrainingSet
+from reddit.training.data_record import check_validation, known_pictures, trained_on, write_record
 from reddit.training.distributed import World, join
 from reddit.training.logging import read_log
 from reddit.training.loop import Trainer
@@ -163,14 +164,20 @@ class _Run:
         state_to_resume(self.folder, resume)  # raises before the data are read
         pictures = TrainingSet(self.config)
         with only_process(self.folder) if world.main else nullcontext():
-            data = pictures.prepare(self.seed, self.denoise, world, log, quiet)
-            state = world.from_main(self._open(resume, log) if world.main else None)
+            state = state_to_resume(self.folder, resume) if world.main else None
+            before, other = world.from_main(known_pictures(self.folder, state))
+            data = pictures.prepare(self.seed, self.denoise, world, log, quiet, before)
+            check_validation(before, data.record, self.folder)
+            if self.origin and (warning := trained_on(self.origin, data.validation_pictures)):
+                log(warning)
+            data = replace(data, record=data.record.with_training(other))
+            state = world.from_main(self._open(resume, data, log) if world.main else None)
             log(self._begin(data, world, state))
             progress = self._trainer(data, world, quiet).train(state)
         log(_summary(self.folder, progress, self.config.train.batch_size))
         return Outcome(self.folder, self.folder / "checkpoints" / "best.safetensors", progress)
 
-    def _open(self, resume: str, log: Log) -> Path | None:
+    def _open(self, resume: str, data: TrainingData, log: Log) -> Path | None:
         """Create or reopen the run folder; returns the state to resume from, if any."""
         folder = self.folder
         changed = changed_settings(folder, self.config, student=self.teacher is not None)
@@ -185,6 +192,9 @@ class _Run:
         state = open_run(folder, self.config, resume)
         if state is not None and changed:
             log(f"{folder}: resuming with changed settings: {', '.join(changed)}")
+        if data.change:
+            log(f"{folder}: {data.change}")
+        write_record(folder, data.record)
         return state
 
     def _begin(self, data: TrainingData, world: World, state: Path | None) -> str:
@@ -215,7 +225,8 @@ class _Run:
                 family=self.family,
                 method=method.name,
                 # The pictures that the first weights were trained on count as seen.
-                training_pictures=data.pictures | (self.origin.training_pictures if self.origin else set()),
+                training_pictures=data.record.training
+                | (self.origin.training_pictures if self.origin else set()),
                 validation_pictures=data.validation_pictures,
             ),
             validate=Validator(config, method.steps, data.validation, world, quiet)

@@ -12,7 +12,7 @@ from reddit.config.yaml_files import NOT_YAML, load_yaml
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
 
-TEACHER_RECORD = "teacher.json"
+TEACHER_RECORD, ORIGIN = "teacher.json", "origin.json"
 
 
 def run_folder(config: Config, name: str) -> Path:
@@ -34,6 +34,8 @@ def open_run(folder: Path, config: Config, resume: str = "auto") -> Path | None:
     Arguments, result and errors as in `state_to_resume`.
     """
     state = state_to_resume(folder, resume)
+    if state is not None and not _inside(state, folder):
+        write_bytes(folder / ORIGIN, json.dumps({"resumed_from": str(state.resolve())}).encode())
     write_bytes(folder / "config.yaml", config.to_yaml().encode())
     return state
 
@@ -47,9 +49,10 @@ def state_to_resume(folder: Path, resume: str = "auto") -> Path | None:
 
     Raises:
         UserError: `none` but there is a run; `auto` but there are weights without a state, which a new start
-            would replace; the named state does not exist.
+            would replace; the named state does not exist, or is that of another run and would replace this
+            one. The run that was started from it is continued.
     """
-    state = folder / "checkpoints" / STATE
+    state = own = folder / "checkpoints" / STATE
     weights = next((path for name in (CHOSEN, NEWEST) if (path := state.with_name(name)).exists()), None)
     if resume not in ("auto", "none"):
         state = Path(resume)
@@ -58,6 +61,14 @@ def state_to_resume(folder: Path, resume: str = "auto") -> Path | None:
         if not state.is_file():
             raise UserError(
                 f"no training state at {state} to resume from; expected a state.pt or a run folder"
+            )
+        if (weights or own.exists()) and not _inside(state, folder):
+            if own.exists() and _origin(folder) == str(state.resolve()):
+                return own
+            remedy = "leave --resume out to continue it" if own.exists() else "move the folder away"
+            raise UserError(
+                f"{folder} holds a run that the state {state} of another one would replace: choose another "
+                f"--name, or {remedy}"
             )
     elif resume == "none" and (weights or state.exists()):
         remedy = ", or resume it with --resume auto" if state.exists() else ", or move the folder away"
@@ -68,6 +79,19 @@ def state_to_resume(folder: Path, resume: str = "auto") -> Path | None:
             "--resume from a saved state, or move the folder away to start from the beginning"
         )
     return state if state.exists() else None
+
+
+def _inside(state: Path, folder: Path) -> bool:
+    return folder.resolve() in state.resolve().parents
+
+
+def _origin(folder: Path) -> str | None:
+    """The state of another run that this one was started from; None if it is unknown."""
+    path = folder / ORIGIN
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["resumed_from"]) if path.is_file() else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def changed_settings(folder: Path, config: Config, *, student: bool = False) -> list[str]:

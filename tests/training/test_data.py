@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from reddit.data import fingerprint
 from reddit.image.read import read_uint8
 from reddit.image.write import encode
 from reddit.training.data import TrainingData, TrainingSet
+from reddit.training.data_record import DataRecord, check_validation
 from reddit.training.distributed import World
 from reddit.utils.errors import UserError
 
@@ -73,7 +75,13 @@ def config(folder: Path, *overrides: str) -> Config:
     return resolve_config(tiny_settings(folder), overrides, source="test")
 
 
-def prepared(chosen: Config, processes: int = 1, denoise: Any = None, log: Any = None) -> list[TrainingData]:
+def prepared(
+    chosen: Config,
+    processes: int = 1,
+    denoise: Any = None,
+    log: Any = None,
+    before: DataRecord | None = None,
+) -> list[TrainingData]:
     """What each of several processes ends up with."""
     meeting = Meeting(processes)
     found: dict[int, TrainingData | Exception] = {}
@@ -81,7 +89,8 @@ def prepared(chosen: Config, processes: int = 1, denoise: Any = None, log: Any =
     def work(rank: int) -> None:
         try:
             world = ThreadWorld(rank, processes, meeting)
-            found[rank] = TrainingSet(chosen).prepare(4, denoise, world, log or (lambda line: None), True)
+            data = TrainingSet(chosen)
+            found[rank] = data.prepare(4, denoise, world, log or (lambda line: None), True, before)
         except Exception as error:
             found[rank] = error
 
@@ -151,7 +160,7 @@ def test_every_process_comes_to_the_same(tmp_path: Path) -> None:
     alone, *others = prepared(config(tmp_path), 1) + prepared(config(tmp_path, "data.memory_gb=0"), 3)
     everything = {fingerprint(read_uint8(path)) for path in files(tmp_path)}
     for one in (alone, *others):
-        assert one.pictures == everything
+        assert one.record.training == everything
         assert [pair.name for pair in one.validation] == [pair.name for pair in alone.validation]
         assert len(one.crops) + len(one.validation) == PAIRS
         assert one.validation_pictures == {
@@ -197,7 +206,7 @@ def test_photographs_are_fingerprinted_once_by_one_process(tmp_path: Path, read:
     chosen = config(tmp_path, "data.dataset=photos", "data.validation=0")
     first, second = prepared(chosen, 2)
     assert len(read) == 8 and set(read.values()) == {1}
-    assert first.pictures == second.pictures and len(first.pictures) == 8
+    assert first.record == second.record and len(first.record.training) == 8
 
 
 def test_a_photograph_too_small_for_a_crop_ends_the_run_at_once(tmp_path: Path) -> None:
@@ -205,3 +214,95 @@ def test_a_photograph_too_small_for_a_crop_ends_the_run_at_once(tmp_path: Path) 
     chosen = config(tmp_path, "data.dataset=photos", "data.validation=0")
     with pytest.raises(UserError, match=r"1\.png: 40×12 pixels are too small for a crop of 16; lower"):
         prepared(chosen)
+
+
+# Resumed runs
+
+
+def add_pair(folder: Path, name: str, value: int, high: Path | None = None) -> None:
+    for side in ("low", "high"):
+        path = folder / "data/LOLv1/our485" / side / f"{name}.png"
+        path.write_bytes(encode(np.full((32, 40, 3), value + (side == "high"), np.uint8)))
+    if high is not None:
+        shutil.copy(high, path)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_new_pictures_leave_the_validation_pairs_as_they_were(processes: int, tmp_path: Path) -> None:
+    write_lol(tmp_path, PAIRS)
+    (before, *_) = prepared(config(tmp_path), processes)
+    for number in range(20):
+        add_pair(tmp_path, f"new-{number}", 7 + 2 * number)
+    (now, *_) = prepared(config(tmp_path, "data.validation=0.5"), processes, before=before.record)
+    assert now.record.validation == before.record.validation
+    assert [pair.name for pair in now.validation] == [pair.name for pair in before.validation]
+    assert len(now.crops) == len(before.crops) + 20
+    assert now.change == (
+        "the training set has changed since this run began: 40 pictures new, 0 gone; the validation pictures "
+        "are the same"
+    )
+    (afresh, *_) = prepared(config(tmp_path), processes)
+    assert afresh.record.validation != before.record.validation  # what would be drawn otherwise
+
+
+def test_new_names_leave_the_order_of_validation_as_it_was(tmp_path: Path) -> None:
+    """The first of them are those that are scored."""
+    write_lol(tmp_path, PAIRS)
+    (before,) = prepared(config(tmp_path))
+    first, last = before.validation[0].name, before.validation[-1].name
+    for path in files(tmp_path):
+        path.rename(path.with_name({first: "z.png", last: "a.png"}.get(path.stem, path.name)))
+    (now,) = prepared(config(tmp_path), before=before.record)
+    assert now.record == before.record and now.change is None
+    assert (now.validation[0].name, now.validation[-1].name) == ("z", "a")
+
+
+def test_a_new_picture_of_a_validation_scene_is_not_trained_on(tmp_path: Path) -> None:
+    write_lol(tmp_path, PAIRS)
+    (before,) = prepared(config(tmp_path))
+    add_pair(tmp_path, "again", 3, high=before.validation[0].high)  # type: ignore[arg-type]
+    said: list[str] = []
+    (now,) = prepared(config(tmp_path), before=before.record, log=said.append)
+    assert said == ["left out: again: it has the scene or ground truth of a validation pair"]
+    assert len(now.crops) == len(before.crops) and now.record.validation == before.record.validation
+
+
+def test_copies_among_the_validation_pairs_stay(tmp_path: Path) -> None:
+    write_lol(tmp_path, PAIRS)
+    for name in ("copy", "another"):
+        for side in ("low", "high"):
+            folder = tmp_path / "data/LOLv1/our485" / side
+            shutil.copy(sorted(folder.iterdir())[-1], folder / f"{name}.png")
+    (before,) = prepared(config(tmp_path, "data.validation=0.7"))
+    (now,) = prepared(config(tmp_path, "data.validation=0.7"), before=before.record)
+    assert now.record == before.record and len(now.crops) == len(before.crops)
+
+
+@pytest.mark.parametrize("dataset", ["photos", "nights"])
+def test_photographs_and_nights_of_validation_stay(dataset: str, tmp_path: Path) -> None:
+    write_photos(tmp_path, [(40, 40)] * 8)
+    chosen = config(tmp_path, f"data.dataset={dataset}")
+    (before,) = prepared(chosen)
+    assert len(before.validation) == 4
+    write_photos(tmp_path, [(40, 40)] * 20)
+    (now,) = prepared(chosen, before=before.record)
+    assert now.record.validation == before.record.validation
+    assert (now.change is None) == (dataset == "nights")
+    (afresh,) = prepared(chosen)
+    assert (afresh.record.validation == before.record.validation) == (dataset == "nights")
+
+
+@pytest.mark.parametrize(
+    "change", ["data.split_seed=1", "data.dataset=photos", "data.mix=[{dataset: nights}]"]
+)
+def test_validation_that_cannot_stay_is_seen(change: str, tmp_path: Path) -> None:
+    write_photos(tmp_path, [(40, 40)] * 8)
+    (before,) = prepared(config(tmp_path, "data.dataset=nights"))
+    (now,) = prepared(config(tmp_path, "data.dataset=nights", change), before=before.record)
+    if change == "data.mix=[{dataset: nights}]":
+        assert now.record.validation == before.record.validation
+        return
+    with pytest.raises(
+        UserError, match=r"^runs/a was validated on other pictures \(4 pairs gone, [04] new\)"
+    ):
+        check_validation(before.record, now.record, Path("runs/a"))

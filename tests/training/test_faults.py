@@ -413,7 +413,7 @@ def test_code_in_weights_is_not_run(
     ):
         code, _, err = command_ends(name, arguments, capfd)
         assert (code, len(err)) == (2, 1), err
-        assert err[0].startswith(f"error: {path} is not a safetensors file")
+        assert err[0].startswith(f"error: {path} is a PyTorch file (.pth), which is not loaded")
     assert not trace.exists()
 
 
