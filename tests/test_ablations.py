@@ -44,13 +44,13 @@ def test_every_ablation_changes_something(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_every_ablation_says_what_it_is(name: str) -> None:
+def test_every_ablation_has_a_description(name: str) -> None:
     ablation = ABLATIONS[name]
     assert ablation.meaning.endswith(".") and ablation.settings
     assert name in describe_ablations(ablation.stage)
 
 
-def test_every_fault_is_there() -> None:
+def test_every_fault_has_an_ablation() -> None:
     assert {f"d{n}" for n in range(1, 7)} < ABLATIONS.keys()
 
 

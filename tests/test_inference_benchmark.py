@@ -32,7 +32,7 @@ def test_sizes(inference: ModuleType) -> None:
             inference.size(wrong)
 
 
-def test_rivals_are_neighbours_and_one_step_comes_first(inference: ModuleType) -> None:
+def test_cases_are_ordered_by_steps_with_alternatives_adjacent(inference: ModuleType) -> None:
     settings = [inference.BASELINE, inference.Settings()]
     cases = inference.plan(["a", "b"], [(3, 2)], [4, 2], settings, "cpu", 9.0, {"b": "b.onnx"})
     assert [(case.config, case.steps, case.settings.fast) for case in cases if not case.graph] == [
@@ -44,7 +44,7 @@ def test_rivals_are_neighbours_and_one_step_comes_first(inference: ModuleType) -
         inference.plan(["a"], [(3, 2)], [0, 2], settings, "cpu", 9.0, {})
 
 
-def test_what_would_take_too_long_is_multiplied(inference: ModuleType) -> None:
+def test_long_cases_are_extrapolated(inference: ModuleType) -> None:
     one = inference.Measured(1500.0, 700.0, 500.0, "median of 5")
     assert inference.multiplied(one, 4, limit=6.0) is None
     found = inference.multiplied(one, 5, limit=6.0)
@@ -52,7 +52,7 @@ def test_what_would_take_too_long_is_multiplied(inference: ModuleType) -> None:
     assert inference.multiplied(inference.Measured(None, None, None, "failed"), 5, 6.0).ms is None
 
 
-def test_only_what_is_short_enough_is_run(inference: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_short_cases_are_run(inference: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = []
 
     def run(case: object) -> object:
@@ -94,9 +94,7 @@ def test_a_failed_process_leaves_a_gap(inference: ModuleType, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_a_case_survives_the_way_to_its_process_and_is_measured(
-    inference: ModuleType, tmp_path: Path, fast: bool
-) -> None:
+def test_a_case_is_measured_in_its_own_process(inference: ModuleType, tmp_path: Path, fast: bool) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     settings = inference.Settings(fast=fast)
     case = inference.Case(str(tmp_path / "tiny.yaml"), (9, 7), 2, settings, "cpu", 1.0)
@@ -106,7 +104,7 @@ def test_a_case_survives_the_way_to_its_process_and_is_measured(
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system's own figures are in /proc")
-def test_memory_is_at_least_what_is_held_now(inference: ModuleType) -> None:
+def test_peak_memory_is_at_least_the_present_one(inference: ModuleType) -> None:
     held = torch.ones(25_000_000)  # 100 MB
     now = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6

@@ -101,7 +101,7 @@ def cycle(graph: dict[str, set[str]]) -> list[str]:
     return next((found for module in sorted(graph) if (found := visit(module, []))), [])
 
 
-def test_no_module_stands_in_two_layers() -> None:
+def test_no_module_is_in_two_layers() -> None:
     names = [name for layer_names in LAYERS for name in layer_names]
     assert len(names) == len(set(names))
 

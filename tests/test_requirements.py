@@ -63,6 +63,6 @@ def test_the_locked_versions_are_allowed(platform: str) -> None:
     assert torch.marker is not None and torch.marker.evaluate(here) == (platform == "linux")
 
 
-def test_the_locked_versions_name_no_place_to_load_from() -> None:
+def test_the_locked_versions_contain_no_urls() -> None:
     text = (ROOT / "requirements" / "locked.txt").read_text()
     assert not any(word in text for word in ("://", "--", " @ "))

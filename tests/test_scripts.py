@@ -73,7 +73,7 @@ def test_the_files_of_run_folders(folder: Path) -> None:
         }
 
 
-def test_distil_finds_the_teacher_and_says_so(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_distil_finds_the_teacher_and_prints_it(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call("distill", "--steps", "4", "--quiet", "--name", "again")
     said = capsys.readouterr().out
     assert "runs/tiny-8/checkpoints/best.safetensors" in said and "8 steps" in said

@@ -66,7 +66,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]  # no temporary file is left
 
 
-def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
+def test_files_have_the_permissions_of_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         saved(tmp_path / "w.safetensors")
@@ -193,7 +193,7 @@ def test_the_rename_is_what_replaces_the_file(tmp_path: Path, monkeypatch: pytes
     assert path.read_bytes() == before
 
 
-def test_another_failure_says_what_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_failure_is_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "save_file", fail_with(errno.EIO))
     with pytest.raises(UserError) as error:
         saved(tmp_path / "last.safetensors")
@@ -201,7 +201,7 @@ def test_another_failure_says_what_it_was(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+def test_an_impossible_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     for path in (tmp_path / "file" / "a.safetensors", tmp_path / "file" / "deeper" / "a.safetensors"):
         with pytest.raises(UserError) as error:
@@ -269,14 +269,14 @@ HEADERS: list[dict[str, str | None]] = [
 
 
 @pytest.mark.parametrize("metadata", HEADERS, ids=str)
-def test_what_a_header_claims_is_checked(tmp_path: Path, metadata: dict[str, str | None]) -> None:
+def test_headers_are_checked(tmp_path: Path, metadata: dict[str, str | None]) -> None:
     path = rewritten(tmp_path / "odd.safetensors", **metadata)
     with pytest.raises(UserError) as error:
         load_denoiser(path)
     assert str(path) in str(error.value) and len(str(error.value)) < 2000
 
 
-def test_a_network_that_a_header_claims_is_not_built_before_its_shapes_fit(
+def test_shapes_are_checked_before_a_network_is_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = rewritten(tmp_path / "huge.safetensors", config='{"model": {"width": 4096}}')
@@ -316,7 +316,7 @@ def test_reading_a_header_reads_no_weights(tmp_path: Path, monkeypatch: pytest.M
         ("validation", "[]"),
     ],
 )
-def test_a_header_that_a_terminal_or_a_folder_should_not_see(key: str, value: str, tmp_path: Path) -> None:
+def test_a_header_with_control_characters_or_paths(key: str, value: str, tmp_path: Path) -> None:
     path = tmp_path / "best.safetensors"
     saved(path)
     with safe_open(path, framework="pt") as file:

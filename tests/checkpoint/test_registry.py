@@ -31,7 +31,7 @@ def shelf(tmp_path: Path, light_weights: Path, monkeypatch: pytest.MonkeyPatch) 
     return folder
 
 
-def test_weights_lie_inside_the_package() -> None:
+def test_weights_are_inside_the_package() -> None:
     folder = importlib.resources.files("reddit.checkpoint") / "weights"
     assert Path(str(folder)) == registry.FOLDER
     assert registry.find_shipped(registry.DEFAULT) is not None
@@ -86,12 +86,12 @@ def test_files_and_runs_are_found_too(shelf: Path, light_weights: Path) -> None:
     assert registry.name_of(registry.find_checkpoint("light-1", Path("runs"))) == "light-1"
 
 
-def test_a_folder_that_is_no_run_hides_no_shipped_weights(shelf: Path) -> None:
+def test_a_folder_without_a_run_does_not_hide_shipped_weights(shelf: Path) -> None:
     Path("light").mkdir()
     assert registry.find_checkpoint("light", Path("runs")).path == shelf / "light-1.safetensors"
 
 
-def test_a_run_that_shares_a_shipped_name_must_be_told_apart(shelf: Path, light_weights: Path) -> None:
+def test_a_run_with_a_shipped_name_is_ambiguous(shelf: Path, light_weights: Path) -> None:
     run = Path("runs/light/checkpoints")
     run.mkdir(parents=True)
     shutil.copy(light_weights, run / "best.safetensors")
@@ -148,7 +148,7 @@ def test_an_ablation_that_an_older_model_does_not_record(
     assert found(8) == (name if ablation is None else None)
 
 
-def test_a_model_that_is_chosen_unasked_is_of_no_ablation(
+def test_models_of_ablations_are_not_chosen_by_default(
     shelf: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model("f-8", 8)

@@ -84,12 +84,12 @@ def test_the_settings_themselves_stay_as_they_are() -> None:
     assert settings == tree(OLD)
 
 
-def test_todays_settings_pass_unchanged() -> None:
+def test_current_settings_pass_unchanged() -> None:
     settings = Config().model_dump()
     assert upgrade(settings) == settings
 
 
-def test_the_first_version_drew_the_split_by_the_seed() -> None:
+def test_the_first_version_split_by_the_seed() -> None:
     settings = upgrade({"seed": 7, "data": {"in_memory": True}})
     assert settings == {"seed": 7, "data": {"split_seed": 7}}
 
@@ -132,7 +132,7 @@ def test_shipped_weights_load_whatever_their_version() -> None:
         assert read_info(path).config.diffusion.mask_x_T  # written as blind_start
 
 
-def test_an_old_run_folder_is_compared_by_todays_names(tmp_path: Path) -> None:
+def test_an_old_run_folder_is_compared_by_the_present_names(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(old_settings()))
     config = resolve_config(upgrade(old_settings()), source="test")
     assert changed_settings(tmp_path, config) == []

@@ -72,7 +72,7 @@ def test_configurations_are_found_by_name(
     assert load_config(flags.find_config(named)).name == "lolv1-light"
 
 
-def test_a_file_of_ones_own_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_preferred_to_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lolv1").write_text("name: mine\n")
     assert load_config(flags.find_config("lolv1")).name == "mine"
@@ -85,11 +85,11 @@ def test_an_unknown_configuration_lists_the_known_ones(named: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["1", "yes", "night #2", "a: b", "{x}", "null", '"', "ü"])
-def test_a_name_is_text_whatever_yaml_makes_of_it(name: str) -> None:
+def test_a_name_is_always_text(name: str) -> None:
     assert load_config(None, flags.name_override(flags.run_name(name))).name == name
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "\x1b[31mred", "x" * 201, "ü" * 101])
-def test_names_that_no_folder_should_have_are_refused(name: str) -> None:
+def test_invalid_run_names_are_refused(name: str) -> None:
     with pytest.raises(UserError, match="--name"):
         flags.run_name(name)

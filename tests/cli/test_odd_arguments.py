@@ -86,7 +86,7 @@ def test_a_shipped_configuration_is_a_base(base: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("base", ["5", "[demo]", '"a\\0b"', "none.yaml", "x" * 5000, ".", '""'])
-def test_a_base_that_is_none(base: str, tmp_path: Path) -> None:
+def test_an_unknown_base(base: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(f"base: {base}\n")
     with pytest.raises(UserError) as error:

@@ -48,7 +48,7 @@ def test_one_command_enhances_a_photograph(packages: Path, tmp_path: Path) -> No
     assert cv2.imread(str(tmp_path / "out.jpg")).mean() > dark.mean() + 20
 
 
-def test_configurations_come_along(packages: Path, tmp_path: Path) -> None:
+def test_configurations_are_packaged(packages: Path, tmp_path: Path) -> None:
     command = packages / "bin" / "reddit-llie"
     said = run(command, "train", "-c", "demo", "-n", cwd=tmp_path, packages=packages)
     assert said.startswith("name: demo\n")
@@ -58,7 +58,7 @@ def test_configurations_come_along(packages: Path, tmp_path: Path) -> None:
     assert Path(where.strip()).is_relative_to(packages)
 
 
-def test_templates_of_pages_come_along(packages: Path) -> None:
+def test_templates_are_packaged(packages: Path) -> None:
     templates = {path.name for path in (ROOT / "reddit/report/templates").iterdir()}
     assert {"base.html", "style.css", "script.js"} <= templates
     assert {path.name for path in (packages / "reddit/report/templates").iterdir()} == templates

@@ -45,7 +45,7 @@ def test_methods_that_can_need_a_perceptual_distance_read_its_settings(name: str
         ("seed", None),
     ],
 )
-def test_who_reads(key: str, methods: tuple[str, ...] | None) -> None:
+def test_readers_of_keys(key: str, methods: tuple[str, ...] | None) -> None:
     assert readers(key) == methods
 
 
@@ -55,7 +55,7 @@ def test_settings_of_a_method_that_is_not_known_here() -> None:
     assert not is_read("perceptual.backbone", ["reflow"])
 
 
-def test_overrides_for_several_methods_are_told_apart() -> None:
+def test_overrides_for_several_methods_are_separated() -> None:
     everything = [
         "distill.reddit.omega=1",
         "distill.consistency.target_ema=0",

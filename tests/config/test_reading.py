@@ -136,7 +136,7 @@ def test_unknown_keys_name_the_nearest(tmp_path: Path, text: str, wrong: str, me
     assert mistakes(path) == [f"{path}: {wrong}: unknown key; did you mean {meant}?"]
 
 
-def test_an_unknown_key_like_no_other(tmp_path: Path) -> None:
+def test_an_unknown_key_without_a_near_one(tmp_path: Path) -> None:
     (line,) = mistakes(write(tmp_path, "zzzzqqqq: 1\n"))
     assert "unknown key; known: name, ablation, runs" in line
 
@@ -149,7 +149,7 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         assert sum(f": {key}: " in line for line in lines) == 1
 
 
-def test_files_and_overrides_are_complained_about_together(tmp_path: Path) -> None:
+def test_mistakes_of_files_and_overrides_are_reported_together(tmp_path: Path) -> None:
     lines = mistakes(write(tmp_path, "modle: {}\n"), "nonsense", "train.lr=[1", "train.lr=x")
     assert len(lines) == 4
 
@@ -243,7 +243,7 @@ def test_base(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
-def test_a_base_that_leads_back(tmp_path: Path, length: int) -> None:
+def test_a_cycle_of_bases(tmp_path: Path, length: int) -> None:
     names = [f"{i}.yaml" for i in range(length)]
     for name, below in itertools.pairwise([*names, names[0]]):
         write(tmp_path, f"base: {below}\n", name)
@@ -259,7 +259,7 @@ def test_a_missing_base(tmp_path: Path) -> None:
 # Files that cannot be read
 
 
-def test_a_key_that_stands_twice(tmp_path: Path) -> None:
+def test_a_repeated_key(tmp_path: Path) -> None:
     path = write(tmp_path, "train:\n  lr: 1\n  ema: 0.5\n  lr: 2\n")
     (line,) = mistakes(path)
     assert str(path) in line
@@ -364,7 +364,7 @@ def test_a_limit_is_named_however_the_number_is_written(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["1e-3", "1.5e6", "1e400", "512.0"])
-def test_what_is_no_integer(text: str) -> None:
+def test_values_that_are_not_integers(text: str) -> None:
     (line,) = mistakes(None, f"diffusion.steps={text}")
     assert "diffusion.steps: should be a valid integer, not" in line
 
@@ -428,7 +428,7 @@ def test_dates_and_times_are_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["9" * 31, "!!int abc", "!!int '9 '", "!!float 1.2.3", "!!int [1]"])
-def test_numbers_that_are_none(text: str) -> None:
+def test_values_that_are_not_numbers(text: str) -> None:
     (line,) = mistakes(None, f"seed={text}")
     assert "not a YAML value" in line
 

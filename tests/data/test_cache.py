@@ -31,7 +31,7 @@ def test_what_fits_is_made_once() -> None:
     assert (make.made, cache.held, cache.holds("a")) == (1, 10, True)
 
 
-def test_what_does_not_fit_is_made_anew() -> None:
+def test_what_does_not_fit_is_read_again() -> None:
     cache, first, second = PictureCache(15), Counting(10), Counting(6)
     cache.get("a", first)
     for _ in range(3):
@@ -68,7 +68,7 @@ def test_a_cache_of_nothing_holds_nothing() -> None:
     assert (make.made, cache.held, cache.holds("a")) == (2, 0, False)
 
 
-def test_a_closed_cache_gives_and_takes_nothing_in() -> None:
+def test_a_closed_cache_is_not_used() -> None:
     cache, held, late = PictureCache(100), Counting(10), Counting(10)
     cache.get("a", held)
     cache.close()
@@ -78,7 +78,7 @@ def test_a_closed_cache_gives_and_takes_nothing_in() -> None:
     assert (held.made, late.made, cache.held) == (1, 2, 10)
 
 
-def test_what_is_kept_counts_with_its_type() -> None:
+def test_memory_is_counted_in_bytes() -> None:
     cache = PictureCache(100)
     cache.get("a", lambda: np.zeros((2, 3, 4), np.float32))
     assert cache.held == 96

@@ -67,7 +67,7 @@ def test_a_pair_of_two_sizes_is_an_error(tmp_path: Path) -> None:
     assert error == "lolv1/train: 1 has low and high of different sizes, 12×8 and 12×9"
 
 
-def test_a_lonely_picture_is_an_error_and_the_rest_is_checked(tmp_path: Path) -> None:
+def test_an_unpaired_picture_is_an_error_and_the_rest_is_checked(tmp_path: Path) -> None:
     (lolv1(tmp_path) / "LOLv1/our485/high/1.png").unlink()
     result = check("lolv1", tmp_path, quiet=True)
     (error,) = texts(result, "error")

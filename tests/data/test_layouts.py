@@ -134,7 +134,7 @@ def test_sets_without_gt(tmp_path: Path, name: str, spell) -> None:
     ]
 
 
-def test_sets_without_gt_may_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
+def test_sets_without_gt_may_have_their_own_folder(tmp_path: Path) -> None:
     put(tmp_path / "unpaired" / "DICM" / "01.jpg")
     assert [picture.name for picture in find_pictures("dicm", tmp_path)] == ["01"]
 
@@ -165,7 +165,7 @@ def test_the_original_spelling_wins(tmp_path: Path) -> None:
     assert find_pairs("lolv1", tmp_path, "test")[0].low == tmp_path / "LOLv1/eval15/low/1.png"
 
 
-def test_half_a_tree_does_not_hide_a_whole_one(tmp_path: Path) -> None:
+def test_an_incomplete_tree_does_not_hide_a_complete_one(tmp_path: Path) -> None:
     put(tmp_path / "LOLv1/our485/low/1.png")
     put(tmp_path / "LOLv1/Train/input/1.png"), put(tmp_path / "LOLv1/Train/target/1.png")
     assert find_pairs("lolv1", tmp_path, "train")[0].low == tmp_path / "LOLv1/Train/input/1.png"
@@ -182,14 +182,14 @@ def test_pairs_are_matched_by_name_whatever_the_prefix_and_extension(tmp_path: P
     ]
 
 
-def test_lonely_pictures_are_named(tmp_path: Path) -> None:
+def test_unpaired_pictures_are_named(tmp_path: Path) -> None:
     put(tmp_path / "low/1.png"), put(tmp_path / "low/2.png"), put(tmp_path / "high/2.png")
     put(tmp_path / "high/3.png")
     with pytest.raises(UserError, match=r"low/1.png has no partner.*high/3.png has no partner"):
         pair_folders(tmp_path / "low", tmp_path / "high")
 
 
-def test_many_lonely_pictures_are_counted(tmp_path: Path) -> None:
+def test_many_unpaired_pictures_are_counted(tmp_path: Path) -> None:
     for number in range(9):
         put(tmp_path / f"low/{number}.png")
     put(tmp_path / "high/0.png")

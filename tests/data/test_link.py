@@ -70,7 +70,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, archive: Path) -> None:
     assert not (tmp_path / "data").exists() and all(line.startswith("would link") for line in lines)
 
 
-def test_a_set_that_is_there_is_not_replaced(tmp_path: Path, archive: Path) -> None:
+def test_an_existing_set_is_not_replaced(tmp_path: Path, archive: Path) -> None:
     put(tmp_path / "data/LOL-v1/eval15/low/9.png"), put(tmp_path / "data/LOL-v1/eval15/high/9.png")
     before = tree(tmp_path)
     with pytest.raises(UserError, match=r"lolv1 \(test\) already exists at .*LOL-v1/eval15/low"):
@@ -91,7 +91,7 @@ def test_a_tree_in_the_data_root_itself_is_left_alone(tmp_path: Path) -> None:
     assert lines[0].startswith("lolv1 (train): not found") and "already in place" in lines[1]
 
 
-def test_the_halves_of_lolv2_are_told_apart(tmp_path: Path) -> None:
+def test_the_parts_of_lolv2_are_distinguished(tmp_path: Path) -> None:
     for half in ("Real_captured", "Synthetic"):
         for split in ("Train", "Test"):
             for side in ("Low", "Normal"):
@@ -130,7 +130,7 @@ def test_sets_without_gt(tmp_path: Path, source: str) -> None:
     assert made == tmp_path / "data/DICM" and len(find_pictures("dicm", tmp_path / "data")) == 1
 
 
-def test_two_fitting_folders_are_a_question_to_the_user(tmp_path: Path) -> None:
+def test_two_matching_folders_are_an_error(tmp_path: Path) -> None:
     for copy in ("a", "b"):
         put(tmp_path / f"{copy}/eval15/low/1.png"), put(tmp_path / f"{copy}/eval15/high/1.png")
     with pytest.raises(UserError, match=r"several folders .* could be lolv1 \(test\)"):

@@ -89,7 +89,7 @@ def test_split_never_parts_a_scene(seed: int) -> None:
     assert not {p.scene for p in train} & {p.scene for p in validation}
 
 
-def test_split_is_the_seeds() -> None:
+def test_the_split_depends_on_the_seed() -> None:
     def names(seed: int, order: int) -> list[str]:
         return [p.name for p in split_validation(grouped_pairs()[::order], 0.3, seed)[1]]
 
@@ -120,7 +120,7 @@ def test_each_epoch_is_a_permutation() -> None:
 
 
 @pytest.mark.parametrize("start", [0, 1, 6, 7, 8, 20])
-def test_order_is_taken_up_where_it_stopped(start: int) -> None:
+def test_the_order_is_resumed(start: int) -> None:
     whole = list(itertools.islice(EndlessOrder(7, seed=3), 40))
     resumed = list(itertools.islice(EndlessOrder(7, seed=3, done=start), 40 - start))
     assert resumed == whole[start:]
@@ -128,7 +128,7 @@ def test_order_is_taken_up_where_it_stopped(start: int) -> None:
 
 
 @pytest.mark.parametrize("shares", [[range(3), range(3, 6)], [range(2), range(2, 4), range(4, 6)]])
-def test_processes_part_the_order_between_them(shares: list[range]) -> None:
+def test_processes_divide_the_order(shares: list[range]) -> None:
     whole = list(itertools.islice(EndlessOrder(7, seed=3, batch_size=6, done=2), 30))
     orders = [iter(EndlessOrder(7, 3, 6, batch_indices, done=2)) for batch_indices in shares]
     together = []
@@ -138,7 +138,7 @@ def test_processes_part_the_order_between_them(shares: list[range]) -> None:
     assert together == whole
 
 
-def test_parts_of_a_batch_make_the_batch() -> None:
+def test_micro_batches_make_the_batch() -> None:
     whole = next(iter(training_loader(crops(), 4, seed=1, done=3)))
     parts = list(itertools.islice(training_loader(crops(), 4, seed=1, done=3, grad_accum_steps=2), 2))
     for name in ("low", "high", "denoised", "context"):
@@ -146,7 +146,7 @@ def test_parts_of_a_batch_make_the_batch() -> None:
 
 
 @pytest.mark.parametrize("done", [1, 2, 5])
-def test_loader_is_taken_up_where_it_stopped(done: int) -> None:
+def test_the_loader_is_resumed(done: int) -> None:
     data = crops()
     whole = list(itertools.islice(training_loader(data, 3, seed=1), 8))
     resumed = list(itertools.islice(training_loader(crops(), 3, seed=1, done=done), 8 - done))
@@ -264,13 +264,13 @@ def test_halves_of_two_sizes() -> None:
     assert "\n" not in str(error.value)
 
 
-def test_a_problem_ends_the_reading_unless_all_are_wanted() -> None:
+def test_reading_stops_at_a_problem_by_default() -> None:
     odd = [Pair(f"odd-{i}", picture(0), picture(0, 20, 23)) for i in range(3)]
     assert list(examine(odd, PictureCache())) == ["odd-0", "odd-1", "odd-2"]
     assert list(examine(odd, PictureCache(), first_only=True)) == ["odd-0"]
 
 
-def test_what_fails_beside_a_good_pair_is_not_its_fault() -> None:
+def test_a_failure_is_assigned_to_its_own_pair() -> None:
     def full(pair: Pair, low: np.ndarray) -> None:
         raise UserError("the disk is full")
 

@@ -54,7 +54,7 @@ def test_crops_are_the_same_for_a_seed_and_position(folder: Path) -> None:
     assert first["context"].shape == (3, 64, 64)
 
 
-def test_the_twin_lies_where_the_photograph_does() -> None:
+def test_the_darkened_crop_is_aligned_with_the_photograph() -> None:
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (80, 100, 3), dtype=np.uint8)
     night = Night((1.0, 1.0, 1.0), (), full_well=1e12, read_noise=0.0)
@@ -100,7 +100,7 @@ def test_a_mixture_gives_each_set_its_share_and_each_item_its_turn() -> None:
 
 
 @pytest.mark.parametrize("done", [1, 7, 120])
-def test_a_mixture_is_taken_up_where_it_was_left(done: int) -> None:
+def test_a_mixture_is_resumed(done: int) -> None:
     whole = list(islice(MixedOrder([5, 7], [1, 2], seed=3, batch_size=4), 4 * (done + 30)))
     resumed = list(islice(MixedOrder([5, 7], [1, 2], seed=3, batch_size=4, done=done), 4 * 30))
     assert resumed == whole[4 * done :]

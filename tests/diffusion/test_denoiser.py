@@ -20,7 +20,7 @@ def images(seed: int, count: int = 1) -> Tensor:
     return torch.randn(count, 3, 4, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_pure_noise_says_nothing_of_the_image() -> None:
+def test_pure_noise_is_independent_of_the_image() -> None:
     """The exact denoiser's answer at T is the mean, whatever x_T is: there is nothing to hide from it."""
     exact = gaussian_denoiser(SCHEDULE, mean=0.3, deviation=0.2)
     for seed in (1, 2):
@@ -39,7 +39,7 @@ def test_a_masked_x_t_hides_pure_noise_and_nothing_else() -> None:
     assert not torch.equal(first.x_0[1], second.x_0[1])
 
 
-def test_after_a_masked_x_t_the_noise_is_still_that_of_the_seed() -> None:
+def test_a_masked_x_t_does_not_change_the_drawn_noise() -> None:
     blind = Denoiser(Arbitrary(), SCHEDULE, "v", mask_x_T=True)
     x, y = images(1), images(0)
     torch.testing.assert_close(blind(x, T, y).eps, x)

@@ -167,7 +167,7 @@ def test_the_configuration_knows_every_sampler() -> None:
 
 @pytest.mark.parametrize("name", SOUND)
 @pytest.mark.parametrize("steps", [1, 3, 8])
-def test_an_oracle_is_believed(name: str, steps: int) -> None:
+def test_a_perfect_denoiser_gives_the_clean_image(name: str, steps: int) -> None:
     x_T, x_0 = images()  # noqa: N806
 
     def knows(x: Tensor, t: Tensor, y: Tensor) -> Prediction:
@@ -287,7 +287,7 @@ def test_clipped_samples_stay_in_range(name: str) -> None:
 
 
 @pytest.mark.parametrize("schedule", [PAPER, NoiseSchedule(zero_terminal_snr=True)])
-def test_the_authors_sampler_leaves_noise_and_misleads_the_network(schedule: NoiseSchedule) -> None:
+def test_the_authors_sampler_keeps_noise_and_passes_wrong_levels(schedule: NoiseSchedule) -> None:
     x_T, y = images()  # noqa: N806
     told = []
 
@@ -313,7 +313,7 @@ def test_the_first_betas_level() -> None:
     assert NoiseSchedule("cosine").first_alpha == 1.0
 
 
-def test_what_the_authors_sampler_leaves_of_the_noise() -> None:
+def test_the_noise_that_the_authors_sampler_leaves() -> None:
     def black(x: Tensor, t: Tensor, y: Tensor) -> Prediction:
         return Prediction(torch.zeros_like(x), PAPER.eps_from_x_0(x, torch.zeros_like(x), t))
 

@@ -18,12 +18,12 @@ def pairs_of(gt: GainGamma, count: int = 3) -> list[Pair]:
     return [Pair(str(k), low, curve[low]) for k, low in enumerate(lows)]
 
 
-def test_the_curve_behind_the_pairs_is_found() -> None:
+def test_the_curve_of_the_pairs_is_recovered() -> None:
     found = fit_gain_gamma(pairs_of(GainGamma(1.7, 0.6)), quiet=True)
     assert (found.gain, found.gamma) == pytest.approx((1.7, 0.6), rel=0.02)
 
 
-def test_its_error_is_the_one_that_psnr_measures() -> None:
+def test_its_error_equals_that_of_psnr() -> None:
     rng = np.random.default_rng(1)
     pairs = [Pair(str(k), *rng.integers(0, 256, (2, 20, 20, 3)).astype(np.uint8)) for k in range(2)]
     fitted = fit_gain_gamma(pairs, quiet=True)

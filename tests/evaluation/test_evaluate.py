@@ -52,7 +52,7 @@ def test_the_deviation_is_that_of_the_set_means() -> None:
     assert scored().deviation() == {}
 
 
-def test_what_decides_a_number_is_described() -> None:
+def test_settings_that_affect_scores_are_described() -> None:
     described = scored(seeds=(0, 1)).describe()
     for word in ("protocol standard", "SSIM Gaussian", "resolution 32×24", "seeds 0 1", "standard deviation"):
         assert word in described
@@ -85,7 +85,7 @@ def test_a_missized_output_names_the_picture() -> None:
     assert "8" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_models_picture_depends_on_seed_and_pixels_alone() -> None:
+def test_a_models_output_depends_only_on_seed_and_pixels() -> None:
     torch.manual_seed(0)
     network = ConditionalUNet(8, (1, 2), 1, (), 4)
     predict = predict_with(Denoiser(network, NoiseSchedule(zero_terminal_snr=True), "v").eval(), 2)

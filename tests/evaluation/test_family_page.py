@@ -83,7 +83,7 @@ def test_captions_show_the_seed_that_they_score(tmp_path: Path, monkeypatch: pyt
     assert [r.predict.seeds for r in rows[1:3]] == [{5}, {5}]  # type: ignore[attr-defined]
 
 
-def test_the_report_says_what_decides_its_numbers(page: Path) -> None:
+def test_the_report_lists_the_settings_of_its_scores(page: Path) -> None:
     source = page.read_text()
     for words in ("mine: from 4 steps to 2", "3 test pictures, not used in training", "5 6", "a processor",
                   STANDARD.describe().removeprefix("protocol "), "teacher at 2 steps", "2.0× as fast",
@@ -93,7 +93,7 @@ def test_the_report_says_what_decides_its_numbers(page: Path) -> None:
     assert source.count("<script") == 1 and "<script>alert" not in source
 
 
-def test_a_warning_stands_on_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_warning_is_shown_on_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = family()
     rows[2] = Row(**{**rows[2].__dict__, "seen": 2})

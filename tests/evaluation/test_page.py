@@ -118,7 +118,7 @@ def test_a_page_holds_a_card_for_each_picture_in_order(tmp_path: Path) -> None:
     assert levels == [20, 128, 153]
 
 
-def test_a_page_says_all_that_decides_a_number(tmp_path: Path) -> None:
+def test_a_page_lists_the_settings_of_its_scores(tmp_path: Path) -> None:
     page = written(tmp_path, ["a"], [numbers(20.0)])
     for name, value in evaluation(["a"], [numbers(20.0)]).facts().items():
         assert re.search(rf"{name}\s*{value}", page.said)
@@ -141,7 +141,7 @@ def test_a_page_without_any_metric(tmp_path: Path) -> None:
     assert "No metric was asked for" in page.said and page.options == ["number 1", "name 1"]
 
 
-def test_the_worst_comes_first_whichever_way_a_metric_runs(tmp_path: Path) -> None:
+def test_sorting_puts_the_worst_first_for_every_metric(tmp_path: Path) -> None:
     page = written(tmp_path, ["a"], [numbers(20.0)])
     assert page.options == ["number 1", "name 1", "psnr 1", "ssim 1", "lpips -1", "niqe -1"]
     assert page.pairs == ["low output", "output gt", "low gt"]
@@ -160,7 +160,7 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     assert page.images[0][0]["alt"] == f"{NASTY}: low"
 
 
-def test_a_page_asks_for_nothing_from_elsewhere(tmp_path: Path) -> None:
+def test_a_page_loads_nothing_from_outside(tmp_path: Path) -> None:
     page = written(tmp_path, ["a"], [numbers(20.0)])
     assert page.addresses and all(a.startswith("data:image/jpeg;base64,") for a in page.addresses)
     rest = re.sub(r"base64,[A-Za-z0-9+/=]+", "", page.source)
@@ -247,7 +247,7 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path: Path) -> None:
     assert size > 30 * 20_000 and most < size / 2
 
 
-def test_pictures_wait_where_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_the_temporary_file_is_removed(tmp_path: Path) -> None:
     page = EvaluationPage(tmp_path / "new")
     page.add("a", low(), flat(0.5), None, Scores())
     assert list((tmp_path / "new").iterdir()) == []
@@ -255,7 +255,7 @@ def test_pictures_wait_where_nothing_is_left_behind(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["page.html"]
 
 
-def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_written_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "page.html"
     path.write_text("before")
 
@@ -271,7 +271,7 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     assert path.read_text() == "before" and [p.name for p in tmp_path.iterdir()] == ["page.html"]
 
 
-def test_a_folder_that_cannot_be_is_known_before_anything_is_scored(tmp_path: Path) -> None:
+def test_an_impossible_folder_is_refused_before_scoring(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write in"):
         EvaluationPage(tmp_path / "file")

@@ -59,7 +59,7 @@ def test_a_file_is_found_by_stem_or_prefix_or_only_number(tmp_path: Path, file: 
         ("23_x.npy.tif", "24"),
     ],
 )
-def test_a_file_that_resembles_no_name_is_not_guessed(tmp_path: Path, file: str, name: str) -> None:
+def test_a_file_that_matches_no_name_is_not_used(tmp_path: Path, file: str, name: str) -> None:
     put(tmp_path, file)
     with pytest.raises(UserError, match=r"1 without a picture|no pictures in"):
         match_predictions(tmp_path, [name], allow_extra=True)
@@ -70,13 +70,13 @@ def test_the_order_is_that_of_the_names(tmp_path: Path) -> None:
     assert list(match_predictions(tmp_path, ["10", "2", "1"])) == ["10", "2", "1"]
 
 
-def test_an_exact_name_wins_over_a_resemblance(tmp_path: Path) -> None:
+def test_an_exact_name_is_preferred(tmp_path: Path) -> None:
     put(tmp_path, "23.png", "23_before.png")
     found = match_predictions(tmp_path, ["23"], allow_extra=True)
     assert found == {"23": tmp_path / "23.png"}
 
 
-def test_inputs_beside_outputs_are_not_scored_by_chance(tmp_path: Path) -> None:
+def test_inputs_next_to_outputs_are_not_scored(tmp_path: Path) -> None:
     put(tmp_path, "low23.png", "23_out.png")
     with pytest.raises(UserError, match=r"1 with several pictures: 23 \(low23.png or 23_out.png\)"):
         match_predictions(tmp_path, ["23"], allow_extra=True)
@@ -88,20 +88,20 @@ def test_two_extensions_of_one_stem_are_ambiguous(tmp_path: Path) -> None:
         match_predictions(tmp_path, ["23"])
 
 
-def test_a_stem_that_resembles_two_names_belongs_to_neither(tmp_path: Path) -> None:
+def test_a_stem_that_matches_two_names_is_used_for_neither(tmp_path: Path) -> None:
     put(tmp_path, "gt_a.png")
     with pytest.raises(UserError, match="2 without a picture: low_a, high_a"):
         match_predictions(tmp_path, ["low_a", "high_a"], allow_extra=True)
 
 
-def test_numbers_do_not_count_where_two_names_share_one(tmp_path: Path) -> None:
+def test_numbers_are_not_compared_if_two_names_share_one(tmp_path: Path) -> None:
     put(tmp_path, "out1.png", "out2.png")
     assert len(match_predictions(tmp_path, ["a1", "b2"])) == 2
     with pytest.raises(UserError, match="3 without a picture"):
         match_predictions(tmp_path, ["a1", "b1", "c2"], allow_extra=True)
 
 
-def test_numbers_do_not_count_where_a_name_has_none(tmp_path: Path) -> None:
+def test_numbers_are_not_compared_if_a_name_has_none(tmp_path: Path) -> None:
     put(tmp_path, "house.png", "shot_2.png")
     with pytest.raises(UserError, match="1 without a picture: city_2"):
         match_predictions(tmp_path, ["house", "city_2"], allow_extra=True)
@@ -113,7 +113,7 @@ def test_frames_of_different_videos_may_share_numbers(tmp_path: Path) -> None:
     assert found["pair2/0001"] == tmp_path / "pair2" / "f1.png"
 
 
-def test_all_that_is_wrong_is_in_one_line(tmp_path: Path) -> None:
+def test_all_mismatches_are_in_one_line(tmp_path: Path) -> None:
     put(tmp_path, "1.png", "1.bmp", "a.png", "b.png")
     names = [str(k) for k in range(1, 8)]
     with pytest.raises(UserError) as caught:
@@ -133,7 +133,7 @@ def test_extra_files_are_an_error_unless_allowed(tmp_path: Path) -> None:
     assert list(match_predictions(tmp_path, ["1"], allow_extra=True)) == ["1"]
 
 
-def test_a_missing_or_empty_folder_says_so(tmp_path: Path) -> None:
+def test_a_missing_or_empty_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no pictures in"):
         match_predictions(tmp_path, ["1"])
     with pytest.raises(UserError, match="cannot list"):
@@ -172,7 +172,7 @@ def test_the_size_of_a_png_is_that_of_the_upright_picture(tmp_path: Path) -> Non
     assert size_of(tmp_path / "turned.png") == (7, 3) == read_uint8(tmp_path / "turned.png").shape[:2]
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "1.png")
     with pytest.raises(UserError, match=r"1\.png is no file but a folder, a pipe or a device"):
         predict_from(tmp_path, ["1"], sizes={"1": (4, 6)})

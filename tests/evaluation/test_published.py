@@ -135,7 +135,7 @@ def test_table_4_is_the_papers() -> None:
 
 
 @needs_protocol
-def test_the_protocols_gt_mean_table_is_all_there_and_marked() -> None:
+def test_the_gt_mean_table_is_complete_and_marked() -> None:
     table = next(t for t in tables_of(PROTOCOL_TEXT) if t and t[0][:3] == ["method", "NFE", "LOLv1"])
     traced = set()
     for method, nfe, *scores, params in table[2:]:
@@ -151,7 +151,7 @@ def test_the_protocols_gt_mean_table_is_all_there_and_marked() -> None:
 
 
 @needs_protocol
-def test_the_protocols_raw_scores_are_all_there_and_marked() -> None:
+def test_the_raw_scores_are_complete_and_marked() -> None:
     (line,) = re.findall(r"^Raw \(no GT-mean\): (.*)$", PROTOCOL_TEXT.read_text(encoding="utf-8"), re.M)
     spelling = {"LOLv1": "lolv1", "LOLv2-real": "lolv2_real", "LOLv2-synthetic": "lolv2_synthetic"}
     found = {}
@@ -170,7 +170,7 @@ def test_sid_sdsd_and_pictures_without_gt_are_raw() -> None:
     assert {row.gt_mean for row in published_rows() if "Table 1" in row.source} == {"yes", "unknown"}
 
 
-def test_every_data_set_is_known_and_no_row_is_there_twice() -> None:
+def test_every_data_set_is_known_and_rows_are_unique() -> None:
     rows = published_rows()
     assert {row.dataset for row in rows} <= {*LAYOUTS, "sdsd"}
     keys = [(row.method, row.dataset, row.gt_mean, row.source) for row in rows]
@@ -215,19 +215,19 @@ def row_of(method: str, dataset: str, protocol: Protocol = STANDARD) -> dict[str
     return dict(row)
 
 
-def test_gt_mean_scores_never_stand_in_raw_columns() -> None:
+def test_gt_mean_scores_are_never_in_raw_columns() -> None:
     row = row_of("ReDDiT-8", "lolv1")
     assert (row["psnr_raw"], row["ssim_raw"], row["lpips_raw"]) == (None, None, None)
     assert (row["psnr_gt_mean"], row["ssim_gt_mean"], row["lpips_gt_mean"]) == (28.090, 0.861, 0.052)
     assert row["steps"] == 8
 
 
-def test_scores_that_nobody_could_trace_are_presumed_gt_mean() -> None:
+def test_scores_of_unknown_kind_are_marked_as_presumed_gt_mean() -> None:
     row = row_of("SNR-Net", "lolv2_real")
     assert (row["psnr_raw"], row["psnr_gt_mean"]) == (None, 27.209)
 
 
-def test_raw_and_gt_mean_of_one_method_share_a_line() -> None:
+def test_raw_and_gt_mean_of_one_method_share_a_row() -> None:
     row = row_of("HVI-CIDNet", "lolv2_real")
     assert (row["psnr_raw"], row["psnr_gt_mean"]) == (24.11, 28.39)
     row = row_of("Retinexformer", "lolv1")
@@ -235,7 +235,7 @@ def test_raw_and_gt_mean_of_one_method_share_a_line() -> None:
     assert row["protocol"] == "as published"
 
 
-def test_sid_stands_in_raw_columns() -> None:
+def test_sid_is_in_raw_columns() -> None:
     row = row_of("ReDDiT-2", "sid")
     assert (row["psnr_raw"], row["ssim_raw"], row["psnr_gt_mean"]) == (25.88, 0.745, None)
 
@@ -254,7 +254,7 @@ def test_sid_stands_in_raw_columns() -> None:
         ("KinD", "sdsd_indoor", STANDARD, "as published; SDSD not split"),
     ],
 )
-def test_a_row_says_how_its_protocol_differs(
+def test_a_row_describes_the_difference_of_its_protocol(
     method: str, dataset: str, protocol: Protocol, words: str
 ) -> None:
     assert row_of(method, dataset, protocol)["protocol"] == words

@@ -41,7 +41,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_bytes_behind_the_end_are_ignored(tmp_path: Path, kind: str) -> None:
+def test_trailing_bytes_are_ignored(tmp_path: Path, kind: str) -> None:
     extension, data = KINDS[kind]
     whole = read(tmp_path, data, extension)
     assert np.array_equal(read(tmp_path, data + b"\0\0\0\x18ftypmp42" + bytes(5000), extension), whole)
@@ -60,7 +60,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, kind: str, tenth: int) -> N
 
 @pytest.mark.parametrize("kind", ["baseline", "restarts"])
 @pytest.mark.parametrize("tenth", range(4, 9))
-def test_a_truncated_jpeg_that_was_given_an_end_is_refused(tmp_path: Path, kind: str, tenth: int) -> None:
+def test_a_truncated_jpeg_with_an_end_marker_is_refused(tmp_path: Path, kind: str, tenth: int) -> None:
     """Recovery programs write such files: the lower part is grey."""
     extension, data = KINDS[kind]
     with pytest.raises(UserError):

@@ -28,7 +28,7 @@ def test_what_is_transparent_does_not_count() -> None:
     assert mean_luminance(picture, visible & False) == 0
 
 
-def test_a_big_picture_is_looked_at_here_and_there() -> None:
+def test_a_large_picture_is_sampled() -> None:
     picture = np.broadcast_to(np.linspace(0, 1, 3000, dtype=np.float32)[:, None, None], (3000, 2000, 3))
     assert mean_luminance(picture) == pytest.approx(0.5, abs=2e-3)
 

@@ -149,7 +149,7 @@ def test_npy_that_is_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("below", ["a.png", "deeper/a.png"])
-def test_a_folder_that_cannot_be(tmp_path: Path, below: str) -> None:
+def test_an_impossible_folder(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError) as error:
         write_image(tmp_path / "file" / below, to_float(picture()))

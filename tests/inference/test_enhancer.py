@@ -37,7 +37,7 @@ def test_eight_bits_are_enhanced_as_scoring_does(model: Enhancer) -> None:
     assert np.array_equal(model.enhance(low, seed=7), to_uint8(scored))
 
 
-def test_depths_of_one_picture_agree(model: Enhancer) -> None:
+def test_bit_depths_of_one_picture_agree(model: Enhancer) -> None:
     low = dark(30, 41, 3)
     bright = model.enhance(low) / 255
     assert np.allclose(model.enhance(low.astype(np.uint16) * 257) / 65535, bright, atol=0.51 / 255)
@@ -66,7 +66,7 @@ def test_strength_blends(model: Enhancer) -> None:
     assert np.allclose(model.enhance(low, strength=0.25), 0.75 * low + 0.25 * full, atol=1e-6)
 
 
-def test_a_seed_means_one_result(model: Enhancer) -> None:
+def test_a_seed_gives_one_result(model: Enhancer) -> None:
     low = dark(20, 31, 3)
     assert np.array_equal(model.enhance(low, seed=1), model.enhance(low, seed=1))
     assert not np.array_equal(model.enhance(low, seed=1), model.enhance(low, seed=2))
@@ -80,7 +80,7 @@ def test_tiles_give_the_same_picture(model: Enhancer, channels: tuple[int, ...])
     assert abs(tiled - whole).max() <= 3 and abs(tiled - whole).mean() < 0.1
 
 
-def test_big_pictures_are_tiled_unasked(model: Enhancer) -> None:
+def test_large_pictures_are_tiled_by_default(model: Enhancer) -> None:
     assert model._tiling(1000, 1500, None, None) is None
     assert model._tiling(1000, 1501, None, None) == Tiling(512, 64, 4)
     assert model._tiling(5000, 5000, 0, None) is None
@@ -106,7 +106,7 @@ def test_a_lit_picture_is_left_as_it_is(model: Enhancer) -> None:
         assert not np.array_equal(model.enhance(lit, guard=False), lit)
 
 
-def test_a_model_that_knows_lit_pictures_decides_for_itself(model: Enhancer) -> None:
+def test_the_guard_is_off_for_models_trained_on_lit_pictures(model: Enhancer) -> None:
     lit = dark(20, 31, 3, top=1.0)
     data = DataConfig(mix=[MixPart(dataset="lolv1"), MixPart(dataset="photos", folder="good")])
     config = model.info.config.model_copy(update={"data": data})
@@ -167,7 +167,7 @@ def test_memory_that_runs_out_names_the_remedy(model: Enhancer, monkeypatch: pyt
         model.enhance(dark(20, 31, 3))
 
 
-def test_an_ensemble_of_flips_is_asked_for_by_number(light_weights: Path) -> None:
+def test_an_ensemble_has_a_number_of_flips(light_weights: Path) -> None:
     model = load(str(light_weights))
     dark = np.random.default_rng(0).integers(0, 40, (32, 48, 3), dtype=np.uint8)
     one, eight = model.enhance(dark), model.enhance(dark, ensemble=8)

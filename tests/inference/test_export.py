@@ -126,7 +126,7 @@ def test_onnx_restores_pictures_of_other_sizes(folder: Path, onnx: dict[str, Pat
         )
 
 
-def test_an_onnx_file_says_what_it_is(folder: Path, onnx: dict[str, Path]) -> None:
+def test_an_onnx_file_has_metadata(folder: Path, onnx: dict[str, Path]) -> None:
     model = pytest.importorskip("onnx").load(onnx["light"])
     said = {entry.key: entry.value for entry in model.metadata_props}
     info = read_info(folder / "light.safetensors")
@@ -141,7 +141,7 @@ def test_an_onnx_file_says_what_it_is(folder: Path, onnx: dict[str, Path]) -> No
     assert shapes == {"low": sides, "noise": sides, "restored": sides}
 
 
-def test_files_tell_nothing_of_this_machine(folder: Path, onnx: dict[str, Path]) -> None:
+def test_files_contain_no_local_paths(folder: Path, onnx: dict[str, Path]) -> None:
     here = [str(Path(module.__file__ or "").parents[1]).encode() for module in (reddit, torch)]
     for path in onnx.values():
         assert not any(folder in path.read_bytes() for folder in here)
@@ -188,7 +188,7 @@ def test_mistakes(folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list
         call_export("--weights", "sr3.safetensors", "--quiet", *arguments)
 
 
-def test_a_sampler_that_draws_noise_is_no_graph(folder: Path) -> None:
+def test_a_stochastic_sampler_is_not_exported(folder: Path) -> None:
     denoiser, info = load_denoiser(folder / "sr3.safetensors")
     diffusion = info.config.diffusion.model_copy(update={"sampler": "ddpm"})
     other = replace(info, config=info.config.model_copy(update={"diffusion": diffusion}))

@@ -56,7 +56,7 @@ def test_recursion_keeps_the_subfolders(here: Path) -> None:
     }
 
 
-def test_results_that_are_there_are_kept_unless_asked(here: Path) -> None:
+def test_existing_results_are_kept_by_default(here: Path) -> None:
     photo = Photo(dark())
     mark(photo.exif)
     write_photo("out/a.png", photo)
@@ -86,7 +86,7 @@ def test_only_results_are_replaced(extension: str, dtype: type, here: Path, mode
 
 
 @pytest.mark.parametrize("content", [b"", b"mine", None])
-def test_whatever_is_no_result_is_not_replaced(content: bytes | None, here: Path) -> None:
+def test_other_files_are_not_replaced(content: bytes | None, here: Path) -> None:
     for name in ("a.png", "b.JPG"):
         path = Path("out") / name
         path.parent.mkdir(exist_ok=True)
@@ -121,7 +121,7 @@ def test_one_picture_can_go_to_a_file(here: Path) -> None:
     assert planned(plan_outputs([Path("in/a.png")], Path("folder.png"))) == {"in/a.png": "folder.png/a.png"}
 
 
-def test_what_is_no_picture_is_told(here: Path) -> None:
+def test_files_that_are_no_pictures_are_reported(here: Path) -> None:
     for name in (".secret", ".hidden/notes.txt", "c/film.mp4"):
         (Path("in") / name).write_text("")
     assert plan_outputs([Path("in")], Path("out")).others == [Path("in/notes.txt")]
@@ -144,7 +144,7 @@ def test_what_is_no_picture_is_told(here: Path) -> None:
         (["empty"], "out", {"recursive": True}, r"no pictures \(.*\) in empty$"),
     ],
 )
-def test_plans_that_cannot_be(
+def test_impossible_plans(
     here: Path, sources: list[str], folder: str, settings: dict[str, bool], message: str
 ) -> None:
     Path("empty").mkdir()
@@ -156,7 +156,7 @@ def test_plans_that_cannot_be(
 # Files
 
 
-def test_files_keep_what_they_are(here: Path, model: Enhancer) -> None:
+def test_files_keep_format_and_metadata(here: Path, model: Enhancer) -> None:
     deep = Photo(dark(np.uint16), dpi=(300.0, 300.0))
     write_photo("in/deep.tif", deep)
     done = enhance_files(plan_outputs([Path("in/deep.tif")], Path("out")), model, seed=2, quiet=True)
@@ -174,7 +174,7 @@ def test_a_bad_file_does_not_stop_the_others(here: Path, model: Enhancer) -> Non
     assert len(done.failed) == 1 and "in/a.png is damaged" in done.failed[0]
 
 
-def test_a_pipe_is_named_and_the_others_go_on(here: Path, model: Enhancer) -> None:
+def test_a_pipe_is_reported_and_the_others_are_enhanced(here: Path, model: Enhancer) -> None:
     Path("in/a.png").unlink()
     os.mkfifo("in/a.png")
     done = enhance_files(plan_outputs([Path("in")], Path("out")), model, quiet=True)

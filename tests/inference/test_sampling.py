@@ -32,9 +32,7 @@ def tiled(denoiser: Denoiser, low: Tensor, tiling: Tiling = TILING, seed: int = 
 
 
 @pytest.mark.parametrize("size", [(9, 700), (700, 9), (1, 500)])
-def test_where_tiles_see_all_that_the_network_sees_they_change_nothing(
-    light_weights: Path, size: tuple[int, int]
-) -> None:
+def test_tiles_beyond_the_receptive_field_change_nothing(light_weights: Path, size: tuple[int, int]) -> None:
     """In one step a pixel of this network depends on less than 40 around it, a quarter of the overlap."""
     denoiser = load_denoiser(light_weights)[0]
     low = picture(*size)

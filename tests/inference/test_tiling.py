@@ -39,7 +39,7 @@ def test_tiles_cover_overlap_and_keep_the_grid(length: int, tiling: tuple[int, i
 
 @pytest.mark.parametrize("length", SIZES)
 @pytest.mark.parametrize("tiling", TILINGS)
-def test_weights_sum_to_one_and_leave_cut_edges_out(length: int, tiling: tuple[int, int, int]) -> None:
+def test_weights_sum_to_one_and_are_zero_at_cut_edges(length: int, tiling: tuple[int, int, int]) -> None:
     tiles = Tiling(*tiling)
     spans, weights = tiles.spans(length), tiles.weights(length)
     total = torch.zeros(length)
@@ -100,7 +100,7 @@ def test_sizes_are_rounded_up_to_the_multiple() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (7, 9), (63, 65), (300, 401)])
 @pytest.mark.parametrize("piece", [2**10, 2**18])
-def test_the_field_is_what_torch_draws_at_once(
+def test_the_noise_field_equals_one_draw_of_torch(
     size: tuple[int, int], piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(NoiseField, "PIECE", piece)

@@ -90,7 +90,7 @@ def test_a_perfect_student_has_no_loss(schedule: NoiseSchedule, teacher_steps: i
     assert abs(student.offset.grad) < 1e-8
 
 
-def test_the_loss_of_a_student_that_is_off() -> None:
+def test_the_loss_of_a_wrong_student() -> None:
     # Its target is as far off and takes the error away, but for the last interval, whose end is known.
     student = perfect(PAPER, 16)
     student.offset.data += 0.25

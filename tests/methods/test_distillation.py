@@ -38,12 +38,12 @@ def method(name: str) -> Distillation:
 
 
 @METHODS
-def test_a_method_bears_its_name(name: str) -> None:
+def test_a_method_has_its_name(name: str) -> None:
     assert DISTILLATIONS[name].name == name
     assert distillation_named(name) is DISTILLATIONS[name]
 
 
-def test_a_student_has_seen_what_its_teacher_saw(inside: Path, tmp_path: Path) -> None:
+def test_a_student_records_its_teachers_pictures(inside: Path, tmp_path: Path) -> None:
     write(tmp_path, TINY, train=3, test=1, coarse=(3, 4))
     settings = [f"data.root={tmp_path / 'data'}", f"runs={tmp_path / 'runs'}"]
     words = ["-c", "tiny.yaml", "--steps", "2", "--teacher", "runs/tiny", "--quiet"]
@@ -55,7 +55,7 @@ def test_a_student_has_seen_what_its_teacher_saw(inside: Path, tmp_path: Path) -
     assert teacher < student and len(student) == len(teacher) + 2 * 3
 
 
-def test_stages_draw_anew_and_seeds_share_the_split(
+def test_stages_draw_other_crops_and_seeds_share_the_split(
     inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     splits, seeds = set(), set()
@@ -79,7 +79,7 @@ def test_stages_draw_anew_and_seeds_share_the_split(
 
 
 @METHODS
-def test_a_batch_in_parts_has_the_same_loss(name: str) -> None:
+def test_micro_batches_have_the_same_loss(name: str) -> None:
     batch = pictures(4, dtype=torch.float32)
     whole = method(name).losses(batch, StepRNG(0, 7, range(4)))["loss"].item()
     parted = method(name)
@@ -144,7 +144,7 @@ def test_an_unknown_method() -> None:
         ("reflow", 4, [4, 3, 2, 1]),
     ],
 )
-def test_whom_a_teacher_can_teach(name: str, teacher: int, students: list[int]) -> None:
+def test_the_students_of_a_teacher(name: str, teacher: int, students: list[int]) -> None:
     assert DISTILLATIONS[name].students(teacher) == students
 
 
@@ -170,7 +170,7 @@ def test_from_the_command_to_the_picture(inside: Path, name: str, capsys: pytest
         assert read_uint8(inside / name / path.name).shape == read_uint8(path).shape
 
 
-def test_a_student_may_be_sampled_otherwise(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_student_may_use_another_sampler(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["evaluate", "--dataset", "lolv1", "--checkpoint", "tiny", "--metrics", "psnr", "--quiet"]
     for sampler in ("dpmpp", "unipc"):
         call(*arguments, "--sampler", sampler)
@@ -179,7 +179,7 @@ def test_a_student_may_be_sampled_otherwise(inside: Path, capsys: pytest.Capture
         call(*arguments, "--sampler", "euler")
 
 
-def test_a_student_may_start_blind(inside: Path) -> None:
+def test_a_student_may_mask_x_t(inside: Path) -> None:
     call(
         "distill", "-c", "tiny.yaml", "--steps", "2", "--teacher", "runs/tiny", "--quiet",
         "--set", "runs=apart", "diffusion.mask_x_T=true",
@@ -233,7 +233,9 @@ def test_the_teachers_run_names_the_method_whose_settings_are_given(
         call(*words, "distill.reddit.omega=0.5")
 
 
-def test_rivals_do_not_teach_each_other(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_students_of_different_methods_do_not_teach_each_other(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     call("distill", "--steps", "2", "--set", "distill.method=progressive", "--quiet")
     call("distill", "--steps", "1", "--set", "distill.method=progressive", "--quiet")
     assert "runs/tiny-progressive-2/" in capsys.readouterr().out

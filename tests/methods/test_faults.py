@@ -117,7 +117,7 @@ def test_an_average_without_warm_up_remembers_its_start() -> None:
 # D6, and ablations from the command line
 
 
-def test_selection_on_the_test_set_is_loud(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_selection_on_the_test_set_is_logged(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call("distill", "--steps", "2", "-c", "tiny.yaml", "--ablation", "d6", "--quiet")
     assert "WARNING: train.select_on_test" in capsys.readouterr().out
     info = read_info(inside / "runs/tiny-d6-2/checkpoints/best.safetensors")

@@ -15,7 +15,7 @@ def numbers(rng: StepRNG, like: torch.Tensor) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("parts", [2, 3, 6])
-def test_a_batch_in_parts_draws_the_same_numbers(parts: int) -> None:
+def test_micro_batches_draw_the_same_numbers(parts: int) -> None:
     whole = numbers(StepRNG(5, 7, range(6)), LIKE)
     size = 6 // parts
     split = [numbers(StepRNG(5, 7, range(6)[i : i + size]), LIKE[:size]) for i in range(0, 6, size)]
@@ -58,5 +58,5 @@ def test_noise_is_like_the_image() -> None:
     assert noise.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_signed() -> None:
+def test_to_minus_one_one() -> None:
     assert to_minus_one_one(torch.tensor([0.0, 0.5, 1.0])).tolist() == [-1, 0, 1]

@@ -43,7 +43,7 @@ def test_a_perfect_student_has_no_loss(steps: int, schedule: NoiseSchedule) -> N
 
 @STUDENTS
 @pytest.mark.parametrize("rule", ["max_snr_1", "snr_plus_1", "constant"])
-def test_the_loss_of_a_student_that_is_off(steps: int, rule: LambdaRule) -> None:
+def test_the_loss_of_a_wrong_student(steps: int, rule: LambdaRule) -> None:
     student = perfect(ZERO_SNR, steps)
     student.offset.data += 0.25
     loss = method(student, steps, rule).losses(pictures(), StepRNG(0, 0, range(8)))["loss"]

@@ -83,7 +83,7 @@ def test_states_lie_on_the_straight_path(schedule: NoiseSchedule) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 8])
-def test_a_straight_path_may_be_cut_anywhere(steps: int) -> None:
+def test_a_straight_path_needs_no_fixed_steps(steps: int) -> None:
     noise = torch.randn(2, 3, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     teacher = sample_ddim(exact_teacher(ZERO_SNR), ZERO_SNR, noise, noise, ZERO_SNR.grid(TEACHER_STEPS))
     student = sample_ddim(perfect(ZERO_SNR), ZERO_SNR, noise, noise, ZERO_SNR.grid(steps))

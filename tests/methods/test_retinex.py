@@ -169,7 +169,7 @@ def test_trajectory_strength_moves_the_target_by_omega_times_the_gain() -> None:
     assert refinement_strength(PAPER, 0.5, t, s).tolist() == [0.5] * 8
 
 
-def test_authors_reflectance_is_finite_and_another() -> None:
+def test_authors_reflectance_is_finite_and_different() -> None:
     r, light = scene()
     for y in (r * light, torch.full_like(r, 0.5), torch.zeros_like(r)):  # 0.5 is their division by zero
         found = reflectance_authors(y)
@@ -180,7 +180,7 @@ def test_authors_reflectance_is_finite_and_another() -> None:
     assert (reflectance_authors(y) - (2 * parts_of(y, y) - 1)).abs().mean() > 0.2
 
 
-def test_authors_reflectance_by_another_way() -> None:
+def test_authors_reflectance_by_an_independent_computation() -> None:
     y = 0.55 + 0.4 * torch.rand(1, 3, 30, 40, generator=torch.Generator().manual_seed(0))
     signed = 2 * y[0].permute(1, 2, 0).numpy() - 1
     grey = signed @ np.array([0.299, 0.587, 0.114], np.float32)

@@ -64,14 +64,14 @@ def test_grain_is_noise_where_the_ground_truth_is_flat() -> None:
     assert np.isnan(measure.grain_against_gt(gt, noise()))
 
 
-def test_a_function_of_each_pixel_alone_never_jumps() -> None:
+def test_a_pointwise_function_never_jumps() -> None:
     picture = noise()
     assert measure.shift_jump(picture, lambda p: 255 - p) == 0
     assert measure.symmetry_jump(picture, lambda p: 255 - p) == pytest.approx(0)
     assert measure.symmetry_jump(picture, same) == pytest.approx(0)
 
 
-def test_what_depends_on_the_frame_jumps() -> None:
+def test_a_function_of_the_frame_jumps() -> None:
     picture = np.zeros((400, 460, 3), np.uint8)
     picture[:, np.arange(460) // 8 % 2 == 1] = 255
 

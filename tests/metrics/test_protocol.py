@@ -49,7 +49,7 @@ def test_gt_mean_by_hand() -> None:
     assert gt_mean(output, gt)[:, 0, 0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
-def test_gt_mean_takes_each_picture_alone() -> None:
+def test_gt_mean_is_per_picture() -> None:
     output, gt = torch.rand(2, 3, 8, 8) * 0.4, torch.rand(2, 3, 8, 8) * 0.4
     both = gt_mean(output, gt)
     assert torch.equal(both[1], gt_mean(output[1], gt[1]))
@@ -104,7 +104,7 @@ def test_equal_pictures(protocol) -> None:
     assert json.dumps(scores.to_json(), allow_nan=False).count('"inf"') == 2
 
 
-def test_black_output_has_numbers(pair) -> None:
+def test_a_black_output_has_finite_scores(pair) -> None:
     _, gt = pair
     scores = Scorer(with_lpips=False, with_niqe=True).score(torch.zeros_like(gt), gt)
     assert all(math.isfinite(v) for v in [*scores.raw.values(), *scores.gt_mean.values()])

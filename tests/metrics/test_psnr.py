@@ -39,7 +39,7 @@ def test_agrees_with_scikit_image() -> None:
     assert result.tolist() == pytest.approx(expected, abs=1e-9)
 
 
-def test_equal_pictures_are_infinitely_good() -> None:
+def test_equal_pictures_have_infinite_psnr() -> None:
     output, gt = pair()
     result = psnr(torch.stack([gt[0], output[1]]), gt)
     assert result[0] == math.inf

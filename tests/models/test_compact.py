@@ -42,7 +42,7 @@ def test_a_fresh_network_has_no_detail_path_yet_and_learns_everywhere() -> None:
     assert still == []
 
 
-def test_a_part_with_the_overview_of_the_whole_comes_out_as_in_the_whole() -> None:
+def test_a_tile_with_the_context_gives_the_same_as_the_picture() -> None:
     """Only the surroundings of a pixel and the overview count."""
     network = small()
     y = torch.rand(1, 3, 96, 96) * 2 - 1

@@ -109,7 +109,7 @@ def test_attention_is_the_explicit_softmax() -> None:
     assert torch.allclose(attention(x), expected, rtol=0, atol=1e-12)
 
 
-def test_noise_levels_are_told_apart() -> None:
+def test_noise_levels_are_distinguished() -> None:
     torch.manual_seed(0)
     embedding = NoiseLevelEmbedding(16)
     levels = embedding(torch.linspace(0, 1, 64))
@@ -137,7 +137,7 @@ def test_log_condition_adds_three_channels() -> None:
     assert small().stem.in_channels == 6
 
 
-def test_attention_stands_where_it_is_asked_for() -> None:
+def test_attention_is_at_the_configured_levels() -> None:
     def count(levels: list[int]) -> int:
         return sum(isinstance(m, SelfAttention) for m in small(attention_levels=levels).modules())
 

@@ -89,7 +89,7 @@ def test_steps_go_from_many_to_few_and_all_are_marked() -> None:
 
 
 @pytest.mark.parametrize("values", [(0.02, 0.03), (1e-4, 2.0)])
-def test_a_logarithmic_axis_says_plain_numbers(values: tuple[float, float]) -> None:
+def test_a_logarithmic_axis_has_plain_numbers(values: tuple[float, float]) -> None:
     chart = lines("t", {"a": list(enumerate(values))}, x_label="", log_y=True)
     ys = {text for text in said(chart) if text}
     numbers = {float(text.replace("−", "-")) for text in ys}

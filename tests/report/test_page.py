@@ -77,7 +77,7 @@ def test_only_markup_is_not_escaped() -> None:
     assert "<b>bold</b>" in page
 
 
-def test_a_page_asks_for_nothing_from_elsewhere() -> None:
+def test_a_page_loads_nothing_from_outside() -> None:
     page = render("reproduction.html", **values("words"))
     assert "http" not in page
     assert not re.search(r"url\((?!#)|@import|<link|<iframe|fetch\(|import\(", page)

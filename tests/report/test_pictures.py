@@ -21,7 +21,7 @@ def decode(address: str) -> np.ndarray:
     ]
 
 
-def test_an_address_decodes_to_the_picture() -> None:
+def test_a_data_uri_decodes_to_the_picture() -> None:
     assert np.abs(decode(data_uri(picture(300, 400))).astype(int) - picture(300, 400)).mean() <= 2
 
 
@@ -33,7 +33,7 @@ def test_a_slider_keeps_order_labels_and_notes() -> None:
     assert all(one.thumbnail == "" and one.src for one in view.pictures)
 
 
-def test_large_pictures_are_shrunk_small_ones_magnified_by_the_page() -> None:
+def test_large_pictures_are_shrunk_and_small_ones_enlarged_by_css() -> None:
     tall = slider("x", {"a": picture(2000, 1000)}, "a", "a", thumbnails=True)
     assert (tall.width, tall.height) == (SHOWN_SIDE // 2, SHOWN_SIDE)
     assert decode(tall.pictures[0].src).shape[:2] == (SHOWN_SIDE, SHOWN_SIDE // 2)

@@ -34,7 +34,7 @@ def scored(cell: Cell, seed: int, values: list[float], scenes: str = "") -> Scor
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
-def test_every_comparison_weighs_cells_that_are_scored(plan: Plan) -> None:
+def test_every_comparison_uses_scored_cells(plan: Plan) -> None:
     for claim in plan.claims:
         assert claim.text.endswith(".")
         for comparison in claim.comparisons:
@@ -94,7 +94,7 @@ def test_the_fault_of_choosing_on_the_test_set_is_measured_where_it_flatters() -
     assert judge(plan, [ours, flattered])[0].finding.mean == pytest.approx(1.0)
 
 
-def test_table4_knows_proportional_times_from_constant_ones() -> None:
+def test_table4_distinguishes_proportional_from_constant_times() -> None:
     plan = PLANS["table4"]
     rng = np.random.default_rng(0)
 
@@ -130,13 +130,13 @@ def test_a_planted_difference_is_judged(gain: float, expected: str) -> None:
     assert verdicts(judge(plan, everything)) == {"At 2 steps.": expected, "At 1 step.": "undecided"}
 
 
-def test_all_comparisons_of_a_plan_share_the_risk() -> None:
+def test_p_values_are_adjusted_for_all_comparisons_of_a_plan() -> None:
     first, second = judge(*planted(0.5))
     assert first.adjusted_p == pytest.approx(2 * first.finding.p)
     assert second.adjusted_p == second.finding.p
 
 
-def test_other_metrics_are_judged_beside() -> None:
+def test_other_metrics_are_judged_too() -> None:
     plan, everything = planted(0.5)
     plan = replace(plan, claims=(*plan.claims, Claim("Nearly.", "", (better(A, B, 2, margin=0.5),))))
     rich = [
@@ -157,7 +157,7 @@ def test_other_metrics_are_judged_beside() -> None:
         assert ours.adjusted_p <= decided.adjusted_p + 1e-9  # of two comparisons, not three
 
 
-def test_one_seed_decides_nothing() -> None:
+def test_one_seed_gives_no_verdict() -> None:
     for one in judge(*planted(0.5, seeds=1)):
         assert (one.verdict, one.why) == ("undecided", "one training seed")
 
@@ -168,7 +168,7 @@ def test_a_picture_equal_to_its_gt_is_refused() -> None:
         differences(better(A, B, 2), cells, "raw.psnr")
 
 
-def test_rows_lead_back_to_runs_and_weights() -> None:
+def test_rows_name_runs_and_weights() -> None:
     plan, everything = planted(0.5)
     rows = picture_rows(plan, everything)
     assert len(rows) == 4 * 3 * 12
@@ -185,13 +185,13 @@ def test_rows_lead_back_to_runs_and_weights() -> None:
     assert verdict["verdict"] == "supported" and verdict["seeds_agreeing"] == "3 of 3"
 
 
-def test_claims_of_many_comparisons_want_them_all() -> None:
+def test_claims_need_all_their_comparisons() -> None:
     plan, everything = planted(0.5)
     one = Claim("At every number of steps.", "the paper", tuple(better(A, B, n) for n in (2, 1)))
     joined = Plan(plan.title, plan.arms, plan.cells, (one,))
     assert verdicts(judge(joined, everything)) == {"At every number of steps.": "undecided"}
 
 
-def test_steps_read_well() -> None:
+def test_steps_are_counted_in_labels() -> None:
     assert [better(A, B, n).text for n in (1, 2)] == ["A − B, 1 step", "A − B, 2 steps"]
     assert better(A, B, 2, other_steps=16, margin=0.5).text == "A − B, 2 against 16 steps, 0.5 granted"

@@ -46,7 +46,7 @@ def prepared(target: str, *settings: str, steps: tuple[int, ...] = (2, 1), **cho
     return prepare(target, chosen, steps, log=lambda line: None)
 
 
-def test_every_number_leads_back_to_its_weights(done: Path) -> None:
+def test_every_number_names_its_weights(done: Path) -> None:
     pictures = rows("pictures.csv")
     assert len(pictures) == 6 * (4 + 1)  # pictures, arms at 2 steps and the teacher at 4
     for row in pictures:
@@ -67,7 +67,7 @@ def test_the_scores_are_those_of_evaluate(done: Path, capsys: pytest.CaptureFixt
     assert row["psnr_raw"] == ours["psnr_raw"] and row["ssim_gt_mean"] == ours["ssim_gt_mean"]
 
 
-def test_the_page_says_what_is_claimed_found_and_decided(done: Path) -> None:
+def test_the_page_shows_claims_scores_and_verdicts(done: Path) -> None:
     page = (OUT / "index.html").read_text()
     for words in ("improves the student at every number", "the paper, Figure 6", "a control", "undecided",
                   "ReDDiT − no RATR, 2 steps", "Holm", "ReDDiT-2", "runs/tiny, 2 iterations"):  # fmt: skip
@@ -76,7 +76,7 @@ def test_the_page_says_what_is_claimed_found_and_decided(done: Path) -> None:
     assert (OUT / "plot.png").read_bytes().startswith(b"\x89PNG") and "<svg" in (OUT / "plot.svg").read_text()
 
 
-def test_a_second_call_only_draws(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_call_trains_and_scores_nothing(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in ((training, "distill_stage"), (training, "train_teacher"), (scoring, "evaluate")):
         monkeypatch.setattr(module, name, refuse)
     before = {path.name: path.read_bytes() for path in OUT.iterdir()}
@@ -86,7 +86,7 @@ def test_a_second_call_only_draws(done: Path, monkeypatch: pytest.MonkeyPatch) -
     assert {path.name: path.read_bytes() for path in OUT.iterdir()} == before
 
 
-def test_what_was_cut_off_goes_on(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_is_resumed(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = []
     whole = training.distill_stage
 
@@ -158,14 +158,14 @@ def test_other_test_pictures_under_the_same_names_are_scored_again(
     assert changed == {"eval15-0", "eval15-1"}
 
 
-def test_half_a_run_is_not_done(done: Path) -> None:
+def test_an_unfinished_run_is_pending(done: Path) -> None:
     run = prepared("figure6", steps=(2,)).runs.students["full", 2, 0]
     train = run.config.train.model_copy(update={"iterations": 3})
     longer = replace(run, config=run.config.model_copy(update={"train": train}))
     assert run.done() and run.iteration() == 2 and not longer.done()
 
 
-def test_a_run_whose_last_validation_was_cut_off_is_not_done(done: Path) -> None:
+def test_a_run_without_its_last_validation_is_pending(done: Path) -> None:
     run = prepared("figure6", "name=cut", steps=(2,)).runs.students["full", 2, 0]
     shutil.copytree("runs/reproduce/tiny/full-seed0-2", run.folder)
     assert run.done()
@@ -180,7 +180,9 @@ def test_a_run_whose_last_validation_was_cut_off_is_not_done(done: Path) -> None
     assert not run.done()
 
 
-def test_commands_of_rivals_stand_alone(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_of_other_methods_are_separate_lines(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     reproduce("figure4", "-c", "tiny.yaml", "--seeds", "5", "--steps", "2", "1", "--commands")
     lines = [line for line in capsys.readouterr().out.splitlines() if "reddit-llie distill" in line]
     chains = [line for line in lines if "&&" in line]
@@ -226,7 +228,7 @@ def test_the_teacher_is_shared_unless_asked_otherwise(inside: Path) -> None:
     }
 
 
-def test_only_a_fault_of_the_network_or_the_start_needs_a_teacher_of_its_own(inside: Path) -> None:
+def test_only_faults_of_the_network_or_the_start_need_their_own_teacher(inside: Path) -> None:
     runs = prepared("faults", seeds=(0,)).runs
     assert {run.name for run in runs.teachers.values()} == {"tiny", "reproduce/tiny/d4-teacher"}
     d4, d3 = runs.students["d4", 2, 0], runs.students["d3", 2, 0]
@@ -246,7 +248,7 @@ def test_a_reference_equal_to_another_arm_shares_its_runs(inside: Path) -> None:
     )
 
 
-def test_only_the_seed_and_the_arm_set_runs_apart(inside: Path) -> None:
+def test_runs_differ_only_in_seed_and_arm(inside: Path) -> None:
     runs = prepared("figure6", seeds=(0, 1)).runs
     one, other = runs.students["full", 2, 0].config, runs.students["no-ratr", 2, 1].config
     reddit = other.distill.reddit.model_copy(update={"omega": one.distill.reddit.omega})

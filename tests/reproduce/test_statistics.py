@@ -81,7 +81,7 @@ def test_without_spread_over_scenes_it_is_the_t_test_over_seeds() -> None:
     assert crossed(np.tile(seeds[:, None], (1, 9)))[0] == pytest.approx(ttest_1samp(seeds, 0).pvalue)
 
 
-def test_one_seed_or_one_scene_tells_nothing() -> None:
+def test_one_seed_or_one_scene_gives_no_verdict() -> None:
     for shape in ((1, 9), (9, 1)):
         assert crossed(RNG.normal(5, 1, shape)) == (1.0, (-math.inf, math.inf))
 
@@ -132,7 +132,7 @@ def test_false_findings_stay_rare_where_single_cells_are_noisy(
     assert decided / len(matrices) <= 0.065
 
 
-def test_pictures_alone_would_take_the_luck_of_a_training_run_for_a_finding() -> None:
+def test_a_test_over_pictures_only_has_false_findings() -> None:
     findings = [find(m) for m in null_matrices(400, 2, 10, 0.3)]
     naive = sum(f.p_scenes <= LEVEL and f.seeds_agree for f in findings)
     assert naive / len(findings) > 0.2
@@ -153,7 +153,7 @@ def test_the_crossed_interval_holds_what_its_test_does_not_reject(level: float) 
         assert crossed(differences - end, level)[0] == pytest.approx(level, rel=1e-6)
 
 
-def test_a_verdict_wants_every_seed() -> None:
+def test_a_verdict_needs_every_seed() -> None:
     finding = find(np.vstack([np.full((3, 10), 1.0), np.full((1, 10), -0.01)]))
     assert verdict(finding, 0.001) == "undecided" and why_undecided(finding, 0.001, 10) == "seeds disagree"
 

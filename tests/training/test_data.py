@@ -155,7 +155,7 @@ def test_a_share_that_fits_of_a_set_that_does_not(tmp_path: Path, read: Counter[
     assert read == dict.fromkeys(files(tmp_path), 1)
 
 
-def test_every_process_comes_to_the_same(tmp_path: Path) -> None:
+def test_every_process_gets_the_same_pairs(tmp_path: Path) -> None:
     write_lol(tmp_path, PAIRS)
     alone, *others = prepared(config(tmp_path), 1) + prepared(config(tmp_path, "data.memory_gb=0"), 3)
     everything = {fingerprint(read_uint8(path)) for path in files(tmp_path)}

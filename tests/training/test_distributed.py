@@ -214,7 +214,7 @@ def test_a_killed_process_ends_the_others(tmp_path: Path) -> None:
 # Without other processes
 
 
-def test_alone_nothing_is_exchanged() -> None:
+def test_a_single_process_exchanges_nothing() -> None:
     world, tensor = World(), torch.tensor([1.0, 2.0])
     world.wait()
     world.mean([tensor])

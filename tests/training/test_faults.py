@@ -103,7 +103,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
 
 
 @pytest.mark.parametrize("case", ["full for weights", "full for the state"])
-def test_a_disk_that_truly_takes_no_more(forks: Any, case: str) -> None:
+def test_a_disk_that_is_really_full(forks: Any, case: str) -> None:
     """The system itself cuts the files short."""
     result = forks.results[case]
     lines = result["said"].splitlines()
@@ -252,7 +252,7 @@ def steep(loss: torch.Tensor) -> torch.Tensor:
     ("spoil", "what"), [(no_number, "loss"), (steep, "gradient norm")], ids=["loss", "gradient"]
 )
 @pytest.mark.parametrize("at", [1, 6, 7, 8])
-def test_a_number_that_is_none(
+def test_nan_stops_the_run(
     spoil: Callable[[torch.Tensor], torch.Tensor], what: str, at: int, tmp_path: Path
 ) -> None:
     chosen = settings(iterations=30, log_every=100, validate_every=100, checkpoint_every=4)
@@ -273,7 +273,7 @@ def test_a_number_that_is_none(
         assert all(v.isfinite().all() for v in load_file(run.checkpoints / "last.safetensors").values())
 
 
-def test_a_number_that_is_none_in_the_second_part_of_a_batch(tmp_path: Path) -> None:
+def test_nan_in_the_second_micro_batch(tmp_path: Path) -> None:
     run = Run(tmp_path, settings=settings(grad_accum_steps=2, checkpoint_every=1))
     Broken(run, 6, no_number)  # the second part of the third batch
     with pytest.raises(UserError, match="the loss is not finite at iteration 3 "):
@@ -417,7 +417,7 @@ def test_code_in_weights_is_not_run(
     assert not trace.exists()
 
 
-def test_the_hostile_file_is_one(tmp_path: Path) -> None:
+def test_the_hostile_file_is_hostile(tmp_path: Path) -> None:
     hostile(tmp_path / "state.pt", tmp_path / "it ran", "torch")
     torch.load(tmp_path / "state.pt", weights_only=False)
     assert (tmp_path / "it ran").exists()

@@ -120,7 +120,7 @@ def test_an_overflow_of_fp16_skips_the_step_and_lowers_the_scale() -> None:
 
 
 @pytest.mark.parametrize("block", ["sr3", "light"])
-def test_a_seed_means_the_same_picture_as_on_the_processor(block: str) -> None:
+def test_a_seed_gives_the_same_picture_as_on_the_cpu(block: str) -> None:
     model = denoiser(block).eval()
     low = torch.rand(1, 3, 33, 47)
     ours = restore(model, low, 4, [7])

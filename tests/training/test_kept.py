@@ -71,7 +71,7 @@ def test_copies_do_not_change_with_the_newest(
 
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["the same run", "another run"])
-def test_going_back_to_a_copy(elsewhere: bool, whole: Path, tmp_path: Path) -> None:
+def test_resuming_from_a_copy(elsewhere: bool, whole: Path, tmp_path: Path) -> None:
     Run(tmp_path / "run", settings=KEEPING).go()
     folder = tmp_path / ("other" if elsewhere else "run")
     source = open_run(folder, Config(), str(tmp_path / "run" / "checkpoints" / "00000009.pt"))
@@ -87,7 +87,7 @@ def test_going_back_to_a_copy(elsewhere: bool, whole: Path, tmp_path: Path) -> N
     assert kept(folder)[-2:] == ["00000012.pt", "00000012.safetensors"]
 
 
-def test_a_run_that_went_back_goes_on_from_there(tmp_path: Path) -> None:
+def test_a_run_resumed_from_a_copy_continues_from_it(tmp_path: Path) -> None:
     """What was ahead is left behind at once, not at the next checkpoint."""
     first = Run(tmp_path, settings=KEEPING)
     first.go()
@@ -111,7 +111,7 @@ def test_another_run_has_a_best_of_its_own(tmp_path: Path) -> None:
     assert read_info(second.checkpoints / "best.safetensors").iteration == 12
 
 
-def test_a_run_whose_scores_are_no_numbers_still_leaves_weights(tmp_path: Path) -> None:
+def test_a_run_with_nan_scores_still_writes_weights(tmp_path: Path) -> None:
     run = Run(tmp_path, settings=settings(iterations=3))
     real = run.validate
     run.validate = lambda *a, **k: real(*a, **k)._replace(scores={"psnr": float("nan")})
@@ -149,7 +149,7 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
     assert all(path.exists() for path in mine)
 
 
-def test_a_full_disk_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(source: Path, target: Path) -> None:
         target.write_bytes(b"half")
         raise OSError(28, "No space left on device")

@@ -35,7 +35,7 @@ def test_ten_kills_leave_the_weights_of_an_undisturbed_run(forks, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["teacher", "student"])
-def test_kills_leave_no_rubbish_and_a_log_without_gaps(forks, kind: str) -> None:
+def test_kills_leave_no_temporary_files_and_a_complete_log(forks, kind: str) -> None:
     folder = forks.folder / kind / "broken"
     assert {p.name for p in (folder / "checkpoints").iterdir()} == {
         "best.safetensors",
@@ -74,7 +74,7 @@ def test_only_leftovers_are_removed(tmp_path: Path) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {"state.pt", "notes.tmp", ".lock"}
 
 
-def test_a_copy_that_a_kill_left_out_is_made_up_for(tmp_path: Path) -> None:
+def test_a_copy_missed_by_a_kill_is_written_later(tmp_path: Path) -> None:
     chosen = settings(keep_every=4, iterations=4)
     Run(tmp_path, settings=chosen).go()
     checkpoints = tmp_path / "checkpoints"

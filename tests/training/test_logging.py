@@ -21,7 +21,7 @@ def iterations(folder: Path) -> list[object]:
     return [line["iteration"] for line in read_log(folder)]
 
 
-def test_a_resumed_log_forgets_what_was_undone(tmp_path: Path) -> None:
+def test_a_resumed_log_drops_later_lines(tmp_path: Path) -> None:
     with Tracker(tmp_path) as tracker:
         for i in (2, 4, 6):
             tracker.scalars(i, "train", {"loss": 0.5})
@@ -51,7 +51,7 @@ def test_no_log_is_an_empty_one(tmp_path: Path) -> None:
     assert read_log(tmp_path / "nowhere") == []
 
 
-def test_the_log_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_is_replaced_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Tracker(tmp_path) as tracker:
         tracker.scalars(2, "train", {"loss": 0.5})
     before = (tmp_path / "log.jsonl").read_bytes()
@@ -112,7 +112,7 @@ def test_other_failures_of_threads_are_still_shown(tmp_path: Path, monkeypatch: 
     assert len(shown) == 1
 
 
-def test_what_tensorboard_holds_back_is_written_when_a_run_ends_early(tmp_path: Path) -> None:
+def test_tensorboards_buffer_is_written_when_a_run_ends_early(tmp_path: Path) -> None:
     def fail() -> None:
         with Tracker(tmp_path) as tracker:
             tracker.scalars(3, "train", {"loss": 0.5})
@@ -125,7 +125,7 @@ def test_what_tensorboard_holds_back_is_written_when_a_run_ends_early(tmp_path: 
     assert [(event.step, event.value) for event in board.Scalars("train/loss")] == [(3, 0.5)]
 
 
-def test_a_meter_remembers_the_first_that_was_no_number() -> None:
+def test_a_meter_records_the_first_nan() -> None:
     meter = Meter(torch.device("cpu"))
     for i, (loss, norm) in enumerate([(1, 1), (2, float("inf")), (float("nan"), 1), (4, float("nan"))], 1):
         meter.add(i, {"loss": torch.tensor(float(loss)), "gradient_norm": torch.tensor(float(norm))})

@@ -179,7 +179,7 @@ def test_a_resumed_log_has_each_iteration_once(tmp_path: Path) -> None:
             assert line["lr"] == pytest.approx(learning_rate(SETTINGS, line["iteration"] - 1))
 
 
-def test_a_run_begun_again_begins_its_log_again(tmp_path: Path) -> None:
+def test_a_restarted_run_restarts_its_log(tmp_path: Path) -> None:
     broken = Run(teacher(), tmp_path)
     with pytest.raises(InterruptedRunError):
         broken.go(stop=2)
@@ -198,7 +198,7 @@ def test_another_batch_size_is_another_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [teacher, student])
-def test_a_batch_in_parts_trains_the_same(make: type, tmp_path: Path) -> None:
+def test_micro_batches_train_the_same(make: type, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"batch_size": 4})
     whole = Run(make(), tmp_path / "whole", settings)
     accumulated = Run(make(), tmp_path / "accumulated", settings.model_copy(update={"grad_accum_steps": 2}))
@@ -213,7 +213,7 @@ def test_a_batch_in_parts_trains_the_same(make: type, tmp_path: Path) -> None:
         assert torch.allclose(ours[name], theirs[name], atol=1e-5), name
 
 
-def test_a_batch_that_cannot_be_parted(tmp_path: Path) -> None:
+def test_a_batch_that_cannot_be_split(tmp_path: Path) -> None:
     run = Run(teacher(), tmp_path, SETTINGS.model_copy(update={"batch_size": 4, "grad_accum_steps": 3}))
     with pytest.raises(UserError, match=r"train\.batch_size: 4 must be divisible by .*a multiple of 3"):
         run.go()
@@ -316,7 +316,7 @@ class Diverging:
 
 
 @pytest.mark.parametrize("log_every", [2, 1000])
-def test_a_loss_that_is_no_number_ends_the_run_and_spares_the_state(tmp_path: Path, log_every: int) -> None:
+def test_a_nan_loss_ends_the_run_and_keeps_the_state(tmp_path: Path, log_every: int) -> None:
     settings = SETTINGS.model_copy(
         update={"iterations": 50, "log_every": log_every, "validate_every": 1000, "checkpoint_every": 3}
     )
@@ -331,7 +331,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_spares_the_state(tmp_path: Pa
     assert all(value.isfinite().all() for value in state["denoiser"].values())
 
 
-def test_a_gradient_that_is_no_number_is_not_saved(tmp_path: Path) -> None:
+def test_a_nan_gradient_is_not_saved(tmp_path: Path) -> None:
     class Kinked(Diverging):
         def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
             self.calls += 1
@@ -385,7 +385,7 @@ def test_average_by_hand() -> None:
     assert denoiser.network.value.item() == 3.0
 
 
-def test_average_soon_forgets_the_first_weights() -> None:
+def test_the_average_warms_up() -> None:
     denoiser = Denoiser(Weight(), NoiseSchedule(), "v")
     with torch.no_grad():
         denoiser.network.value.fill_(1.0)

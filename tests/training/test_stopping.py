@@ -126,9 +126,7 @@ def test_in_the_middle_of_a_validation(
     assert same(left_by(tmp_path), undisturbed)
 
 
-def test_in_the_last_validation_and_in_the_one_that_makes_up_for_it(
-    tmp_path: Path, undisturbed: dict[str, object]
-) -> None:
+def test_in_the_last_validation_and_in_the_late_one(tmp_path: Path, undisturbed: dict[str, object]) -> None:
     for picture in (3 + 3 * 3 + 2, 1):
         run = Run(tmp_path)
         seen = stop_at_picture(run, picture)
@@ -257,7 +255,7 @@ def test_a_signal_in_the_middle_of_a_line_of_the_progress_bar(monkeypatch: pytes
         assert stop
 
 
-def test_the_handlers_are_given_back() -> None:
+def test_the_handlers_are_restored() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with pytest.raises(Stopped), StopRequest().listening() as stop:
         send(signal.SIGTERM)
@@ -265,7 +263,7 @@ def test_the_handlers_are_given_back() -> None:
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
-def test_in_another_thread_it_listens_to_nobody() -> None:
+def test_no_handlers_outside_the_main_thread() -> None:
     found: list[bool] = []
 
     def work() -> None:
@@ -296,7 +294,7 @@ def test_broken_weights_are_not_saved_by_a_stop(tmp_path: Path) -> None:
     assert run.saved_iteration() == 4
 
 
-def test_a_signal_to_the_whole_group_leaves_the_worker_to_its_work(forks) -> None:
+def test_a_signal_to_the_process_group_does_not_stop_workers(forks) -> None:
     result = forks.results["group"]
     assert (result["code"], result["saved"], result["resumed"]) == (143, 5, 0)
     assert [line for line in result["said"].splitlines() if line] == [
@@ -325,7 +323,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "in use" not in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_full_disk_does_not_hinder_the_lock(tmp_path: Path) -> None:
+def test_a_full_disk_does_not_prevent_the_lock(tmp_path: Path) -> None:
     """The lock is the system's; the name in the file is only for people."""
     folder = tmp_path / "run"
     folder.mkdir()
