@@ -190,3 +190,6 @@ class TrainConfig(Section):
     """Keep an extra copy of the checkpoint every so many iterations; 0: none."""
     keep: int = Field(3, gt=0)
     """How many extra copies are kept, the newest ones."""
+    lost_after: float = Field(60.0, ge=0, le=1e6)
+    """Seconds without a sign of life from another process of the run, after which it counts as lost and the
+    run stops; 0: never."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from reddit.training.build import build_denoise, build_distillation, build_teach
 from reddit.training.data import TrainingData, TrainingSet
 from reddit.training.data_record import check_validation, known_pictures, trained_on, write_record
 from reddit.training.distributed import World, join
+from reddit.training.heartbeat import heartbeat
 from reddit.training.logging import read_log
 from reddit.training.loop import Trainer
 from reddit.training.run_folder import (
@@ -162,8 +163,10 @@ class _Run:
         device = choose_device(self.config.device)
         autocast(device, self.config.precision)  # raises if the device lacks it
         state_to_resume(self.folder, resume)  # raises before the data are read
-        pictures = TrainingSet(self.config)
-        with only_process(self.folder) if world.main else nullcontext():
+        with ExitStack() as stack:
+            stack.enter_context(heartbeat(world, self.config.train.lost_after))
+            pictures = TrainingSet(self.config)
+            stack.enter_context(only_process(self.folder) if world.main else nullcontext())
             state = state_to_resume(self.folder, resume) if world.main else None
             before, other = world.from_main(known_pictures(self.folder, state))
             data = pictures.prepare(self.seed, self.denoise, world, log, quiet, before)
