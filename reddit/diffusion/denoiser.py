@@ -48,7 +48,7 @@ class Denoiser(nn.Module):
 
     def output(self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None = None) -> Tensor:
         """The network's raw output (B, 3, H, W), in the dtype of `x_t`."""
-        alpha = self.schedule.alpha(t).to(x_t.dtype)
+        alpha = self.schedule.levels(t, x_t)[0].flatten()
         seen = without_pure_noise(x_t, alpha) if self.mask_x_T else x_t
         return self.network(seen, y, alpha, context).to(x_t.dtype)
 

@@ -103,5 +103,5 @@ def _step(schedule: NoiseSchedule, x_t: Tensor, x_0: Tensor, t: Tensor, s: Tenso
 
 
 def batched(t: Tensor, x: Tensor) -> Tensor:
-    """A single time repeated for each image of `x`, on its device: (B,)."""
-    return t.to(x.device).expand(len(x))
+    """A single time repeated for each image of `x`: (B,)."""
+    return t.expand(len(x))

@@ -18,6 +18,7 @@ from reddit.diffusion.denoiser import DenoiserFunction
 from reddit.diffusion.multistep import batched, sample_dpmpp, sample_unipc
 from reddit.diffusion.schedule import NoiseSchedule
 from reddit.diffusion.trajectory import decode
+from reddit.utils.device import to_device_of
 
 
 class Sampler(Protocol):
@@ -122,8 +123,7 @@ def noise_like(image: Tensor, generators: Sequence[torch.Generator] | None = Non
     if generators is None:
         return torch.randn_like(image)
     noise = [
-        torch.randn(image.shape[1:], generator=g, device=g.device).to(image.device, image.dtype)
-        for g in generators
+        to_device_of(image, torch.randn(image.shape[1:], generator=g, device=g.device)) for g in generators
     ]
     return torch.stack(noise)
 

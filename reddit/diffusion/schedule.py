@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reddit.diffusion.levels import LevelMemo
+
 PredictionType = Literal["eps", "v", "x0"]
 ScheduleKind = Literal["linear", "cosine"]
 
@@ -74,6 +76,10 @@ class NoiseSchedule:
         self.zero_terminal_snr = zero_terminal_snr
         self._alphas = torch.from_numpy(alphas)
         self._alphas_on: dict[torch.device, Tensor] = {}
+        self._memo = LevelMemo()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> NoiseSchedule:
+        return self  # it never changes
 
     def _table(self, device: torch.device) -> Tensor:
         if device not in self._alphas_on:
@@ -108,12 +114,19 @@ class NoiseSchedule:
         return self.alpha(t).log() - self.sigma(t).log()
 
     def levels(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """alpha_t and sigma_t of times (B,), in the dtype of `like` (B, …) and shaped to broadcast to it."""
+        """alpha_t and sigma_t of times (B,), in the dtype of `like` (B, …) and shaped to broadcast to it.
+
+        Times on the processor are best, also for images on a GPU: the look-up then launches nothing there.
+        """
         shape = (-1,) + (1,) * (like.ndim - 1)
-        return (
-            self.alpha(t).to(like.dtype).view(shape),
-            self.sigma(t).to(like.dtype).view(shape),
-        )
+        if torch.compiler.is_compiling():  # a traced graph leaves nothing behind
+            alpha, sigma = self._alpha_sigma(t).to(like.dtype)
+        else:
+            alpha, sigma = self._memo.get(t, like, self._alpha_sigma)
+        return alpha.view(shape), sigma.view(shape)
+
+    def _alpha_sigma(self, t: Tensor) -> Tensor:
+        return torch.stack([self.alpha(t), self.sigma(t)])
 
     def add_noise(self, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """`x_t = alpha_t x_0 + sigma_t eps`."""

@@ -20,6 +20,7 @@ from reddit.image.pixels import to_float
 from reddit.image.write import write_image
 from reddit.inference.sampling import picture_seed, restore
 from reddit.metrics import Scorer, Scores, json_safe, summarise
+from reddit.utils.device import to_device_of
 from reddit.utils.errors import UserError
 from reddit.utils.progress import progress
 
@@ -167,11 +168,10 @@ def predict_with(
     ensemble: int = 1,
 ) -> Predict:
     """A model as a source of pictures; its noise depends only on the seed and the picture's pixels."""
-    device = next(denoiser.parameters()).device
 
     def predict(name: str, low: np.ndarray, seed: int) -> Tensor:
         seeds = [picture_seed(seed, fingerprint(low))]
-        image = to_float(low)[None].to(device)
+        image = to_device_of(next(denoiser.parameters()), to_float(low)[None])
         restored = restore(
             denoiser,
             image,

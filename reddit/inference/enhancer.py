@@ -22,6 +22,7 @@ from reddit.image.pixels import eight_bits, rgb_of, to_tensor, white, write_back
 from reddit.inference.inputs import Kind, Picture, Settings, arrays_of
 from reddit.inference.sampling import picture_seed, restore, restore_rows
 from reddit.inference.tiling import Span, Tiling
+from reddit.utils.device import to_device_of
 from reddit.utils.errors import UserError
 from reddit.utils.progress import progress
 
@@ -173,7 +174,7 @@ class Enhancer:
         deep = rgb.dtype != np.uint8
         precision = self.precision or ("fp32" if deep else self.info.config.precision)
         if tiling is None:
-            low = to_tensor(rgb)[None].to(next(self.denoiser.parameters()).device)
+            low = to_device_of(next(self.denoiser.parameters()), to_tensor(rgb)[None])
             whole = restore(
                 self.denoiser,
                 low,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from reddit.diffusion import Denoiser, NoiseSchedule, Prediction, clipped, sample_ddim, without_pure_noise
+from reddit.diffusion.levels import LevelMemo
 from reddit.image.geometry import THUMBNAIL
 from reddit.models import ConditionalUNet
 
@@ -20,6 +21,7 @@ class Visited(NoiseSchedule):
 
     def __init__(self, schedule: NoiseSchedule, times: Tensor) -> None:
         self._levels = schedule.alpha(times), schedule.sigma(times)
+        self._memo = LevelMemo()
 
     def alpha(self, t: Tensor) -> Tensor:
         return self._levels[0][t]

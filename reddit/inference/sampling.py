@@ -19,7 +19,7 @@ from reddit.diffusion import (
 )
 from reddit.image.geometry import THUMBNAIL, turn, turn_back
 from reddit.inference.tiling import NoiseField, Span, Tiling, blended_rows
-from reddit.utils.device import autocast
+from reddit.utils.device import autocast, to_device_of
 from reddit.utils.errors import UserError
 
 ReadPart = Callable[[Span, Span], Tensor]
@@ -63,7 +63,7 @@ def restore(
         turned = turn(y, view).contiguous(memory_format=torch.channels_last)
         with autocast(low.device, precision):
             x_0 = _sample(denoiser, denoiser.schedule, x_T, turned, steps, sampler, clip, generators)
-        return turn_back(((x_0 + 1) / 2).clamp(0, 1), view)
+        return turn_back(_picture(x_0), view)
 
     return _mean(sample(view) for view in range(ensemble))
 
@@ -100,22 +100,22 @@ def restore_rows(
     """
     if sampler in STOCHASTIC and steps > 1:
         raise UserError(f"the sampler {sampler} does not work in tiles: use --tile 0 (tile=0)")
-    device = next(denoiser.parameters()).device
+    weight = next(denoiser.parameters())
     noises = [NoiseField(view_seed(seed, view), height, width) for view in range(ensemble)]
-    context = 2 * _thumbnail(read, height, width).to(device) - 1
+    context = 2 * to_device_of(weight, _thumbnail(read, height, width), torch.float32) - 1
 
     @torch.inference_mode()
     def tile(rows: Span, columns: Span) -> Tensor:
-        y = 2 * read(rows, columns)[None].to(device) - 1
+        y = 2 * to_device_of(context, read(rows, columns)[None]) - 1
 
         def sample(view: int) -> Tensor:
-            noise = noises[view].rows(rows)[None, :, :, slice(*columns)].to(device)
+            noise = to_device_of(context, noises[view].rows(rows)[None, :, :, slice(*columns)])
             x_T = turn(noise, view)  # noqa: N806
             turned = turn(y, view).contiguous(memory_format=torch.channels_last)
             denoise = denoiser.condition(turn(context, view))
-            with autocast(device, precision):
-                x_0 = _sample(denoise, denoiser.schedule, x_T, turned, steps, sampler, clip)
-            return turn_back(((x_0[0] + 1) / 2).clamp(0, 1), view).cpu()
+            with autocast(weight.device, precision):
+                x_0 = _sample(denoise, denoiser.schedule, x_T, turned, steps, sampler, clip)[0].cpu()
+            return turn_back(_picture(x_0), view)
 
         result = _mean(sample(view) for view in range(ensemble))
         on_tile()
@@ -154,15 +154,19 @@ def _sample(
     clip: bool,
     generators: Sequence[torch.Generator] | None = None,
 ) -> Tensor:
-    """The sampled clean image; values that are not finite are an error, never a black pixel."""
+    """The sampled clean image."""
     denoise = clipped(denoise, schedule) if clip else denoise
-    x_0 = SAMPLERS[sampler](denoise, schedule, x_T, y, schedule.grid(steps), generators)
+    return SAMPLERS[sampler](denoise, schedule, x_T, y, schedule.grid(steps), generators)
+
+
+def _picture(x_0: Tensor) -> Tensor:
+    """[-1, 1] → [0, 1]; a value that is not finite is an error, never a black pixel. Waits for a GPU."""
     if not x_0.isfinite().all():
         raise UserError(
             "the network's output is not finite: its weights are damaged, or values overflow the "
             "precision; use other weights, or --precision fp32"
         )
-    return x_0
+    return ((x_0 + 1) / 2).clamp(0, 1)
 
 
 def picture_seed(seed: int, fingerprint: str) -> int:

@@ -11,7 +11,7 @@ from reddit.config import ConsistencyConfig
 from reddit.data import Batch
 from reddit.diffusion import DenoiserFunction, decode
 from reddit.methods.distillation import Distillation
-from reddit.methods.method import StepRNG, to_minus_one_one
+from reddit.methods.method import StepRNG, replaced, to_minus_one_one
 from reddit.utils.profiling import phase
 
 
@@ -91,4 +91,4 @@ class ConsistencyDistillation(Distillation[ConsistencyConfig]):
 
 def consistency_function(denoiser: DenoiserFunction, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
     """f(x_t, t): the denoiser's x_0, and at time 0 `x_t` itself (for eps and v these are equal)."""
-    return torch.where((t > 0).view(-1, 1, 1, 1), denoiser(x_t, t, y).x_0, x_t)
+    return replaced(denoiser(x_t, t, y).x_0, t <= 0, x_t)

@@ -11,6 +11,7 @@ from torch import Tensor
 from reddit.diffusion import NoiseSchedule
 from reddit.metrics.filters import gaussian_taps
 from reddit.metrics.ssim import similarity_of
+from reddit.utils.device import to_device_of
 
 LambdaRule = Literal["max_snr_1", "snr_plus_1", "constant"]
 
@@ -26,7 +27,7 @@ def lambda_weight(schedule: NoiseSchedule, t: Tensor, rule: LambdaRule = "max_sn
 def weighted_mse(x_0: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Eq. 6 and 10, `mean_b lambda_b · mean (x̂ - target)²`; images (B, 3, H, W), weight (B,)."""
     error = (x_0 - target).square().flatten(1).mean(dim=1)
-    return (weight.to(error.dtype) * error).mean()
+    return (to_device_of(error, weight) * error).mean()
 
 
 def illumination_loss(x_0: Tensor, target: Tensor, scale: int = 16) -> Tensor:
@@ -59,11 +60,11 @@ def _smooth(image: Tensor) -> Tensor:
 
 def _band_matrix(size: int, like: Tensor) -> Tensor:
     """(size - 10, size): row i holds the taps of the window at columns i … i + 10."""
-    taps = like.new_tensor(gaussian_taps(11, 1.5))
-    matrix = like.new_zeros(size - len(taps) + 1, size)
+    taps = torch.tensor(gaussian_taps(11, 1.5), dtype=like.dtype)
+    matrix = torch.zeros(size - len(taps) + 1, size, dtype=like.dtype)
     for i, tap in enumerate(taps):
         matrix.diagonal(i).fill_(tap)
-    return matrix
+    return to_device_of(like, matrix)
 
 
 def total_loss(l_dis: Tensor, l_pix: Tensor, l_per: Tensor, w_pix: float, w_per: float) -> Tensor:

@@ -10,10 +10,13 @@ from torch import Tensor
 
 from reddit.data import Batch
 from reddit.diffusion import Denoiser
+from reddit.utils.device import to_device_of
 
 
 class StepRNG:
     """The random numbers of one training step, with one generator per sample.
+
+    Uniform numbers are on the processor, where times and noise levels are computed; noise is on `device`.
 
     They depend only on (seed, iteration, index in the whole batch). So a resumed run draws the same numbers,
     and so does a batch that is split over processes or micro-batches.
@@ -42,7 +45,7 @@ class StepRNG:
 
     def uniform(self) -> Tensor:
         """Uniform in [0, 1), one per sample: (B,), float64."""
-        return torch.tensor([rng.random() for rng in self._samples], dtype=torch.float64, device=self.device)
+        return torch.tensor([rng.random() for rng in self._samples], dtype=torch.float64)
 
     def noise(self, like: Tensor) -> Tensor:
         """Standard normal in the shape and dtype of `like` (B, …); channels-last for images."""
@@ -72,6 +75,13 @@ class Method(Protocol):
         Each is a mean over the batch, so the mean over equal micro-batches equals that of the whole batch.
         """
         ...
+
+
+def replaced(image: Tensor, mask: Tensor, other: Tensor) -> Tensor:
+    """`image` (B, 3, H, W) with those of `other` where `mask` (B,), on the processor, is set."""
+    if not mask.any():
+        return image
+    return torch.where(to_device_of(image, mask, torch.bool).view(-1, 1, 1, 1), other, image)
 
 
 def to_minus_one_one(image: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from reddit.diffusion import (
 from reddit.image.geometry import SYMMETRIES, turn, turn_back
 from reddit.methods.distillation import Distillation
 from reddit.methods.losses import illumination_loss, lambda_weight, ssim_loss, total_loss, weighted_mse
-from reddit.methods.method import StepRNG, to_minus_one_one
+from reddit.methods.method import StepRNG, replaced, to_minus_one_one
 from reddit.methods.retinex import (
     illumination,
     noise_map,
@@ -38,7 +38,7 @@ WRAPPED_FLOOR = 0.1
 
 
 class Times(NamedTuple):
-    """Neighbouring times t > u > s of the teacher's grid, each (B,), float64."""
+    """Neighbouring times t > u > s of the teacher's grid, each (B,), float64, on the processor."""
 
     t: Tensor
     u: Tensor
@@ -170,21 +170,17 @@ class ReDDiT(Distillation[ReDDiTConfig]):
         drawn = self.draw_times(intervals, rng)
         last = Times(*(torch.full_like(drawn.t, self._grid_time(self.steps, j)) for j in range(3)))
         times = Times(*(torch.where(terminal, a, b) for a, b in zip(last, drawn, strict=True)))
-        noisy = self.schedule.add_noise(x_0, eps, times.t)
-        return times, torch.where(terminal.view(-1, 1, 1, 1), eps, noisy)
+        return times, replaced(self.schedule.add_noise(x_0, eps, times.t), terminal, eps)
 
     @torch.no_grad()
     def _rollout(
         self, student: DenoiserFunction, interval: int, x: Tensor, y: Tensor
     ) -> tuple[Times, Tensor]:
         for k in range(self.steps, interval, -1):
-            t, s = (torch.full((len(x),), self._grid_time(k, j), device=x.device) for j in (0, 2))
+            t, s = (torch.full((len(x),), self._grid_time(k, j)) for j in (0, 2))
             x = decode(self.as_sampled(student), self.schedule, x, y, t, s).x_s
         clear_casts()
-        times = (
-            torch.full((len(x),), self._grid_time(interval, j), dtype=torch.float64, device=x.device)
-            for j in range(3)
-        )
+        times = (torch.full((len(x),), self._grid_time(interval, j), dtype=torch.float64) for j in range(3))
         return Times(*times), x
 
     def _grid_time(self, interval: int, j: int) -> float:

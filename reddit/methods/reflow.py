@@ -9,7 +9,7 @@ from reddit.config import ReflowConfig
 from reddit.data import Batch
 from reddit.diffusion import Prediction, sample_ddim
 from reddit.methods.distillation import Distillation
-from reddit.methods.method import StepRNG, to_minus_one_one
+from reddit.methods.method import StepRNG, replaced, to_minus_one_one
 from reddit.utils.profiling import phase
 
 
@@ -52,7 +52,7 @@ class Reflow(Distillation[ReflowConfig]):
         alpha = (1 - tau) / torch.hypot(1 - tau, tau)
         t = self.schedule.time(alpha).clamp_min(1)
         beyond = alpha < self.schedule.alpha(t.new_tensor(self.schedule.steps))
-        x_t = torch.where(beyond.view(-1, 1, 1, 1), eps, self.schedule.add_noise(x_1, eps, t))
+        x_t = replaced(self.schedule.add_noise(x_1, eps, t), beyond, eps)
         target = Prediction(x_1, self.schedule.eps_from_x_0(x_t, x_1, t))
         found = self.denoiser.condition(context)(x_t, t, y)
         return {"loss": (velocity(found) - velocity(target)).square().mean()}

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reddit.diffusion import NoiseSchedule, target_gain
+from reddit.utils.device import to_device_of
 
 Denoise = Callable[[np.ndarray], np.ndarray]
 
@@ -58,7 +59,7 @@ def reflectance_authors(y: Tensor) -> Tensor:
     scaled = 2 * y - 1
     h = scaled.amax(dim=1, keepdim=True)
     h = torch.where(h.abs() < 1e-4, torch.full_like(h, 1e-4), h)
-    grey = (scaled * torch.tensor(LUMA, device=y.device, dtype=y.dtype).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    grey = (scaled * to_device_of(y, torch.tensor(LUMA)).view(1, 3, 1, 1)).sum(1, keepdim=True)
     offsets = torch.arange(-7, 8, device=y.device, dtype=y.dtype)
     kernel = torch.exp(-(offsets**2) / (2 * 3.0**2))
     kernel = kernel / kernel.sum()
@@ -74,7 +75,7 @@ def remap(schedule: NoiseSchedule, r: Tensor, eps: Tensor, s: Tensor) -> Tensor:
 
 def refine(x_s: Tensor, remapped: Tensor, omega: Tensor) -> Tensor:
     """Eq. 9: `x_s + omega (x̃_s - x_s)`, omega (B,)."""
-    return x_s + omega.to(x_s.dtype).view(-1, 1, 1, 1) * (remapped - x_s)
+    return x_s + to_device_of(x_s, omega).view(-1, 1, 1, 1) * (remapped - x_s)
 
 
 def refinement_strength(

@@ -12,7 +12,8 @@ from reddit.data import Batch
 from reddit.diffusion import Denoiser
 from reddit.methods.distillation import PerceptualDistance
 from reddit.methods.losses import ssim_loss
-from reddit.methods.method import StepRNG, to_minus_one_one
+from reddit.methods.method import StepRNG, replaced, to_minus_one_one
+from reddit.utils.device import to_device_of
 from reddit.utils.profiling import phase
 
 
@@ -56,8 +57,7 @@ class Teacher:
         t = (1 - rng.uniform()) * schedule.steps
         terminal = rng.uniform() < self.p_terminal
         t = torch.where(terminal, torch.full_like(t, schedule.steps), t)
-        x_t = schedule.add_noise(x_0, eps, t)
-        x_t = torch.where(terminal.view(-1, 1, 1, 1), eps, x_t)
+        x_t = replaced(schedule.add_noise(x_0, eps, t), terminal, eps)
         output = self.denoiser.output(x_t, t, y, to_minus_one_one(batch["context"]))
         target = schedule.target(self.denoiser.prediction, x_0, eps, t)
         l_per, l_ssim = self._image_losses(output, x_t, x_0, t, terminal)
@@ -75,8 +75,9 @@ class Teacher:
         index = terminal.nonzero()[:, 0]
         if not len(index) or not (self.w_per or self.w_ssim):
             return l_per, l_ssim
-        prediction = self.denoiser.prediction
-        found = self.denoiser.schedule.interpret(prediction, output[index], x_t[index], t[index]).x_0
+        prediction, t = self.denoiser.prediction, t[index]
+        index = to_device_of(output, index, torch.long)
+        found = self.denoiser.schedule.interpret(prediction, output[index], x_t[index], t).x_0
         if self.perceptual is not None and self.w_per:
             with phase("perceptual"):
                 l_per = self.perceptual((found + 1) / 2, (x_0[index] + 1) / 2).sum() / len(x_0)

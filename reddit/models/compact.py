@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from reddit.image.geometry import crop_to, pad_to_multiple, thumbnail
 from reddit.models.blocks import NoiseLevelEmbedding
 from reddit.models.unet import log_curve
+from reddit.utils.device import to_device_of
 
 BINS = 8
 LUMA = (0.299, 0.587, 0.114)
@@ -58,7 +59,7 @@ def picture_statistics(thumbnail: Tensor) -> Tensor:
     minus that of green, on the log curve.
     """
     thumbnail = thumbnail.float()
-    light = (thumbnail * thumbnail.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1)
+    light = (thumbnail * to_device_of(thumbnail, torch.tensor(LUMA)).view(1, 3, 1, 1)).sum(dim=1)
     centres = torch.linspace(-1, 1, BINS, device=thumbnail.device)
     distance = (log_curve(light).flatten(1)[:, None] - centres.view(1, BINS, 1)).abs() * ((BINS - 1) / 2)
     shares = (1 - distance).clamp_min(0).mean(dim=2)

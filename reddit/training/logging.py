@@ -18,19 +18,24 @@ from torch.utils.tensorboard import SummaryWriter
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
 
+Names = tuple[str, ...]
+MOST_UNSEEN = 1000
+"""Steps after which the meter waits for the device once, so that little is kept."""
+
 
 class Meter:
     """Accumulates losses and timing between two log entries, without waiting for the device."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._bad: dict[str, Tensor] = {}
+        self._unseen: list[tuple[int, Names, Tensor]] = []
+        self._bad: dict[str, int] = {}
         self.reset()
 
     def reset(self) -> None:
         """Start over, as after a log entry."""
         self.steps = 0
-        self._sums: dict[str, Tensor] = {}
+        self._sums: dict[Names, Tensor] = {}
         self._waited = 0.0
         self._since = time.perf_counter()
 
@@ -50,16 +55,28 @@ class Meter:
 
     def add(self, iteration: int, values: dict[str, Tensor]) -> None:
         """Add the scalars of a step, and remember the first iteration at which each was not finite."""
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value
-            first = self._bad.get(name, torch.full((), -1, device=self.device))
-            self._bad[name] = torch.where((first < 0) & ~value.isfinite(), iteration, first)
+        names, numbers = tuple(values), torch.stack(list(values.values()))
+        before = self._sums.get(names)
+        self._sums[names] = numbers if before is None else before + numbers
+        self._unseen.append((iteration, names, numbers))
+        if len(self._unseen) == MOST_UNSEEN:
+            self._look()
         self.steps += 1
 
     def first_bad(self, name: str) -> int | None:
-        """The first iteration so far at which a scalar was not finite, or None."""
-        first = int(self._bad.get(name, torch.tensor(-1)))
-        return first if first >= 0 else None
+        """The first iteration so far at which a scalar was not finite, or None. Waits for the device."""
+        self._look()
+        return self._bad.get(name)
+
+    def _look(self) -> None:
+        """Look for numbers that are not finite in the steps since the last time."""
+        if self._unseen:
+            found = torch.cat([numbers for _, _, numbers in self._unseen]).isfinite().tolist()
+            steps = [(iteration, name) for iteration, names, _ in self._unseen for name in names]
+            for (iteration, name), finite in zip(steps, found, strict=True):
+                if not finite:
+                    self._bad.setdefault(name, iteration)
+            self._unseen = []
 
     def seconds(self) -> float:
         """Seconds of training since the last reset."""
@@ -72,7 +89,12 @@ class Meter:
             batch_size: samples per step, over all processes.
             left: remaining iterations.
         """
-        values = {name: float(value) / self.steps for name, value in self._sums.items()}
+        sums = {
+            name: value
+            for names, v in self._sums.items()
+            for name, value in zip(names, v.tolist(), strict=True)
+        }
+        values = {name: value / self.steps for name, value in sums.items()}
         seconds, memory = self.seconds(), peak_memory(self.device)
         return values | {
             "seconds_an_iteration": seconds / self.steps,

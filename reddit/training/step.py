@@ -51,9 +51,8 @@ def train_step(
             losses = method.losses(batch, rng)
         with phase("backward"):
             torch.autograd.backward(state.scaler.scale(losses["loss"] / len(micro_batches)))
-        for name, value in losses.items():
-            before = means.get(name, torch.zeros_like(value))
-            means[name] = before.detach() + value.detach() / len(micro_batches)
+        share = {name: value.detach() / len(micro_batches) for name, value in losses.items()}
+        means = {name: means[name] + value for name, value in share.items()} if number else share
     with phase("optimizer"):
         if world is not None:
             world.mean_gradients(method.denoiser, list(means.values()))

@@ -15,6 +15,7 @@ from reddit.inference.sampling import picture_seed, restore
 from reddit.metrics import gt_mean, psnr
 from reddit.training.distributed import World
 from reddit.training.stopping import StopRequest
+from reddit.utils.device import to_device_of
 from reddit.utils.progress import progress
 
 FIRST_LOOK = 2
@@ -83,7 +84,7 @@ class Validator:
         diffusion = self.config.diffusion
         ours = restore(
             denoiser,
-            low.to(next(denoiser.parameters()).device),
+            to_device_of(next(denoiser.parameters()), low),
             self.steps,
             [picture_seed(self.config.seed, fingerprint(picture))],
             sampler=diffusion.sampler,

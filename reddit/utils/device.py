@@ -6,6 +6,7 @@ import os
 import socket
 
 import torch
+from torch import Tensor
 
 from reddit.utils.errors import UserError
 from reddit.utils.text import counted
@@ -47,6 +48,14 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def full_precision(device: torch.device) -> torch.autocast:
     """No mixed precision, even inside an `autocast` block."""
     return torch.autocast(device.type, enabled=False)
+
+
+def to_device_of(like: Tensor, values: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Values of the processor on the device of `like`, in its dtype or another, without waiting for a GPU."""
+    values = values.to(dtype or like.dtype)
+    if like.device.type == "cuda" and values.device.type == "cpu":
+        values = values.pin_memory()
+    return values.to(like.device, non_blocking=True)
 
 
 def clear_casts() -> None:

@@ -1,8 +1,12 @@
-"""What only a GPU can show: run with `pytest -m gpu` where there is one."""
+"""What only a GPU can show: run with `pytest -m gpu` where there is one.
+
+The first two tests run the cases of `tests/gpu_simulated`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +24,11 @@ from reddit.training.loop import Trainer
 from reddit.training.state import TrainingState
 from reddit.utils.device import autocast
 from reddit.utils.errors import UserError
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from simulated_gpu.cases import make, random_lpips
+from simulated_gpu.names import METHODS, NETWORKS
 
 pytestmark = [
     pytest.mark.gpu,
@@ -83,6 +92,35 @@ def train(
         quiet=True,
     ).train(resume)
     return [float(line["loss"]) for line in read_log(folder) if line["kind"] == "train"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _lpips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, path in random_lpips(tmp_path_factory.mktemp("lpips")).items():
+            patch.setenv(variable, str(path))
+        yield
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_step_of_every_method_never_waits(method: str, precision: str) -> None:
+    step = make(f"{method}/sr3/{precision}", torch.device("cuda", 0))
+    step()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        losses = step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert isinstance(losses, dict)
+    assert losses["loss"].isfinite()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("work", ["teacher", "enhance", "tiles", "score"])
+def test_every_network_trains_enhances_and_is_scored(work: str, network: str, precision: str) -> None:
+    make(f"{work}/{network}/{precision}", torch.device("cuda", 0))()
 
 
 @pytest.mark.parametrize("kind", ["teacher", "distillation"])

@@ -1,0 +1,88 @@
+"""What a GPU would be asked to do, on a simulated one: no host waits, no mixed devices, the right types.
+
+The cases run in one other process, because the simulation changes PyTorch for good. The same cases run on a
+real GPU in `tests/training/test_gpu.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simulated_gpu.names import METHODS, NETWORKS
+from simulated_gpu.runtime import missing, run_python
+
+pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
+
+TYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+TRAINING = [
+    *(f"{method}/sr3/bf16" for method in METHODS),
+    *(f"{method}/sr3/{precision}" for method in ("teacher", "reddit") for precision in ("fp32", "fp16")),
+    *(f"teacher/{network}/bf16" for network in NETWORKS if network != "sr3"),
+]
+WAITS = {"enhance": 2, "tiles": 2}
+"""How often the host may wait: for the check and the result of a picture; for each of two tiles."""
+ENHANCING = [f"{way}/{network}/bf16" for way in WAITS for network in ("sr3", "light")]
+ENHANCING += ["tiles/compact/fp32", "tiles/light/fp16"]
+SCORING = ["score/light/bf16"]
+IN_SINGLE = ("methods/losses.py", "metrics/", "backward")
+"""Where products are of single precision whatever the networks have."""
+
+
+@pytest.fixture(scope="module")
+def records() -> dict[str, Any]:
+    """The records of the faults and of all cases, by name."""
+    script = Path(__file__).with_name("faults.py")
+    return json.loads(run_python(str(script), *TRAINING, *ENHANCING, *SCORING))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("case", [*TRAINING, *ENHANCING, *SCORING])
+def test_it_runs_with_the_right_types(records: dict[str, Any], case: str) -> None:
+    record, precision = records[case], case.rpartition("/")[2]
+    assert record["error"] is None, record["error"]
+    assert sum(record["launches"].values()) > 50
+    assert record["mixed"] == {}
+    wrong = {line: kinds for line, kinds in record["products"].items() if TYPES[precision] not in kinds}
+    assert {line: kinds for line, kinds in wrong.items() if not line.startswith(IN_SINGLE)} == {}
+    assert any(TYPES[precision] in kinds for line, kinds in record["products"].items() if "models" in line)
+
+
+@pytest.mark.parametrize("case", TRAINING)
+def test_a_training_step_never_waits(records: dict[str, Any], case: str) -> None:
+    assert records[case]["syncs"] == {}
+
+
+@pytest.mark.parametrize("case", [*TRAINING, *ENHANCING])
+def test_nothing_is_of_double_precision(records: dict[str, Any], case: str) -> None:
+    scaler = 2 if case.endswith("fp16") else 0  # PyTorch's scaler of gradients takes two operations
+    assert sum(records[case]["doubles"].values()) <= scaler, records[case]["doubles"]
+
+
+@pytest.mark.parametrize("case", ENHANCING)
+def test_enhancing_waits_only_for_results(records: dict[str, Any], case: str) -> None:
+    assert sum(records[case]["syncs"].values()) <= WAITS[case.partition("/")[0]], records[case]["syncs"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        ("reading a number", "syncs"),
+        ("deciding by a number", "syncs"),
+        ("looking for indices", "syncs"),
+        ("a copy from pageable memory", "syncs"),
+        ("a copy that waits", "syncs"),
+        ("a tensor of numbers", "syncs"),
+        ("a copy back", "syncs"),
+        ("two devices", "mixed"),
+        ("two types", "mixed"),
+        ("double precision", "doubles"),
+        ("nothing", None),
+        ("a copy that does not wait", None),
+    ],
+)
+def test_a_fault_is_found(records: dict[str, Any], fault: str, found: str | None) -> None:
+    record = records[fault]
+    assert [name for name in ("syncs", "mixed", "doubles") if record[name]] == ([found] if found else [])
+    assert (record["error"] is None) == (fault != "two devices")
