@@ -215,17 +215,6 @@ def load_denoiser(path: str | Path) -> tuple[Denoiser, CheckpointInfo]:
     return denoiser.eval(), info
 
 
-def is_half_precision(path: Path) -> bool:
-    """Whether all weights of a file are in half precision; reads only its header."""
-    if not path.is_file():
-        return False
-    try:
-        with safe_open(path, framework="pt") as file:
-            return all(file.get_slice(key).get_dtype() == "F16" for key in file.keys())  # noqa: SIM118
-    except (SafetensorError, OSError):
-        return False
-
-
 def load_weights(denoiser: Denoiser, path: Path) -> None:
     """Load weights into a network with the same tensors.
 

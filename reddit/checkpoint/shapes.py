@@ -1,4 +1,4 @@
-"""Comparing the tensors of a file with those of a network, by name and shape, before memory is taken."""
+"""The tensors in a file, from its header: names, shapes and precision, before memory is allocated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from reddit.checkpoint.build import build_network
 from reddit.config import ModelConfig
@@ -56,3 +56,14 @@ def compare(found: Shapes, wanted: Shapes, path: Path) -> None:
         f"{path} does not match the configured network: {counted(len(wrong), 'tensor')} differ, first "
         f"{short(wrong[0])}, which {what}; use the configuration it was trained with"
     )
+
+
+def is_half_precision(path: Path) -> bool:
+    """Whether all weights of a file are in half precision; reads only its header."""
+    if not path.is_file():
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return all(file.get_slice(key).get_dtype() == "F16" for key in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError):
+        return False

@@ -111,7 +111,7 @@ def _check_output(output: Path, model: CheckpointInfo) -> None:
         return
     if output.samefile(model.path):
         raise UserError(f"-o {output} is the model itself: choose another file")
-    from reddit.checkpoint.format import is_half_precision
+    from reddit.checkpoint.shapes import is_half_precision
 
     if output.suffix == ".safetensors" and not is_half_precision(output):
         raise UserError(

@@ -22,7 +22,6 @@ from reddit.training.data import TrainingData, TrainingSet
 from reddit.training.data_record import check_validation, known_pictures, trained_on, write_record
 from reddit.training.distributed import World, join
 from reddit.training.heartbeat import heartbeat
-from reddit.training.logging import read_log
 from reddit.training.loop import Trainer
 from reddit.training.run_folder import (
     changed_settings,
@@ -33,6 +32,7 @@ from reddit.training.run_folder import (
 )
 from reddit.training.state import Progress
 from reddit.training.stopping import only_process
+from reddit.training.summary import summary
 from reddit.training.validation import Validator
 from reddit.utils.device import autocast, choose_device
 from reddit.utils.errors import UserError
@@ -177,7 +177,7 @@ class _Run:
             state = world.from_main(self._open(resume, data, log) if world.main else None)
             log(self._begin(data, world, state))
             progress = self._trainer(data, world, quiet).train(state)
-        log(_summary(self.folder, progress, self.config.train.batch_size))
+        log(summary(self.folder, progress, self.config.train.batch_size))
         return Outcome(self.folder, self.folder / "checkpoints" / "best.safetensors", progress)
 
     def _open(self, resume: str, data: TrainingData, log: Log) -> Path | None:
@@ -238,23 +238,6 @@ class _Run:
             world=world,
             quiet=quiet,
         )
-
-
-def _summary(folder: Path, progress: Progress, batch_size: int) -> str:
-    """A summary of a finished run."""
-    trained = [line for line in read_log(folder) if line["kind"] == "train"]
-    lines = [f"{folder}: {progress.iteration} iterations in {progress.seconds:.0f} s of training"]
-    if trained and progress.seconds:
-        waits = [float(line["data_wait"]) for line in trained if "data_wait" in line]
-        lines[0] += (
-            f" ({batch_size * progress.iteration / progress.seconds:.1f} samples/s, "
-            f"{100 * sum(waits) / max(1, len(waits)):.1f} % waiting for data"
-        )
-        memory = trained[-1].get("memory_gb")
-        lines[0] += ")" if memory is None else f", peak memory {float(memory):.1f} GB)"
-    if progress.scores:
-        lines.append(f"best validation PSNR {progress.best:.2f} dB, at iteration {progress.best_iteration}")
-    return "; ".join(lines) + f": {folder / 'checkpoints' / 'best.safetensors'}"
 
 
 def _silent(line: str) -> None:
