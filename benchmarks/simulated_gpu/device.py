@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+COMPOSED = torch._C.DispatchKey.CompositeImplicitAutograd
 DEVICE = torch.device("cuda", 0)
 PRODUCTS = {"convolution", "convolution_backward", "mm", "addmm", "bmm", "baddbmm"} | {
     f"_scaled_dot_product_{kind}_attention{end}"
@@ -112,7 +113,7 @@ class SimulatedGPU(TorchDispatchMode):
             return self._run(func, args, kwargs)
         if _composed(func):  # inference mode leaves composed operations whole
             with self:
-                return func.decompose(*args, **kwargs)
+                return func._op_dk(COMPOSED, *args, **kwargs)
         name = func.overloadpacket.__name__
         inputs = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         if name in SYNCHRONISE and inputs:
@@ -229,7 +230,8 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
 @cache
 def _composed(func: Any) -> bool:
     """Whether an operation has no kernel of its own on CUDA."""
-    return func._can_decompose() and not torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CUDA")
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    return has_kernel(func.name(), COMPOSED) and not has_kernel(func.name(), "CUDA")
 
 
 def _on_device(leaf: object) -> bool:

@@ -8,6 +8,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from reddit.diffusion.schedule import NoiseSchedule, Prediction, PredictionType
+from reddit.utils.half_weights import HalfWeights
 
 
 class DenoiserFunction(Protocol):
@@ -45,12 +46,18 @@ class Denoiser(nn.Module):
         self.schedule = schedule
         self.prediction: PredictionType = prediction
         self.mask_x_T = mask_x_T
+        self._half_weights = HalfWeights[Tensor]()
+
+    @property
+    def takes_context(self) -> bool:
+        """Whether the network looks at thumbnails."""
+        return bool(getattr(self.network, "takes_context", True))
 
     def output(self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None = None) -> Tensor:
         """The network's raw output (B, 3, H, W), in the dtype of `x_t`."""
         alpha = self.schedule.levels(t, x_t)[0].flatten()
         seen = without_pure_noise(x_t, alpha) if self.mask_x_T else x_t
-        return self.network(seen, y, alpha, context).to(x_t.dtype)
+        return self._half_weights.call(self.network, seen, y, alpha, context).to(x_t.dtype)
 
     def forward(self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None = None) -> Prediction:
         return self.schedule.interpret(self.prediction, self.output(x_t, t, y, context), x_t, t)

@@ -11,7 +11,7 @@ from reddit.config import ConsistencyConfig
 from reddit.data import Batch
 from reddit.diffusion import DenoiserFunction, decode
 from reddit.methods.distillation import Distillation
-from reddit.methods.method import StepRNG, replaced, to_minus_one_one
+from reddit.methods.method import StepRNG, context_of, replaced, to_minus_one_one
 from reddit.utils.profiling import phase
 
 
@@ -60,7 +60,7 @@ class ConsistencyDistillation(Distillation[ConsistencyConfig]):
         x_0, y, context = (
             to_minus_one_one(batch["high"]),
             to_minus_one_one(batch["low"]),
-            to_minus_one_one(batch["context"]),
+            context_of(batch, self.denoiser),
         )
         eps = rng.noise(x_0)
         k = 1 + (rng.uniform() * self.teacher_steps).long()

@@ -84,6 +84,11 @@ def replaced(image: Tensor, mask: Tensor, other: Tensor) -> Tensor:
     return torch.where(to_device_of(image, mask, torch.bool).view(-1, 1, 1, 1), other, image)
 
 
+def context_of(batch: Batch, denoiser: Denoiser) -> Tensor | None:
+    """The thumbnails of a batch in [-1, 1], if the network takes them."""
+    return to_minus_one_one(batch["context"]) if denoiser.takes_context else None
+
+
 def to_minus_one_one(image: Tensor) -> Tensor:
     """[0, 1] → [-1, 1]."""
     return 2 * image - 1

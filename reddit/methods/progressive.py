@@ -10,7 +10,7 @@ from reddit.data import Batch
 from reddit.diffusion import decode_second_order, x0_target
 from reddit.methods.distillation import Distillation
 from reddit.methods.losses import lambda_weight, weighted_mse
-from reddit.methods.method import StepRNG, to_minus_one_one
+from reddit.methods.method import StepRNG, context_of, to_minus_one_one
 from reddit.utils.profiling import phase
 
 
@@ -34,7 +34,7 @@ class ProgressiveDistillation(Distillation[ProgressiveConfig]):
         x_0, y, context = (
             to_minus_one_one(batch["high"]),
             to_minus_one_one(batch["low"]),
-            to_minus_one_one(batch["context"]),
+            context_of(batch, self.denoiser),
         )
         eps = rng.noise(x_0)
         k = 1 + (rng.uniform() * self.steps).long()

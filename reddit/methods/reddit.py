@@ -20,7 +20,7 @@ from reddit.diffusion import (
 from reddit.image.geometry import SYMMETRIES, turn, turn_back
 from reddit.methods.distillation import Distillation
 from reddit.methods.losses import illumination_loss, lambda_weight, ssim_loss, total_loss, weighted_mse
-from reddit.methods.method import StepRNG, replaced, to_minus_one_one
+from reddit.methods.method import StepRNG, context_of, replaced, to_minus_one_one
 from reddit.methods.retinex import (
     illumination,
     noise_map,
@@ -60,7 +60,7 @@ class ReDDiT(Distillation[ReDDiTConfig]):
 
     def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
         x_0, y = to_minus_one_one(batch["high"]), to_minus_one_one(batch["low"])
-        context = to_minus_one_one(batch["context"])
+        context = context_of(batch, self.denoiser)
         student = self.denoiser.condition(context)
         times, x_t = self._start(student, x_0, y, rng)
         x_0_student = student(x_t, times.t, y).x_0
@@ -80,7 +80,8 @@ class ReDDiT(Distillation[ReDDiTConfig]):
         if self.config.w_illumination > 0:
             l_illumination = illumination_loss(x_0_student, x_0)
         loss = total_loss(self.config.w_dis * l_dis, l_pix, l_per, self.config.w_pix, self.config.w_per)
-        loss = loss + self.config.w_ssim * l_ssim + self.config.w_illumination * l_illumination
+        for share, term in ((self.config.w_ssim, l_ssim), (self.config.w_illumination, l_illumination)):
+            loss = loss + share * term if share else loss
         return {
             "loss": loss,
             "l_dis": l_dis,

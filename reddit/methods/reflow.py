@@ -9,7 +9,7 @@ from reddit.config import ReflowConfig
 from reddit.data import Batch
 from reddit.diffusion import Prediction, sample_ddim
 from reddit.methods.distillation import Distillation
-from reddit.methods.method import StepRNG, replaced, to_minus_one_one
+from reddit.methods.method import StepRNG, context_of, replaced, to_minus_one_one
 from reddit.utils.profiling import phase
 
 
@@ -42,7 +42,7 @@ class Reflow(Distillation[ReflowConfig]):
         return list(range(teacher_steps, 0, -1))  # a straight path allows any number of steps
 
     def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
-        y, context = to_minus_one_one(batch["low"]), to_minus_one_one(batch["context"])
+        y, context = to_minus_one_one(batch["low"]), context_of(batch, self.denoiser)
         eps = rng.noise(y)
         tau = 1 - rng.uniform()
         with torch.inference_mode(), phase("teacher"):

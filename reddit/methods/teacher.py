@@ -12,7 +12,7 @@ from reddit.data import Batch
 from reddit.diffusion import Denoiser
 from reddit.methods.distillation import PerceptualDistance
 from reddit.methods.losses import ssim_loss
-from reddit.methods.method import StepRNG, replaced, to_minus_one_one
+from reddit.methods.method import StepRNG, context_of, replaced, to_minus_one_one
 from reddit.utils.device import to_device_of
 from reddit.utils.profiling import phase
 
@@ -58,7 +58,7 @@ class Teacher:
         terminal = rng.uniform() < self.p_terminal
         t = torch.where(terminal, torch.full_like(t, schedule.steps), t)
         x_t = replaced(schedule.add_noise(x_0, eps, t), terminal, eps)
-        output = self.denoiser.output(x_t, t, y, to_minus_one_one(batch["context"]))
+        output = self.denoiser.output(x_t, t, y, context_of(batch, self.denoiser))
         target = schedule.target(self.denoiser.prediction, x_0, eps, t)
         l_per, l_ssim = self._image_losses(output, x_t, x_0, t, terminal)
         loss = self.distance(output, target) + self.w_per * l_per + self.w_ssim * l_ssim

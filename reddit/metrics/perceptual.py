@@ -19,9 +19,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from reddit.metrics.feature_distance import feature_distance
 from reddit.metrics.pairs import check_pair, size_of
 from reddit.utils.device import full_precision
 from reddit.utils.errors import UserError
+from reddit.utils.half_weights import HalfWeights
 from reddit.utils.text import reason
 
 LpipsBackbone = Literal["alex", "vgg"]
@@ -30,7 +32,7 @@ LpipsFeeding = Literal["rgb", "paper"]
 ENVIRONMENT = {"alex": "REDDIT_ALEXNET", "vgg": "REDDIT_VGG16"}
 
 _TORCHVISION = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}  # IMAGENET1K_V1
-_TAPS = {"alex": (1, 4, 7, 9, 11), "vgg": (3, 8, 15, 22, 29)}  # ReLUs whose features are compared
+_LAYERS = 5  # whose features are compared
 _SMALLEST = {"alex": 31, "vgg": 16}  # smallest side, in pixels, with one feature in the last layer
 _VGG16 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512)  # 0: pooling
 
@@ -61,7 +63,7 @@ class LPIPS(nn.Module):
         feeding: LpipsFeeding = "rgb",
     ) -> None:
         super().__init__()
-        if backbone not in _TAPS:
+        if backbone not in _SMALLEST:
             raise UserError(f"LPIPS backbone {backbone!r} is unknown; choose from {_names(LpipsBackbone)}")
         if feeding not in get_args(LpipsFeeding):
             raise UserError(f"LPIPS feeding {feeding!r} is unknown; choose from {_names(LpipsFeeding)}")
@@ -69,6 +71,7 @@ class LPIPS(nn.Module):
         self.feeding = feeding
         self.features = _alexnet() if backbone == "alex" else _vgg16()
         _load_convolutions(self.features, backbone, weights)
+        self._half_weights = HalfWeights[list[Tensor]]()
         self.heads = nn.ParameterList(_heads(backbone))
         self.mean: Tensor
         self.deviation: Tensor
@@ -101,8 +104,7 @@ class LPIPS(nn.Module):
             )
         total = torch.zeros((), dtype=self.mean.dtype, device=output.device)
         for head, x, y in zip(self.heads, self._activations(output), self._activations(gt), strict=True):
-            difference = (_normalise(x, head.dtype) - _normalise(y, head.dtype)).square()
-            total = total + (difference * head).sum(dim=1).mean(dim=(1, 2))
+            total = total + feature_distance(x, y, head)
         return total
 
     @torch.no_grad()
@@ -126,33 +128,38 @@ class LPIPS(nn.Module):
     def _activations(self, image: Tensor) -> list[Tensor]:
         image = image.to(self.mean.dtype)
         image = image.flip(1) * 255 if self.feeding == "paper" else image * 2 - 1
-        x = (image - self.mean) / self.deviation
+        return self._half_weights.call(self.features, (image - self.mean) / self.deviation)
+
+
+class _Features(nn.Sequential):
+    """Convolutions, of which the features after some ReLUs are returned."""
+
+    def __init__(self, *layers: nn.Module, taps: tuple[int, ...]) -> None:
+        super().__init__(*layers)
+        self.taps = taps
+
+    def forward(self, x: Tensor) -> list[Tensor]:
         kept = []
-        for i, layer in enumerate(self.features):
+        for i, layer in enumerate(self):
             x = layer(x)
-            if i in _TAPS[self.backbone]:
+            if i in self.taps:
                 kept.append(x)
         return kept
 
 
-def _normalise(features: Tensor, dtype: torch.dtype) -> Tensor:
-    """Normalise over channels; the epsilon inside the root avoids NaN gradients at zero features."""
-    features = features.to(dtype)
-    return features * torch.rsqrt(features.square().sum(dim=1, keepdim=True) + 1e-20)
-
-
-def _alexnet() -> nn.Sequential:
+def _alexnet() -> _Features:
     """torchvision's `alexnet().features` up to the last ReLU, with its numbering."""
-    return nn.Sequential(
+    return _Features(
         *(nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
         *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
         *(nn.Conv2d(192, 384, 3, padding=1), nn.ReLU()),
         *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()),
         *(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU()),
+        taps=(1, 4, 7, 9, 11),
     )
 
 
-def _vgg16() -> nn.Sequential:
+def _vgg16() -> _Features:
     """torchvision's `vgg16().features` up to the last ReLU, with its numbering."""
     layers: list[nn.Module] = []
     channels = 3
@@ -162,7 +169,7 @@ def _vgg16() -> nn.Sequential:
             channels = width
         else:
             layers.append(nn.MaxPool2d(2, 2))
-    return nn.Sequential(*layers)
+    return _Features(*layers, taps=(3, 8, 15, 22, 29))
 
 
 def _heads(backbone: str) -> list[nn.Parameter]:
@@ -172,7 +179,7 @@ def _heads(backbone: str) -> list[nn.Parameter]:
         raise UserError("LPIPS needs the package lpips for its learned weights: pip install lpips")
     path = Path(package.origin).parent / "weights" / "v0.1" / f"{backbone}.pth"
     state = torch.load(path, map_location="cpu", weights_only=True)
-    return [nn.Parameter(state[f"lin{i}.model.1.weight"]) for i in range(len(_TAPS[backbone]))]
+    return [nn.Parameter(state[f"lin{i}.model.1.weight"]) for i in range(_LAYERS)]
 
 
 def _load_convolutions(features: nn.Sequential, backbone: str, weights: str | Path | None) -> None:

@@ -8,20 +8,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reddit.models.norm import group_norm
+from reddit.utils.device import full_precision
+
 
 class NoiseLevelEmbedding(nn.Module):
     """Sinusoids of the noise level alpha, then an MLP: (B,) in [0, 1] → (B, width)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.width = width
+        half = width // 2
+        self.frequency: Tensor
+        frequency = torch.exp(-math.log(1e4) * torch.arange(half) / half)
+        self.register_buffer("frequency", frequency, persistent=False)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
 
     def forward(self, alpha: Tensor) -> Tensor:
-        half = self.width // 2
-        frequency = torch.exp(-math.log(1e4) * torch.arange(half, device=alpha.device) / half)
         # Scaled so that levels in [0, 1] differ in phase.
-        angle = 1000.0 * alpha.float()[:, None] * frequency[None, :]
+        angle = 1000.0 * alpha.float()[:, None] * self.frequency[None, :]
         return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=1))
 
 
@@ -32,6 +36,10 @@ class NormActConv(nn.Sequential):
         super().__init__(
             nn.GroupNorm(groups, channels_in), nn.SiLU(), nn.Conv2d(channels_in, channels_out, 3, padding=1)
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm, _, convolution = self
+        return convolution(group_norm(x, norm))  # type: ignore[arg-type]
 
 
 class SelfAttention(nn.Module):
@@ -45,7 +53,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        tokens = self.qkv(self.norm(x)).flatten(2).transpose(1, 2)  # (B, H·W, 3C)
+        tokens = self.qkv(group_norm(x, self.norm, silu=False)).flatten(2).transpose(1, 2)  # (B, H·W, 3C)
         query, key, value = (part.unsqueeze(1) for part in tokens.chunk(3, dim=2))
         if torch.compiler.is_compiling():  # an export with free sizes cannot compare strides made of sizes
             query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
@@ -67,8 +75,9 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1)
         self.attention = SelfAttention(channels_out, groups) if attention else nn.Identity()
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        hidden = self.first(x) + self.level(embedding)[:, :, None, None]
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        """`level` is `self.level` of the embedding, (B, channels_out)."""
+        hidden = self.first(x) + level[:, :, None, None]
         return self.attention(self.second(hidden) + self.shortcut(x))
 
 
@@ -99,8 +108,9 @@ class LightBlock(nn.Module):
         same = channels_in == channels_out
         self.shortcut = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        scale, shift = self.level(embedding)[:, :, None, None].chunk(2, dim=1)
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        """`level` is `self.level` of the embedding, (B, 2 channels_out)."""
+        scale, shift = level[:, :, None, None].chunk(2, dim=1)
         hidden = F.silu(self.first(self.norm(x)) * (1 + scale) + shift)
         return self.second(hidden) + self.shortcut(x)
 
@@ -136,4 +146,8 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        if not x.is_cuda:
+            return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        with full_precision(x.device):  # there, autocast would copy pixels in single precision
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return self.conv(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -64,6 +64,7 @@ class ConditionalUNet(nn.Module):
         self.unshuffle = unshuffle
         self.log_condition = log_condition
         self.multiple = unshuffle * 2 ** (len(multipliers) - 1)
+        self.takes_context = context
         self.local = block == "light"
         """Whether a pixel depends only on its neighbourhood and the thumbnail, so that tiles agree."""
         fold = unshuffle**2
@@ -117,20 +118,35 @@ class ConditionalUNet(nn.Module):
         if self.context is not None:
             small = self._condition(thumbnail(y) if context is None else context)
             embedding = embedding + self.context(small.to(embedding.dtype))
-        x = self.stem(F.pixel_unshuffle(image, self.unshuffle))
+        levels = self._levels(embedding)
+        x = self.stem(F.pixel_unshuffle(image, self.unshuffle) if self.unshuffle > 1 else image)
         skips = [x]
         for module in self.down:
-            x = module(x) if isinstance(module, Downsample) else module(x, embedding)
+            x = module(x) if isinstance(module, Downsample) else module(x, next(levels))
             skips.append(x)
         for module in self.middle:
-            x = module(x, embedding)
+            x = module(x, next(levels))
         for module in self.up:
             x = (
                 module(x)
                 if isinstance(module, Upsample)
-                else module(torch.cat([x, skips.pop()], 1), embedding)
+                else module(torch.cat([x, skips.pop()], 1), next(levels))
             )
-        return crop_to(F.pixel_shuffle(self.head(x), self.unshuffle), size)
+        x = self.head(x)
+        return crop_to(F.pixel_shuffle(x, self.unshuffle) if self.unshuffle > 1 else x, size)
+
+    def _levels(self, embedding: Tensor) -> Iterator[Tensor]:
+        """What each block makes of the embedding, in order; on a GPU in one product."""
+        layers: list[nn.Linear] = [
+            block.level  # type: ignore[misc]
+            for block in (*self.down, *self.middle, *self.up)
+            if isinstance(block, (ResidualBlock, LightBlock))
+        ]
+        if not embedding.is_cuda or torch.compiler.is_compiling():
+            return (layer(embedding) for layer in layers)
+        weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+        sizes = [layer.out_features for layer in layers]
+        return iter(torch.split(F.linear(embedding, weight, bias), sizes, dim=1))
 
     def _condition(self, y: Tensor) -> Tensor:
         return torch.cat([y, log_curve(y).to(y.dtype)], dim=1) if self.log_condition else y

@@ -50,9 +50,9 @@ def train_step(
         with phase("forward"), autocast(state.device, state.precision):
             losses = method.losses(batch, rng)
         with phase("backward"):
-            torch.autograd.backward(state.scaler.scale(losses["loss"] / len(micro_batches)))
-        share = {name: value.detach() / len(micro_batches) for name, value in losses.items()}
-        means = {name: means[name] + value for name, value in share.items()} if number else share
+            torch.autograd.backward(state.scaler.scale(_share(losses["loss"], len(micro_batches))))
+        shares = {name: _share(value.detach(), len(micro_batches)) for name, value in losses.items()}
+        means = {name: means[name] + value for name, value in shares.items()} if number else shares
     with phase("optimizer"):
         if world is not None:
             world.mean_gradients(method.denoiser, list(means.values()))
@@ -61,6 +61,10 @@ def train_step(
         state.scaler.step(state.optimizer)
         state.scaler.update()
     return means | {"gradient_norm": norm.detach()}
+
+
+def _share(value: Tensor, count: int) -> Tensor:
+    return value if count == 1 else value / count
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

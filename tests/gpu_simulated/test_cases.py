@@ -27,6 +27,8 @@ WAITS = {"enhance": 2, "tiles": 2}
 ENHANCING = [f"{way}/{network}/bf16" for way in WAITS for network in ("sr3", "light")]
 ENHANCING += ["tiles/compact/fp32", "tiles/light/fp16"]
 SCORING = ["score/light/bf16"]
+PAPER = {"teacher/paper/bf16": 700, "teacher/paper/fp32": 700, "reddit/paper/bf16": 1600}
+"""The largest number of launches of a step with the paper's network, 16 crops of 96×96, uncompiled."""
 IN_SINGLE = ("methods/losses.py", "metrics/", "backward")
 """Where products are of single precision whatever the networks have."""
 
@@ -35,10 +37,10 @@ IN_SINGLE = ("methods/losses.py", "metrics/", "backward")
 def records() -> dict[str, Any]:
     """The records of the faults and of all cases, by name."""
     script = Path(__file__).with_name("faults.py")
-    return json.loads(run_python(str(script), *TRAINING, *ENHANCING, *SCORING))  # type: ignore[no-any-return]
+    return json.loads(run_python(str(script), *TRAINING, *ENHANCING, *SCORING, *PAPER))  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("case", [*TRAINING, *ENHANCING, *SCORING])
+@pytest.mark.parametrize("case", [*TRAINING, *ENHANCING, *SCORING, *PAPER])
 def test_it_runs_with_the_right_types(records: dict[str, Any], case: str) -> None:
     record, precision = records[case], case.rpartition("/")[2]
     assert record["error"] is None, record["error"]
@@ -49,7 +51,7 @@ def test_it_runs_with_the_right_types(records: dict[str, Any], case: str) -> Non
     assert any(TYPES[precision] in kinds for line, kinds in record["products"].items() if "models" in line)
 
 
-@pytest.mark.parametrize("case", TRAINING)
+@pytest.mark.parametrize("case", [*TRAINING, *PAPER])
 def test_a_training_step_never_waits(records: dict[str, Any], case: str) -> None:
     assert records[case]["syncs"] == {}
 
@@ -63,6 +65,18 @@ def test_nothing_is_of_double_precision(records: dict[str, Any], case: str) -> N
 @pytest.mark.parametrize("case", ENHANCING)
 def test_enhancing_waits_only_for_results(records: dict[str, Any], case: str) -> None:
     assert sum(records[case]["syncs"].values()) <= WAITS[case.partition("/")[0]], records[case]["syncs"]
+
+
+@pytest.mark.parametrize("case", PAPER)
+def test_the_papers_steps_are_lean(records: dict[str, Any], case: str) -> None:
+    record = records[case]
+    assert sum(record["launches"].values()) <= PAPER[case], record["lines"]
+    assert record["casts"] <= 20
+
+
+def test_half_precision_halves_the_traffic(records: dict[str, Any]) -> None:
+    half, single = (records[f"teacher/paper/{precision}"]["traffic"] for precision in ("bf16", "fp32"))
+    assert half <= 0.6 * single
 
 
 @pytest.mark.parametrize(
