@@ -87,6 +87,10 @@ def training(config: Config, method: str, device: torch.device) -> Step:
         quiet=True,
     )
 
+    for parameter in trainer.method.denoiser.parameters():  # the moments, which only the first step makes
+        parameter.grad = torch.zeros_like(parameter)
+    trainer.state.optimizer.step()
+
     def forever() -> Iterator[Batch]:
         while True:
             yield batch

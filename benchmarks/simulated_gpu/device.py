@@ -97,6 +97,7 @@ class SimulatedGPU(TorchDispatchMode):
         self.record = Record()
         self._live = 0
         self._sizes: dict[int, int] = {}
+        self._references: dict[int, weakref.ref[Any]] = {}
 
     def restart(self) -> None:
         """A new record; live tensors still count."""
@@ -105,12 +106,12 @@ class SimulatedGPU(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if func is torch.ops.prim.device.default:
+            return args[0].fake_device if isinstance(args[0], FakeTensor) else func(*args)
         kwargs = kwargs or {}
         leaves = tree_leaves((args, kwargs))
         if not any(_on_device(leaf) for leaf in leaves):
             return func(*args, **kwargs)
-        if func.namespace == "prim":
-            return self._run(func, args, kwargs)
         if _composed(func):  # inference mode leaves composed operations whole
             with self:
                 return func._op_dk(COMPOSED, *args, **kwargs)
@@ -204,10 +205,11 @@ class SimulatedGPU(TorchDispatchMode):
         self._sizes[key] = size = -(-storage.nbytes() // 512) * 512
         self._live += size
         self.record.peak = max(self.record.peak, self._live)
-        weakref.finalize(storage, self._free, key)
+        self._references[key] = weakref.ref(storage, lambda _: self._free(key))
 
     def _free(self, key: int) -> None:
         self._live -= self._sizes.pop(key, 0)
+        self._references.pop(key, None)
 
 
 def _prepare() -> None:

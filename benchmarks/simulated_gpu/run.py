@@ -16,19 +16,13 @@ from simulated_gpu import cases
 from simulated_gpu.device import DEVICE, SimulatedGPU
 
 
-def record(make: Callable[[], cases.Step], *, warm_up: bool = False) -> dict[str, Any]:
-    """The record of a step as plain data; `error` has the traceback if it failed.
-
-    Args:
-        warm_up: record the second step, without what only the first one does.
-    """
+def record(make: Callable[[], cases.Step]) -> dict[str, Any]:
+    """The record of a step as plain data; `error` has the traceback if it failed."""
     began = time.perf_counter()
     kept, error = None, None
     with SimulatedGPU() as gpu:
         try:
             step = make()
-            if warm_up:
-                step()
             gpu.restart()
             kept = step()
         except Exception:
@@ -40,10 +34,10 @@ def record(make: Callable[[], cases.Step], *, warm_up: bool = False) -> dict[str
 
 
 def print_records(steps: dict[str, Callable[[], cases.Step]]) -> None:
-    """Print the records of steps by name, and end the process. The paper's steps are warmed up."""
+    """Print the records of steps by name, and end the process."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update({name: str(path) for name, path in cases.random_lpips(Path(folder)).items()})
-        print(json.dumps({name: record(make, warm_up="/paper/" in name) for name, make in steps.items()}))
+        print(json.dumps({name: record(make) for name, make in steps.items()}))
     sys.stdout.flush()
     os._exit(0)  # the threads of the simulated device are never joined
 

@@ -24,8 +24,7 @@ TRAINING = [
 ]
 WAITS = {"enhance": 2, "tiles": 2}
 """How often the host may wait: for the check and the result of a picture; for each of two tiles."""
-ENHANCING = [f"{way}/{network}/bf16" for way in WAITS for network in ("sr3", "light")]
-ENHANCING += ["tiles/compact/fp32", "tiles/light/fp16"]
+ENHANCING = ["enhance/sr3/bf16", "enhance/light/fp16", "tiles/light/bf16", "tiles/compact/fp32"]
 SCORING = ["score/light/bf16"]
 PAPER = {"teacher/paper/bf16": 700, "teacher/paper/fp32": 700, "reddit/paper/bf16": 1600}
 """The largest number of launches of a step with the paper's network, 16 crops of 96×96, uncompiled."""
