@@ -23,6 +23,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from reddit.utils.arithmetic import tf32_allowed
+
 COMPOSED = torch._C.DispatchKey.CompositeImplicitAutograd
 DEVICE = torch.device("cuda", 0)
 PRODUCTS = {"convolution", "convolution_backward", "mm", "addmm", "bmm", "baddbmm"} | {
@@ -188,6 +190,7 @@ class SimulatedGPU(TorchDispatchMode):
             if len(kinds) > 1:
                 record.mixed[f"{name} of {' and '.join(sorted(kinds))} at {line}"] += 1
             elif name in PRODUCTS:
+                kinds = {"tf32" if kind == "float32" and tf32_allowed() else kind for kind in kinds}
                 record.products.setdefault(line, set()).update(kinds)
         if any(t.dtype == torch.float64 for t in outputs):
             record.doubles[f"{name} at {line}"] += 1

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from reddit.cli.flags import parser_of, weights_flag
 from reddit.utils.errors import UserError
+from reddit.utils.names import DEVICES, PRECISIONS
 from reddit.utils.progress import print_err, print_out
 from reddit.utils.text import counted, printable
 
@@ -102,10 +103,15 @@ def _machine_flags(parser: argparse.ArgumentParser) -> None:
         help="pixels that neighbouring tiles share; default: the network's",
     )
     parser.add_argument(
-        "--precision", choices=["fp32", "bf16", "fp16"], help="precision of the network; default: the model's"
+        "--precision",
+        choices=PRECISIONS,
+        help="precision of the network; default: the model's",
     )
     parser.add_argument(
-        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto takes a GPU if there is one"
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        help="auto takes a GPU if there is one",
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reddit.cli.flags import check_overrides, config_flags, parser_of, scorer_flags, weights_flag
 from reddit.utils.errors import UserError
+from reddit.utils.names import PRECISIONS
 from reddit.utils.progress import print_out
 
 
@@ -53,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     scorer_flags(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores, also of each picture")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with sliders and error maps")
-    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], help="default: the model's")
+    parser.add_argument("--precision", choices=PRECISIONS, help="default: the model's")
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="write the restored pictures as PNG")
     parser.add_argument(
         "--time",

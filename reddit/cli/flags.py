@@ -8,7 +8,7 @@ import json
 from reddit.ablations import Stage, ablation_settings
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file
-from reddit.utils.names import check_name, shipped_config, shipped_configs
+from reddit.utils.names import PRECISIONS, check_name, shipped_config, shipped_configs
 from reddit.utils.text import short
 
 METRICS = ("psnr", "ssim", "lpips", "niqe")
@@ -100,9 +100,7 @@ def run_flags(parser: argparse.ArgumentParser) -> None:
         metavar="auto|none|PATH",
         help="auto (default): continue the run of this name; none: do not; PATH: continue from a saved state",
     )
-    parser.add_argument(
-        "--precision", choices=["fp32", "bf16", "fp16"], help="precision of the network; default bf16"
-    )
+    parser.add_argument("--precision", choices=PRECISIONS, help="precision of the network; default bf16")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 

@@ -60,10 +60,11 @@ class Config(Section):
     """Folder of all runs."""
     seed: int = Field(0, ge=0, lt=2**31)
     """Seed of all random numbers in training."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto`: a GPU if there is one."""
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
-    """Precision of the network, by autocast; `fp16` needs a GPU."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """`auto`: a GPU if there is one. `mps`: that of an Apple processor."""
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "bf16"
+    """Precision of the network. `bf16` and `fp16` are mixed, by autocast; `fp16` needs a GPU. With `tf32`,
+    NVIDIA's GPUs may round factors to 10 bits, which is faster than `fp32`."""
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     diffusion: DiffusionConfig = DiffusionConfig()

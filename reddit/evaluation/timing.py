@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import torch
 
+from reddit.utils.device import synchronize
+
 
 def seconds_a_call(
     work: Callable[[], object], device: torch.device, repeats: int = 5, warm_up: int = 1
@@ -15,15 +17,10 @@ def seconds_a_call(
     """The median time of one call, after warm-up, waiting for the device before and after."""
     times = []
     for turn in range(warm_up + repeats):
-        _wait(device)
+        synchronize(device)
         start = time.perf_counter()
         work()
-        _wait(device)
+        synchronize(device)
         if turn >= warm_up:
             times.append(time.perf_counter() - start)
     return statistics.median(times)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

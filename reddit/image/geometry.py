@@ -13,6 +13,8 @@ THUMBNAIL = 64
 
 def thumbnail(image: Tensor) -> Tensor:
     """The whole picture (B, C, H, W) averaged down (or repeated up) to (B, C, 64, 64), float32."""
+    if image.device.type == "mps":  # where sides must be divisible by 64
+        return F.adaptive_avg_pool2d(image.float().cpu(), THUMBNAIL).to(image.device)
     return F.adaptive_avg_pool2d(image.float(), THUMBNAIL)
 
 

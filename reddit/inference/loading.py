@@ -14,8 +14,7 @@ from reddit.inference.enhancer import Enhancer
 from reddit.inference.inputs import Kind, Picture
 from reddit.utils.device import autocast, choose_device
 from reddit.utils.errors import UserError
-
-PRECISIONS = ("fp32", "bf16", "fp16")
+from reddit.utils.names import DEVICES, PRECISIONS
 
 
 def load(
@@ -25,8 +24,8 @@ def load(
 
     Args:
         steps: sampling steps; also chooses among the shipped weights of one name. None: the model's.
-        device: auto, cpu or cuda.
-        precision: fp32, bf16 or fp16; None: see `Enhancer`.
+        device: auto, cpu, cuda or mps.
+        precision: fp32, tf32, bf16 or fp16; None: see `Enhancer`.
 
     Raises:
         UserError: unknown model, device or precision; steps out of range.
@@ -39,8 +38,8 @@ def enhancer_of(info: CheckpointInfo, steps: int, device: str, precision: str | 
     """Load the weights of a checkpoint; errors as in `load`."""
     if precision not in (None, *PRECISIONS):
         raise UserError(f"precision {precision!r}: must be one of {', '.join(PRECISIONS)}")
-    if device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"device {device!r}: must be one of auto, cpu, cuda")
+    if device not in DEVICES:
+        raise UserError(f"device {device!r}: must be one of {', '.join(DEVICES)}")
     where = choose_device(device)
     autocast(where, precision or info.config.precision)  # raises if the device lacks the precision
     denoiser, info = load_denoiser(info.path)

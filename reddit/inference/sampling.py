@@ -19,6 +19,7 @@ from reddit.diffusion import (
 )
 from reddit.image.geometry import THUMBNAIL, turn, turn_back
 from reddit.inference.tiling import NoiseField, Span, Tiling, blended_rows
+from reddit.utils.arithmetic import arithmetic
 from reddit.utils.device import autocast, to_device_of
 from reddit.utils.errors import UserError
 
@@ -61,7 +62,7 @@ def restore(
         generators = [torch.Generator().manual_seed(view_seed(seed, view)) for seed in seeds]
         x_T = turn(noise_like(y, generators), view)  # noqa: N806
         turned = turn(y, view).contiguous(memory_format=torch.channels_last)
-        with autocast(low.device, precision):
+        with arithmetic(low.device, precision), autocast(low.device, precision):
             x_0 = _sample(denoiser, denoiser.schedule, x_T, turned, steps, sampler, clip, generators)
         return turn_back(_picture(x_0), view)
 
@@ -113,7 +114,7 @@ def restore_rows(
             x_T = turn(noise, view)  # noqa: N806
             turned = turn(y, view).contiguous(memory_format=torch.channels_last)
             denoise = denoiser.condition(turn(context, view))
-            with autocast(weight.device, precision):
+            with arithmetic(weight.device, precision), autocast(weight.device, precision):
                 x_0 = _sample(denoise, denoiser.schedule, x_T, turned, steps, sampler, clip)[0].cpu()
             return turn_back(_picture(x_0), view)
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from reddit.metrics.feature_distance import feature_distance
 from reddit.metrics.pairs import check_pair, size_of
+from reddit.utils.arithmetic import arithmetic
 from reddit.utils.device import full_precision
 from reddit.utils.errors import UserError
 from reddit.utils.half_weights import HalfWeights
@@ -122,8 +123,8 @@ class LPIPS(nn.Module):
         """
         check_pair(output, gt)
         device = self.mean.device
-        with full_precision(device):
-            return self.forward(output.to(device), gt.to(device)).double().cpu()
+        with arithmetic(device, "fp32"), full_precision(device):
+            return self.forward(output.to(device), gt.to(device)).cpu().double()
 
     def _activations(self, image: Tensor) -> list[Tensor]:
         image = image.to(self.mean.dtype)

@@ -109,6 +109,8 @@ def peak_memory(device: torch.device) -> float | None:
     """Peak memory in bytes: of PyTorch on a GPU, else of this process; None if unknown."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
+    if device.type == "mps":
+        return float(torch.mps.driver_allocated_memory())
     try:
         import resource
     except ImportError:  # Windows

@@ -45,7 +45,7 @@ class Trainer:
         settings: iterations, batch size, learning rate, and how often to log, validate and save.
         folder: the run folder.
         seed: seed of all noise.
-        precision: fp32, bf16 or fp16.
+        precision: fp32, tf32, bf16 or fp16.
         write_weights: writes a checkpoint of the averaged weights.
         validate: scores the averaged weights; without it, the newest weights become the best.
         world: the processes of this run; default only this one.

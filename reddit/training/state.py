@@ -62,7 +62,8 @@ class TrainingState:
         self.denoiser, self.settings, self.precision = denoiser, settings, precision
         self.device = next(denoiser.parameters()).device
         self.average = WeightAverage(denoiser, settings.ema, settings.ema_warmup)
-        self.optimizer = torch.optim.Adam(denoiser.parameters(), lr=settings.lr, fused=True)
+        fused = self.device.type != "mps" or None  # None: if PyTorch has it there
+        self.optimizer = torch.optim.Adam(denoiser.parameters(), lr=settings.lr, fused=fused)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
         self.progress = Progress()
 

@@ -12,6 +12,7 @@ from reddit.methods import Method, StepRNG
 from reddit.training.distributed import World
 from reddit.training.lr_schedule import learning_rate
 from reddit.training.state import TrainingState
+from reddit.utils.arithmetic import arithmetic
 from reddit.utils.device import autocast
 from reddit.utils.profiling import phase
 
@@ -38,6 +39,18 @@ def train_step(
     Returns:
         The losses, means over the whole batch, and the gradient's norm before clipping; detached.
     """
+    with arithmetic(state.device, state.precision, fixed_shapes=True):
+        return _train_step(method, micro_batches, state, seed, batch_indices, world)
+
+
+def _train_step(
+    method: Method,
+    micro_batches: Sequence[Batch],
+    state: TrainingState,
+    seed: int,
+    batch_indices: range,
+    world: World | None,
+) -> dict[str, Tensor]:
     settings, iteration = state.settings, state.progress.iteration
     size = len(batch_indices) // len(micro_batches)
     for group in state.optimizer.param_groups:

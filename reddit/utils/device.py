@@ -16,12 +16,13 @@ def choose_device(name: str) -> torch.device:
     """The device of a name; `auto` is a GPU if there is one. Each of several processes gets its own GPU.
 
     Raises:
-        UserError: cuda was asked for and there is none; there are fewer GPUs than processes.
+        UserError: cuda or mps was asked for and there is none; there are fewer GPUs than processes.
     """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: cuda was asked for, but this machine has no usable GPU; set device=auto")
+    usable = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = next(kind for kind, found in usable.items() if found)
+    if not usable[name]:
+        raise UserError(f"device: {name} was asked for, but this machine has no usable GPU; set device=auto")
     if name == "cuda" and "LOCAL_RANK" in os.environ:
         local, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if local >= count:
@@ -34,15 +35,19 @@ def choose_device(name: str) -> torch.device:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Mixed precision for networks; `fp32` switches it off.
+    """Mixed precision for networks; `fp32` and `tf32` switch it off.
 
     Raises:
-        UserError: fp16 on a processor, whose half-precision convolutions are slower than fp32.
+        UserError: fp16 on a processor, whose half-precision convolutions are slower than fp32; half precision
+            on an Apple GPU with a version of PyTorch that has none there.
     """
     if precision == "fp16" and device.type == "cpu":
         raise UserError("precision: fp16 needs a GPU; on this processor use bf16 or fp32")
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
-    return torch.autocast(device.type, dtype, enabled=precision != "fp32")
+    try:
+        return torch.autocast(device.type, dtype, enabled=precision in ("bf16", "fp16"))
+    except RuntimeError as error:
+        raise UserError(f"precision: {precision} on {device.type} needs a newer PyTorch; use fp32") from error
 
 
 def full_precision(device: torch.device) -> torch.autocast:
@@ -56,6 +61,14 @@ def to_device_of(like: Tensor, values: Tensor, dtype: torch.dtype | None = None)
     if like.device.type == "cuda" and values.device.type == "cpu":
         values = values.pin_memory()
     return values.to(like.device, non_blocking=True)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def clear_casts() -> None:

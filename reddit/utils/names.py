@@ -1,9 +1,11 @@
-"""Names of runs (which are folder names) and of shipped configurations."""
+"""Names of runs (which are folder names), of shipped configurations, devices and precisions."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 LONGEST_NAME = 200
 """Most bytes of a run's name: file systems allow 255, and suffixes are appended."""
 CONFIG_FOLDERS = (Path(__file__).parents[1] / "configs", Path(__file__).parents[2] / "configs")

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import torch
 from torch.profiler import record_function
 
+from reddit.utils.device import synchronize
+
 
 class Stopwatch:
     """Measures the seconds of each phase while active; nested phases are counted separately.
@@ -43,8 +45,7 @@ class Stopwatch:
             self._inner[-1] += took
 
     def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        synchronize(self.device)
         return time.perf_counter()
 
 

@@ -16,10 +16,11 @@ from simulated_gpu.runtime import missing, run_python
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
-TYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+TYPES = {"fp32": "float32", "tf32": "tf32", "bf16": "bfloat16", "fp16": "float16"}
 TRAINING = [
     *(f"{method}/sr3/bf16" for method in METHODS),
     *(f"{method}/sr3/{precision}" for method in ("teacher", "reddit") for precision in ("fp32", "fp16")),
+    "teacher/sr3/tf32",
     *(f"teacher/{network}/bf16" for network in NETWORKS if network != "sr3"),
 ]
 WAITS = {"enhance": 2, "tiles": 2}

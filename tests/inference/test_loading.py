@@ -16,7 +16,7 @@ from reddit.utils.errors import UserError
     ("settings", "message"),
     [
         ({"steps": 0}, "steps 0"),
-        ({"device": "gpu"}, "device 'gpu': must be one of auto, cpu, cuda"),
+        ({"device": "gpu"}, "device 'gpu': must be one of auto, cpu, cuda, mps"),
         ({"precision": "half"}, "precision 'half': must be one of fp32"),
         ({"precision": "fp16", "device": "cpu"}, "fp16 needs a GPU"),
     ],
