@@ -49,8 +49,10 @@ def png_size(path: Path) -> tuple[int, int] | None:
         if len(head) < 24 or not head.startswith(PNG_MAGIC) or head[12:16] != b"IHDR":
             return None
         file.seek(len(PNG_MAGIC))
+        headers = 0
         while len(chunk := file.read(8)) == 8 and chunk[4:] != b"IEND":
-            if chunk[4:] in _DESCRIBING:
+            headers += chunk[4:] == b"IHDR"
+            if chunk[4:] in _DESCRIBING or headers > 1:
                 return None
             file.seek(int.from_bytes(chunk[:4], "big") + 4, os.SEEK_CUR)
     return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")

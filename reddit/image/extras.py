@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from reddit.image.limits import check_size
 from reddit.utils.errors import UserError
 from reddit.utils.text import reason
 
 HEIC = (".heic", ".heif")
 RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")
 EXTENSIONS = (*HEIC, *RAW)
-CheckSize = Callable[[Path, int, int], None]
-"""(path, width, height); raises if the picture is too large."""
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
 
@@ -38,11 +36,8 @@ def register_heic(path: Path) -> None:
     pillow_heif.register_heif_opener()
 
 
-def read_raw(path: Path, check_size: CheckSize) -> np.ndarray:
+def read_raw(path: Path) -> np.ndarray:
     """Develop a raw file: upright RGB uint16 (H, W, 3), the camera's white balance, no brightening.
-
-    Args:
-        check_size: (path, width, height), which raises if the picture is too large.
 
     Raises:
         UserError: the package is not installed, or the file is damaged.
@@ -55,7 +50,7 @@ def read_raw(path: Path, check_size: CheckSize) -> np.ndarray:
         ) from error
     try:
         with rawpy.imread(str(path)) as raw:
-            check_size(path, raw.sizes.width, raw.sizes.height)
+            check_size(path, raw.sizes.width, raw.sizes.height, 6)
             return np.asarray(raw.postprocess(output_bps=16, use_camera_wb=True, no_auto_bright=True))
     except (rawpy.LibRawError, OSError) as error:
         raise UserError(f"{path} is damaged, or a raw file of an unknown camera ({reason(error)})") from error

@@ -6,9 +6,9 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-import tifffile
 from PIL import ExifTags, Image
 
+from reddit.image.tiff import opened
 from reddit.utils.files import is_file
 
 SOFTWARE = "reddit-llie"
@@ -38,7 +38,7 @@ def is_result(path: Path) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of big pictures: only their headers are read
             if path.suffix.lower() in (".tif", ".tiff"):  # Pillow knows fewer kinds of pixels
-                with tifffile.TiffFile(path) as file:
+                with path.open("rb") as data, opened(data) as file:
                     return file.pages[0].aspage().software == SOFTWARE
             with Image.open(path) as image:
                 if image.format == "BMP":

@@ -7,15 +7,14 @@ file that cannot be read correctly is refused, everywhere with the same message.
 from __future__ import annotations
 
 import io
-import os
 import stat
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
@@ -23,15 +22,19 @@ from torch import Tensor
 from reddit.image import extras
 from reddit.image.containers import JPEG_MAGIC, PNG_MAGIC, DamagedError, whole_jpeg, whole_png
 from reddit.image.formats import FORMATS
+from reddit.image.limits import LIMIT, check_size, megapixels
 from reddit.image.metadata import dpi_of, exif_of, upright
+from reddit.image.opencv import decoded
 from reddit.image.pixels import eight_bits, rgb_of, to_float
 from reddit.image.tiff import is_tiff, read_tiff, tiff_orientation
 from reddit.utils.errors import UserError
 from reddit.utils.text import reason
 
 EXTENSIONS = (*FORMATS, *extras.EXTENSIONS)
-MEGAPIXELS, LIMIT = 300.0, "REDDIT_MAX_MEGAPIXELS"
-"""The largest picture that is read, and the environment variable that raises it."""
+_DEEP_BYTES = {0: 2, 2: 6, 4: 8, 6: 8}
+"""Colour type of a 16-bit PNG → bytes of a pixel."""
+STRIP = 1024
+"""Rows that are converted at a time."""
 _MODES = {"1": "L", "L": "L", "LA": "LA", "La": "LA", "PA": "RGBA", "YCbCr": "RGB", "RGBX": "RGB"}
 _MODES |= {"RGB": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "P": "RGB", "I;16": "L", "I;16B": "L", "I": "L"}
 
@@ -67,8 +70,10 @@ def read_photo(path: str | Path) -> Photo:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about large pictures and damaged tags
+            if Image.MAX_IMAGE_PIXELS is not None:  # Pillow refuses above twice its number
+                Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, int(megapixels() * 1e6 / 2) + 1)
             if path.suffix.lower() in extras.RAW:  # first: many raw files are TIFFs of a thumbnail
-                return Photo(extras.read_raw(path, _check_size))
+                return Photo(extras.read_raw(path))
             if extras.is_heic(data):
                 extras.register_heic(path)
             return _tiff(path, data) if is_tiff(data) else _photo(path, data)
@@ -82,7 +87,7 @@ def read_photo(path: str | Path) -> Photo:
         ) from error
     except (Image.DecompressionBombError, MemoryError) as error:
         raise UserError(
-            f"{path} is too large: more than {_limit():g} megapixels; shrink it, or raise {LIMIT}"
+            f"{path} is too large: more than {megapixels():g} megapixels; shrink it, or raise {LIMIT}"
         ) from error
     except Exception as error:  # decoders raise errors of every kind on damaged files
         raise UserError(
@@ -108,77 +113,82 @@ def _photo(path: Path, data: bytes) -> Photo:
         data = whole_png(data)
     elif data.startswith(JPEG_MAGIC):
         data = whole_jpeg(data)
-    if Image.MAX_IMAGE_PIXELS is not None:  # Pillow refuses above twice its number
-        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, int(_limit() * 1e6 / 2) + 1)
     with Image.open(io.BytesIO(data)) as image:
         if image.format not in (*FORMATS.values(), "MPO", "HEIF"):  # MPO: a JPEG with more behind it
             raise UserError(f"{path} is a {image.format}: convert it to one of {', '.join(FORMATS)}")
-        _check_size(path, *image.size)
-        pixels = _decoded(path, data, image)
-        return _with_metadata(pixels, image)
+        deep = _checked(path, data, image)
+        width, height = image.size
+        check_size(path, width, height, _DEEP_BYTES[data[25]] if deep else 3)
+        image.load()
+        described = _Description.of(image)
+        pixels = None if deep else _converted(image)
+        image.close()  # frees as much memory as the pixels take
+    return described.photo(_deep_png(data) if pixels is None else pixels)
 
 
 def _tiff(path: Path, data: bytes) -> Photo:
-    pixels = read_tiff(path, data, _check_size)
+    pixels = read_tiff(path, data)
     try:  # for the metadata only: Pillow knows fewer kinds of pixels
         with Image.open(io.BytesIO(data)) as image:
-            return _with_metadata(pixels, image)
+            described = _Description.of(image)
+            image.close()
+        return described.photo(pixels)
     except UnidentifiedImageError:
         return Photo(upright(pixels, tiff_orientation(data)))
 
 
-def _with_metadata(pixels: np.ndarray, image: Image.Image) -> Photo:
-    exif = exif_of(image)
-    pixels = np.ascontiguousarray(upright(pixels, exif))
-    return Photo(pixels, exif, image.info.get("icc_profile"), dpi_of(image))
+class _Description(NamedTuple):
+    """What an image holds beside its pixels."""
+
+    exif: Image.Exif
+    icc_profile: bytes | None
+    dpi: tuple[float, float] | None
+
+    @staticmethod
+    def of(image: Image.Image) -> _Description:
+        return _Description(exif_of(image), image.info.get("icc_profile"), dpi_of(image))
+
+    def photo(self, pixels: np.ndarray) -> Photo:
+        """A photograph of pixels that are not yet turned upright."""
+        return Photo(np.ascontiguousarray(upright(pixels, self.exif)), *self)
 
 
-def _limit() -> float:
-    text = os.environ.get(LIMIT, "")
-    try:
-        return float(text) if text else MEGAPIXELS
-    except ValueError as error:
-        raise UserError(f"{LIMIT}={text}: not a number of megapixels") from error
+def _checked(path: Path, data: bytes, image: Image.Image) -> bool:
+    """Whether the picture has 16 bits that Pillow cannot hold.
 
-
-def _check_size(path: Path, width: int, height: int) -> None:
-    """Refuse by the header, before memory is allocated."""
-    if width * height > _limit() * 1e6:
-        raise UserError(
-            f"{path} is too large: {width}×{height} pixels, more than {_limit():g} megapixels; shrink it, or "
-            f"raise {LIMIT}"
-        )
-
-
-def _decoded(path: Path, data: bytes, image: Image.Image) -> np.ndarray:
+    Raises:
+        UserError: there are several pictures, or its pixels are of another kind than grey or RGB.
+    """
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         count = getattr(image, "n_frames", 1)
         raise UserError(f"{path} holds {count} pictures: split it, one picture a file")
     deep = image.format == "PNG" and data[24] == 16  # of the header chunk, which comes first
     if image.mode not in _MODES or (image.mode == "I" and not deep):
         raise UserError(f"{path} holds {image.mode} pixels: convert it to grey or RGB of 8 or 16 bits")
-    image.load()
-    return _deep_png(data) if deep else _converted(image)
+    return deep
 
 
 def _converted(image: Image.Image) -> np.ndarray:
-    """The 8-bit pixels of an image in one of `_MODES`."""
-    mode = _MODES[image.mode]
+    """The 8-bit pixels of an image in one of `_MODES`; in strips, since each conversion is a copy."""
+    mode, (width, height) = _MODES[image.mode], image.size
     if "transparency" in image.info:
         mode = "LA" if mode == "L" else "RGBA"
-    return np.asarray(image if image.mode == mode else image.convert(mode))
+    channels = len(mode)
+    pixels = np.empty((height, width) if channels == 1 else (height, width, channels), np.uint8)
+    for top in range(0, height, STRIP):
+        strip = image.crop((0, top, width, min(top + STRIP, height)))
+        pixels[top : top + STRIP] = np.asarray(strip if image.mode == mode else strip.convert(mode))
+    return pixels
 
 
 def _deep_png(data: bytes) -> np.ndarray:
     """16-bit pixels, which Pillow cannot hold in colour."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = decoded(data)
     if pixels is None or pixels.dtype != np.uint16:
         raise ValueError("16 bits of an unknown layout")
-    if pixels.ndim == 2:
-        return pixels
     if data[25] == 4:  # grey and alpha, which OpenCV shows as colour and alpha
         return pixels[..., [0, -1]]
-    return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+    return pixels
 
 
 def photo_of(image: Image.Image) -> Photo:
@@ -197,7 +207,7 @@ def photo_of(image: Image.Image) -> Photo:
     copy.format = image.format
     with suppress(Exception):  # damaged metadata; `exif_of` then leaves it out
         copy.info["exif"] = image.getexif().tobytes()
-    return _with_metadata(np.asarray(copy).astype(np.uint16) if deep else _converted(copy), copy)
+    return _Description.of(copy).photo(np.asarray(copy).astype(np.uint16) if deep else _converted(copy))
 
 
 def read_uint8(path: str | Path) -> np.ndarray:
@@ -208,18 +218,18 @@ def read_uint8(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     if path.suffix.lower() == ".npy":
-        _bytes(path)
-        return _read_npy(path)
+        return _read_npy(path, _bytes(path))
     return np.ascontiguousarray(eight_bits(rgb_of(read_photo(path).pixels)))
 
 
-def _read_npy(path: Path) -> np.ndarray:
+def _read_npy(path: Path, data: bytes) -> np.ndarray:
     try:
-        bgr = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError) as error:
+        bgr = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # its header is parsed as Python is
         raise UserError(f"{path} is not a readable .npy array: {reason(error)}") from error
-    if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
+    if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3 or bgr.size == 0:
         raise UserError(f"{path} holds {bgr.dtype} {bgr.shape}; expected uint8 (H, W, 3), BGR")
+    check_size(path, bgr.shape[1], bgr.shape[0])
     return np.ascontiguousarray(bgr[..., ::-1])
 
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import io
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-import cv2
 import numpy as np
 import tifffile
 from PIL import ExifTags, Image
 
-from reddit.image.extras import CheckSize
+from reddit.image.containers import DamagedError
+from reddit.image.limits import check_size
+from reddit.image.opencv import decoded
 from reddit.utils.errors import UserError
+from reddit.utils.text import short
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+MOST_COPIES = 64
+_PADDING = 3
+"""Most bytes by which writers round the length of a strip up."""
 _KINDS = {
     tifffile.PHOTOMETRIC.MINISWHITE: 1,
     tifffile.PHOTOMETRIC.MINISBLACK: 1,
@@ -29,33 +39,65 @@ def is_tiff(data: bytes) -> bool:
     return data.startswith(_MAGIC)
 
 
+@contextmanager
+def opened(file: BinaryIO) -> Iterator[tifffile.TiffFile]:
+    """A TIFF, without the log lines of tifffile about what is damaged in it."""
+    log = logging.getLogger("tifffile")
+    before, log.disabled = log.disabled, True
+    try:
+        with tifffile.TiffFile(file) as tiff:
+            yield tiff
+    finally:
+        log.disabled = before
+
+
 def tiff_orientation(data: bytes) -> Image.Exif:
     """EXIF data with the orientation of a TIFF and nothing else."""
     exif = Image.Exif()
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    with opened(io.BytesIO(data)) as file:
         tag = file.pages[0].aspage().tags.get(274)
         if tag is not None:
             exif[ExifTags.Base.Orientation] = int(tag.value)
     return exif
 
 
-def read_tiff(path: Path, data: bytes, check_size: CheckSize) -> np.ndarray:
+def read_tiff(path: Path, data: bytes) -> np.ndarray:
     """The picture of a TIFF, not yet turned: uint8 or uint16, (H, W) or (H, W, C), alpha last.
 
     Args:
         path: for messages.
-        check_size: (path, width, height), which raises if the picture is too large.
 
     Raises:
         UserError: several pictures, or pixels of another kind.
     """
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        pages = [page for page in file.pages if not page.subfiletype & 1]  # bit 0: a smaller copy
-        if len(pages) != 1:
-            raise UserError(f"{path} holds {len(pages)} pictures: split it, one picture a file")
-        page = pages[0].aspage()
-        check_size(path, page.imagewidth, page.imagelength)
+    with opened(io.BytesIO(data)) as file:
+        page = _only_page(path, file)
+        check_size(path, page.imagewidth, page.imagelength, _bytes_of_pixel(page))
         return _pixels(path, page, _decoded(path, page, data))
+
+
+def _bytes_of_pixel(page: tifffile.TiffPage) -> int:
+    palette = page.photometric == tifffile.PHOTOMETRIC.PALETTE
+    return 3 if palette or page.dtype is None else max(1, page.samplesperpixel * page.dtype.itemsize)
+
+
+def _only_page(path: Path, file: tifffile.TiffFile) -> tifffile.TiffPage:
+    """The page that is no smaller copy; damaged files may claim to have pages without end."""
+    found = None
+    for number, frame in enumerate(file.pages):
+        page = frame.aspage()
+        if page.subfiletype & 1:  # a smaller copy
+            if number == MOST_COPIES:
+                raise UserError(
+                    f"{path} holds more than {MOST_COPIES} smaller copies: save it again as one picture"
+                )
+        elif found is not None:
+            raise UserError(f"{path} holds several pictures: split it, one picture a file")
+        else:
+            found = page
+    if found is None:
+        raise UserError(f"{path} holds no picture but smaller copies of one")
+    return found
 
 
 def _decoded(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
@@ -63,6 +105,7 @@ def _decoded(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     convert = f"{path} holds {_describe(page)} pixels: convert it to grey or RGB of 8 or 16 bits"
     if page.photometric not in _KINDS or page.dtype not in (np.uint8, np.uint16, np.bool_):
         raise UserError(convert)
+    _check_parts(page, len(data))
     try:
         pixels = page.asarray()
     except ValueError as error:
@@ -78,6 +121,25 @@ def _decoded(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     return pixels * np.uint8(255) if pixels.dtype == np.bool_ else pixels
 
 
+def _check_parts(page: tifffile.TiffPage, size: int) -> None:
+    """See that all strips or tiles lie in the file; tifffile leaves those black that do not.
+
+    Raises:
+        DamagedError: one does not, or is longer than its pixels though they are not compressed.
+    """
+    starts, counts = page.dataoffsets, page.databytecounts
+    if len(starts) != math.prod(page.chunked) or len(counts) != len(starts):
+        raise DamagedError("strips or tiles are missing")
+    if any(
+        start <= 0 or count <= 0 or start + count > size for start, count in zip(starts, counts, strict=True)
+    ):
+        raise DamagedError("the file ends early, or strips or tiles are missing")
+    if page.compression == tifffile.COMPRESSION.NONE and page.bitspersample % 8 == 0:
+        most = math.prod(page.chunks) * page.bitspersample // 8 + _PADDING
+        if max(counts) > most:
+            raise DamagedError("a strip or tile is longer than its pixels")
+
+
 def _by_others(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     """(H, W, channels) of a compression, such as LZW, for which tifffile needs another package.
 
@@ -88,9 +150,7 @@ def _by_others(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as image:
             pixels = np.asarray(image)
     elif page.planarconfig == tifffile.PLANARCONFIG.CONTIG and page.samplesperpixel != 2:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is not None and pixels.ndim == 3:
-            pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+        pixels = decoded(data)
     if pixels is None or pixels.shape[:2] != (page.imagelength, page.imagewidth):
         raise UserError(
             f"{path} is compressed by {_name(page.compression)}: pip install imagecodecs, or save it "
@@ -106,14 +166,16 @@ def _pixels(path: Path, page: tifffile.TiffPage, pixels: np.ndarray) -> np.ndarr
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
         kept = np.concatenate([np.iinfo(kept.dtype).max - kept[..., :1], kept[..., 1:]], axis=2)
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-        colourmap = np.asarray(page.colormap)  # (3, 2^bits), uint16
-        kept = np.rint(np.moveaxis(colourmap[:, kept[..., 0]], 0, 2) / 257).astype(np.uint8)
+        colours8 = np.rint(np.asarray(page.colormap) / 257).astype(np.uint8)  # (3, 2^bits)
+        kept = colours8.T[kept[..., 0]]
     return kept[..., 0] if kept.shape[2] == 1 else kept
 
 
 def _alpha(path: Path, page: tifffile.TiffPage, extra: int) -> bool:
     """Whether the first extra channel is alpha; channels without a meaning are left out."""
-    if extra <= 0:
+    if extra < 0:
+        raise DamagedError("it has fewer channels than its colours need")
+    if extra == 0:
         return False
     meaning = page.extrasamples[0] if page.extrasamples else tifffile.EXTRASAMPLE.UNSPECIFIED
     if meaning == tifffile.EXTRASAMPLE.ASSOCALPHA:
@@ -128,4 +190,4 @@ def _describe(page: tifffile.TiffPage) -> str:
 
 
 def _name(value: object) -> str:
-    return str(getattr(value, "name", value))
+    return short(str(getattr(value, "name", value)))

@@ -92,8 +92,8 @@ def plan_outputs(
                 raise UserError(f"{other} and {file} would both become {target}; rename one")
     if to_file and (form or suffix):
         raise UserError(f"-o {output} is a full file name: omit --format and --suffix, or use a folder")
-    results = {target.resolve() for target in originals}
-    wanted = {file: target for target, file in originals.items() if file.resolve() not in results}
+    results = set(map(os.path.realpath, originals))  # unlike Path.resolve, at ease with a link to itself
+    wanted = {file: target for target, file in originals.items() if os.path.realpath(file) not in results}
     there = {file for file, target in wanted.items() if os.path.lexists(target)}
     present = [] if overwrite else [file for file in wanted if file in there]
     if overwrite:

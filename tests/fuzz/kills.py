@@ -20,7 +20,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `repository`
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))  # `forks`, `tiny_runs`
 
-from forks import forked, warm_up
+from forks import forked, started, warm_up
 from repository import call
 from tiny_runs import left_by, same, write_lol
 
@@ -42,15 +42,12 @@ def command(folder: Path, kind: str) -> list[str]:
 
 def killed(work: list[str], said: Path, seconds: float) -> bool:
     """Start a command and kill it after some seconds; whether it was still running."""
-    child = os.fork()
-    if not child:
-        os._exit(forked(lambda: call(*work), said) & 255)
+    child = started(lambda: call(*work), said)
     time.sleep(seconds)
     done, _ = os.waitpid(child, os.WNOHANG)
     if done:
         return False
-    (inner,) = (int(pid) for pid in Path(f"/proc/{child}/task/{child}/children").read_text().split())
-    os.kill(inner, signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return True
 

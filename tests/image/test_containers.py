@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from reddit.image.read import read_photo, read_uint8
+from reddit.image.read import Photo, read_photo, read_uint8
+from reddit.image.write import write_photo
 from reddit.utils.errors import UserError
 
 
@@ -101,19 +104,136 @@ def test_a_smaller_copy_is_no_second_picture(tmp_path: Path) -> None:
     with tifffile.TiffWriter(path) as file:
         file.write(picture(), photometric="rgb")
         file.write(picture(), photometric="rgb")
-    with pytest.raises(UserError, match="holds 2 pictures"):
+    with pytest.raises(UserError, match="holds several pictures"):
         read_uint8(path)
 
 
-def test_too_many_pixels_are_refused_by_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(encoded("PNG"))
+def write_deep(path: Path) -> None:
+    deep = picture().astype(np.uint16)
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, deep, photometric="rgb")
+    else:
+        write_photo(path, Photo(deep))
+
+
+@pytest.mark.parametrize("extension", [".png", ".tif"])
+def test_too_many_pixels_are_refused_by_the_header(
+    extension: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pixel of 16-bit colour takes twice the memory and counts one and a half."""
+    path, deep = tmp_path / f"a{extension}", tmp_path / f"deep{extension}"
+    Image.fromarray(picture()).save(path)  # 6144 pixels
+    write_deep(deep)
     monkeypatch.setenv("REDDIT_MAX_MEGAPIXELS", "0.001")
-    with pytest.raises(UserError, match="REDDIT_MAX_MEGAPIXELS"):
+    with pytest.raises(
+        UserError, match=r"96×64 pixels, more than 0\.001 megapixels; shrink it, or raise REDDIT_M"
+    ):
         read_uint8(path)
-    monkeypatch.setenv("REDDIT_MAX_MEGAPIXELS", "many")
-    with pytest.raises(UserError, match="not a number"):
+    monkeypatch.setenv("REDDIT_MAX_MEGAPIXELS", "0.009")
+    assert read_uint8(path).size
+    with pytest.raises(UserError, match=r"96×64 pixels, more than 0\.006 megapixels"):
+        read_uint8(deep)
+    monkeypatch.setenv("REDDIT_MAX_MEGAPIXELS", "0.01")
+    assert read_uint8(deep).size
+
+
+@pytest.mark.parametrize("limit", ["many", "nan", "inf", "-1", "0"])
+def test_a_limit_that_is_none(limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").write_bytes(encoded("PNG"))
+    monkeypatch.setenv("REDDIT_MAX_MEGAPIXELS", limit)
+    with pytest.raises(UserError, match=f"REDDIT_MAX_MEGAPIXELS={limit}: not a number"):
+        read_uint8(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("extension", [".png", ".tif", ".jpg"])
+def test_the_limit_is_ours_and_not_that_of_pillow(
+    extension: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is 179 megapixels; phones take pictures of 200."""
+    Image.fromarray(picture()).save(tmp_path / f"a{extension}")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert read_uint8(tmp_path / f"a{extension}").shape == (64, 96, 3)
+
+
+def test_a_palette_costs_no_more_than_its_picture(tmp_path: Path) -> None:
+    """Its colours have 16 bits and were once looked up as such."""
+    levels = picture()[..., 0]
+    colours = np.random.default_rng(0).integers(0, 256, (3, 256)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", levels, photometric="palette", colormap=colours * 257)
+    tracemalloc.start()
+    read = read_photo(tmp_path / "a.tif").pixels
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(read, np.moveaxis(colours[:, levels], 0, 2))
+    assert peak < 20 * levels.size + 200_000
+
+
+# TIFF: what its tags leave out
+
+
+def changed_tag(data: bytes, tag: int, field: str, value: int) -> bytes:
+    """A little-endian TIFF with another tag, count or value in the first entry of a tag."""
+    content = bytearray(data)
+    (start,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, start)
+    (entry,) = (
+        e
+        for e in range(start + 2, start + 2 + 12 * count, 12)
+        if content[e : e + 2] == struct.pack("<H", tag)
+    )
+    place, form = {"tag": (0, "<H"), "count": (4, "<I"), "value": (8, "<I")}[field]
+    struct.pack_into(form, content, entry + place, value)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(
+    ("tag", "field", "value"),
+    [
+        (279, "tag", 65000),  # no lengths of strips
+        (279, "count", 10),  # of one strip too few
+        (279, "value", 0),
+        (273, "count", 10),
+        (277, "tag", 65000),  # no number of channels
+        (259, "tag", 65000),  # no compression named
+    ],
+)
+def test_a_tiff_without_all_its_strips_is_damaged(
+    compression: str | None, tag: int, field: str, value: int, tmp_path: Path
+) -> None:
+    """tifffile leaves black what it does not find."""
+    noise = np.random.default_rng(0).integers(0, 256, (53, 41, 3)).astype(np.uint8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise, photometric="rgb", rowsperstrip=5, compression=compression)
+    assert np.array_equal(read_uint8(path), noise)
+    path.write_bytes(changed_tag(path.read_bytes(), tag, field, value))
+    if (tag, compression) == (259, None):
+        assert np.array_equal(read_uint8(path), noise)  # none is the default
+        return
+    with pytest.raises(UserError, match="is damaged: "):
         read_uint8(path)
+
+
+def test_pages_without_end_are_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(picture(), photometric="rgb")
+        for _ in range(70):
+            file.write(picture()[::16, ::16], photometric="rgb", subfiletype=1)
+    with pytest.raises(UserError, match="holds more than 64 smaller copies"):
+        read_uint8(path)
+
+
+def test_nothing_but_the_error_is_said_of_a_damaged_tiff(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, picture().astype(np.uint16), photometric="rgb")
+    path.write_bytes(changed_tag(path.read_bytes(), 273, "tag", 65000))
+    with pytest.raises(UserError, match="is damaged"):
+        read_uint8(path)
+    said = capfd.readouterr()
+    assert said.out == said.err == ""
 
 
 def test_a_folder_is_no_picture(tmp_path: Path) -> None:

@@ -125,9 +125,14 @@ class Hooks:
 
 def forked(work: Callable[[], object], said: Path) -> int:
     """Do work in a process of its own, what it says in a file; its exit code, minus a signal's number."""
+    return os.waitstatus_to_exitcode(os.waitpid(started(work, said), 0)[1])
+
+
+def started(work: Callable[[], object], said: Path) -> int:
+    """Start work in a process of its own, what it says in a file; the process."""
     child = os.fork()
     if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return child
     os.setsid()
     with said.open("w") as file:
         os.dup2(file.fileno(), 1)
