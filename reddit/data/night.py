@@ -23,7 +23,7 @@ class Lamp:
 
     Attributes:
         shape: `lamp` a Gaussian; `window` a soft-edged box; `side` a soft-edged half of the picture; `flash`
-            an inverse-square fall-off.
+            an inverse-square fall-off; `panel` a disc that is lit and casts no light, as a sign or a screen.
         place: (row, column) of its centre, in units of the longer side.
         size: radius, half side, or softness of the edge, in the same units.
         angle: of a window's or a side's axis, radians.
@@ -51,6 +51,8 @@ class Lamp:
             fall = _sigmoid(-outside / edge)
         elif self.shape == "side":
             fall = _sigmoid(along / (0.3 * self.size))
+        elif self.shape == "panel":
+            fall = _sigmoid((self.size - np.hypot(along, across)) / 0.002)
         else:
             fall = 1 / (1 + (along**2 + across**2) / self.size**2) ** 2
         return (self.strength * fall).astype(np.float32)[..., None] * np.asarray(self.colour, np.float32)
@@ -182,7 +184,7 @@ def random_night(rng: np.random.Generator, aspect: tuple[float, float] = (1.0, 1
 
 
 def _random_lamp(rng: np.random.Generator, aspect: tuple[float, float]) -> Lamp:
-    shape = str(rng.choice(["lamp", "lamp", "window", "side", "flash"]))
+    shape = str(rng.choice(["lamp", "lamp", "window", "side", "flash", "panel"]))
     warmth = rng.normal(0, 0.15)
     return Lamp(
         shape=shape,

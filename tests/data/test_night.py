@@ -40,7 +40,16 @@ def test_a_lamp_lights_its_surroundings_fully_and_nothing_far_away() -> None:
     assert edge == int(np.ceil(1.17741 * 5))
 
 
-@pytest.mark.parametrize("shape", ["lamp", "window", "side", "flash"])
+def test_a_panel_lights_nothing_but_itself() -> None:
+    panel = Lamp("panel", place=(0.5, 0.5), size=0.2, angle=0.3, strength=1.0, colour=(1.0, 1.0, 1.0))
+    light = panel.light(grid_of(100, 100))[..., 0]
+    rows, columns = np.mgrid[:100, :100]
+    distance = np.hypot(rows - 50, columns - 50)
+    assert light[distance < 18].min() > 0.99
+    assert light[distance > 22].max() < 0.01
+
+
+@pytest.mark.parametrize("shape", ["lamp", "window", "side", "flash", "panel"])
 def test_light_is_the_same_in_a_part_as_in_the_whole(shape: str) -> None:
     lamp = Lamp(shape, place=(0.4, 0.6), size=0.1, angle=0.7, strength=0.9, colour=(1.1, 1.0, 0.9))
     night = Night((0.05, 0.05, 0.05), (lamp,), **NOISELESS)
