@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from reddit.data.darken import linear_to_srgb, srgb_to_linear
+from reddit.image.luminance import LUMA
 
 Grid = tuple[np.ndarray, np.ndarray]
 """(rows (H, 1), columns (1, W)) in units of the picture's longer side, 0 at its top left corner."""
@@ -59,12 +60,34 @@ class Lamp:
 
 
 @dataclass(frozen=True)
+class Backlight:
+    """Light on the bright parts of a scene alone, as on the sky behind a person.
+
+    Attributes:
+        threshold: linear luminance that is half lit, in (0, 1).
+        softness: width of the transition, in stops.
+        blur: radius in pixels over which the luminance is averaged.
+    """
+
+    threshold: float
+    softness: float
+    blur: float
+
+    def light(self, scene: np.ndarray) -> np.ndarray:
+        """The share of full light on a scene, linear RGB (H, W, 3) → (H, W, 1)."""
+        luminance = cv2.GaussianBlur(scene @ LUMA, (0, 0), self.blur)
+        stops = np.log2(np.maximum(luminance, 1e-4) / np.float32(self.threshold))
+        return _sigmoid(stops / np.float32(self.softness)).astype(np.float32)[..., None]
+
+
+@dataclass(frozen=True)
 class Night:
     """Light and camera of one picture.
 
     Attributes:
         ambient: share of full light that falls everywhere, (red, green, blue).
         lamps: light sources that add to it, up to full light.
+        backlight: light that adds to it on the bright parts of the scene.
         full_well: photo-electrons at white; sets the shot noise.
         read_noise: standard deviation of the read-out, electrons.
         chroma_noise: deviation of blotches of colour, relative to the read noise.
@@ -85,12 +108,15 @@ class Night:
     black: float = 0.0
     smoothing: float = 0.0
     quality: int | None = None
+    backlight: Backlight | None = None
 
-    def light(self, grid: Grid) -> np.ndarray:
-        """The share of full light, (H, W, 3) in [0, 1]."""
+    def light(self, grid: Grid, scene: np.ndarray) -> np.ndarray:
+        """The share of full light on a scene, linear RGB (H, W, 3) → (H, W, 3) in [0, 1]."""
         total = np.asarray(self.ambient, np.float32)[None, None]
         for lamp in self.lamps:
             total = total + lamp.light(grid)
+        if self.backlight is not None:
+            total = total + self.backlight.light(scene)
         return np.minimum(total, 1.0)
 
 
@@ -114,14 +140,14 @@ def relight(scene: np.ndarray, night: Night, grid: Grid, rng: np.random.Generato
     Linear light × field of light → shot and read noise, blotches of colour, banding → tone curve →
     smoothing → 8 bits → JPEG. Shot noise is drawn as Gaussian, of the photo-electrons' variance.
     """
-    light = _linear(scene) * night.light(grid)
-    electrons = light * night.full_well
-    noise = np.sqrt(electrons + night.read_noise**2) * rng.standard_normal(light.shape, np.float32)
+    linear = _linear(scene)
+    electrons = linear * night.light(grid, linear) * night.full_well
+    noise = np.sqrt(electrons + night.read_noise**2) * rng.standard_normal(scene.shape, np.float32)
     if night.chroma_noise:
-        blotches = cv2.GaussianBlur(rng.standard_normal(light.shape, np.float32), (0, 0), 2.0) * 7.0
+        blotches = cv2.GaussianBlur(rng.standard_normal(scene.shape, np.float32), (0, 0), 2.0) * 7.0
         noise += night.chroma_noise * night.read_noise * (blotches - blotches.mean(axis=2, keepdims=True))
     if night.banding:
-        noise += night.banding * rng.standard_normal((len(light), 1, 1), np.float32)
+        noise += night.banding * rng.standard_normal((len(scene), 1, 1), np.float32)
     signal = np.clip((electrons + noise) / night.full_well, 0, 1)
     value = np.asarray(linear_to_srgb(signal), np.float32) ** np.float32(night.gamma)
     value = np.maximum(value - np.float32(night.black), 0) / np.float32(1 - night.black)
@@ -156,7 +182,7 @@ def random_night(rng: np.random.Generator, aspect: tuple[float, float] = (1.0, 1
     """Draw light and camera.
 
     In 10 % the light is full and the picture stays as it is but for noise. Else the ambient light is 1/100 to
-    1/2, log-uniform, and in 70 % one to three lamps, windows, flashes or lit sides add to it.
+    1/2, log-uniform. To it add one to three lamps in 55 %, and light on the bright parts of the scene in 25 %.
 
     Args:
         aspect: (height, width) of the picture in units of its longer side.
@@ -164,8 +190,11 @@ def random_night(rng: np.random.Generator, aspect: tuple[float, float] = (1.0, 1
     good = rng.random() < 0.1
     level = 1.0 if good else float(np.exp(rng.uniform(np.log(1 / 100), np.log(1 / 2))))
     tint = np.exp(rng.normal(0, 0.03 if good else 0.12, 3) * (1, 0, 1))
-    lamps = []
-    if not good and rng.random() < 0.7:
+    lamps, backlight = [], None
+    kind = 1.0 if good else rng.random()
+    if kind < 0.25:
+        backlight = _random_backlight(rng)
+    elif kind < 0.8:
         lamps = [_random_lamp(rng, aspect) for _ in range(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))]
     full_well = float(np.exp(rng.uniform(np.log(500), np.log(20000))))
     read = float(np.exp(rng.uniform(np.log(1.0), np.log(6.0)))) * min(1.0, (full_well / 2000) ** 0.5)
@@ -180,6 +209,15 @@ def random_night(rng: np.random.Generator, aspect: tuple[float, float] = (1.0, 1
         black=float(rng.uniform(0, 0.02)) if rng.random() < 0.2 else 0.0,
         smoothing=float(rng.uniform(0.4, 0.9)) if rng.random() < 0.35 else 0.0,
         quality=int(rng.integers(60, 97)) if rng.random() < 0.4 else None,
+        backlight=backlight,
+    )
+
+
+def _random_backlight(rng: np.random.Generator) -> Backlight:
+    return Backlight(
+        threshold=float(np.exp(rng.uniform(np.log(0.12), np.log(0.6)))),
+        softness=float(rng.uniform(0.15, 0.6)),
+        blur=float(np.exp(rng.uniform(np.log(0.8), np.log(6.0)))),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reddit.data.darken import linear_to_srgb, srgb_to_linear
-from reddit.data.night import Lamp, Night, grid_of, night_scene, random_night, relight
+from reddit.data.night import Backlight, Lamp, Night, grid_of, night_scene, random_night, relight
 
 NOISELESS = {"full_well": 1e12, "read_noise": 0.0}
 
@@ -31,13 +31,23 @@ def test_full_light_leaves_the_picture_as_it_is() -> None:
 def test_a_lamp_lights_its_surroundings_fully_and_nothing_far_away() -> None:
     lamp = Lamp("lamp", place=(0.5, 0.25), size=0.05, angle=0.0, strength=2.0, colour=(1.0, 1.0, 1.0))
     night = Night((0.02, 0.02, 0.02), (lamp,), **NOISELESS)
-    light = night.light(grid_of(100, 100))
+    light = night.light(grid_of(100, 100), np.zeros((100, 100, 3), np.float32))
     assert np.all(light[50, 25] == 1.0)
     assert np.all(light[50, 95] == np.float32(0.02))
     # Half a standard deviation and more: 2 exp(-d² / 2 s²) = 1 at d = s sqrt(2 ln 2) = 1.177 s.
     row = light[50, :, 0]
     edge = int(np.argmax(row[25:] < 1.0))
     assert edge == int(np.ceil(1.17741 * 5))
+
+
+def test_a_backlight_lights_what_is_bright() -> None:
+    scene = np.full((40, 60, 3), 0.02, np.float32)
+    scene[:, 30:] = 0.8
+    light = Backlight(threshold=0.2, softness=0.3, blur=1.0).light(scene)[..., 0]
+    assert light[:, :24].max() < 0.01
+    assert light[:, 36:].min() > 0.99
+    level = np.full((8, 8, 3), 0.2, np.float32)
+    assert Backlight(threshold=0.2, softness=0.3, blur=1.0).light(level) == pytest.approx(0.5)
 
 
 def test_a_panel_lights_nothing_but_itself() -> None:
@@ -54,7 +64,9 @@ def test_light_is_the_same_in_a_part_as_in_the_whole(shape: str) -> None:
     lamp = Lamp(shape, place=(0.4, 0.6), size=0.1, angle=0.7, strength=0.9, colour=(1.1, 1.0, 0.9))
     night = Night((0.05, 0.05, 0.05), (lamp,), **NOISELESS)
     rows, columns = slice(20, 50), slice(10, 90)
-    whole, part = night.light(grid_of(80, 120)), night.light(grid_of(80, 120, rows, columns))
+    scene = np.zeros((80, 120, 3), np.float32)
+    whole = night.light(grid_of(80, 120), scene)
+    part = night.light(grid_of(80, 120, rows, columns), scene[rows, columns])
     assert np.array_equal(part, whole[rows, columns])
     assert whole.max() <= 1.0 and whole.min() >= np.float32(0.05)
 
@@ -89,7 +101,9 @@ def test_random_nights_cover_their_range() -> None:
     good = ambient == 1.0
     assert 0.05 < good.mean() < 0.16
     assert ambient.min() < 1 / 80 and 0.4 < ambient[~good].max() <= 0.5
-    assert 0.5 < np.mean([bool(night.lamps) for night in nights]) < 0.75
+    assert 0.4 < np.mean([bool(night.lamps) for night in nights]) < 0.6
+    assert 0.16 < np.mean([night.backlight is not None for night in nights]) < 0.3
+    assert not any(night.lamps and night.backlight for night in nights)
 
 
 def test_night_scenes_are_dark() -> None:
