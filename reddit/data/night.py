@@ -182,7 +182,7 @@ def random_night(rng: np.random.Generator, aspect: tuple[float, float] = (1.0, 1
     """Draw light and camera.
 
     In 10 % the light is full and the picture stays as it is but for noise. Else the ambient light is 1/100 to
-    1/2, log-uniform. To it add one to three lamps in 55 %, and light on the bright parts of the scene in 25 %.
+    1/2, log-uniform. One to three lamps add to it in 50 %, light on the bright parts of the scene in 22 %.
 
     Args:
         aspect: (height, width) of the picture in units of its longer side.
