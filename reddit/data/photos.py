@@ -11,7 +11,8 @@ from torch.utils.data import Dataset
 from reddit.config import DataConfig
 from reddit.data.cache import PictureCache
 from reddit.data.crops import Batch, Denoise, EndlessOrder, jittered, turned
-from reddit.data.night import Night, grid_of, night_scene, random_night, relight
+from reddit.data.night import Night, grid_of, random_night, relight
+from reddit.data.night_scenes import night_scene
 from reddit.data.pairing import Pair
 from reddit.image.geometry import thumbnail
 from reddit.image.pixels import to_float
