@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Draw docs/before_after.jpg: dark pictures, and what the default weights make of them in one step.
 
-The photographs come with scikit-image. Most are darkened here by a field of light and a camera model; they were
-not used for training.
+The photographs come with scikit-image and were not used for training. Most are darkened here by a field of
+light and a camera model.
 """
 
 from __future__ import annotations
