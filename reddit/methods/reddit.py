@@ -37,6 +37,10 @@ WRAPPED_FLOOR = 0.1
 """Smallest magnitude of the denominator of eq. 5 where s may be drawn on either side of t."""
 
 
+SHIFT, SHIFTS = 8, 4
+"""A sample is shifted by 0, 8, 16 or 24 pixels down and right for the brightness of its parts."""
+
+
 class Times(NamedTuple):
     """Neighbouring times t > u > s of the teacher's grid, each (B,), float64, on the processor."""
 
@@ -67,7 +71,7 @@ class ReDDiT(Distillation[ReDDiTConfig]):
 
         weight = lambda_weight(self.schedule, times.t, self.config.lambda_rule)
         l_pix = weighted_mse(x_0_student, x_0, weight)  # eq. 10
-        l_dis = l_per = l_ssim = l_illumination = torch.zeros_like(l_pix)
+        l_dis = l_per = l_ssim = l_illumination = l_shift = torch.zeros_like(l_pix)
         if self.config.w_dis > 0:
             symmetries = self._draw_symmetries(rng)
             target = self.target(x_t, y, times, self._reflectance(batch), context, symmetries)
@@ -79,9 +83,13 @@ class ReDDiT(Distillation[ReDDiTConfig]):
             l_ssim = ssim_loss(x_0_student, x_0).mean()
         if self.config.w_illumination > 0:
             l_illumination = illumination_loss(x_0_student, x_0)
+        if self.config.w_shift > 0:
+            l_shift = self._shift_loss(x_t, times.t, y, context, x_0_student, rng)
         loss = total_loss(self.config.w_dis * l_dis, l_pix, l_per, self.config.w_pix, self.config.w_per)
-        for share, term in ((self.config.w_ssim, l_ssim), (self.config.w_illumination, l_illumination)):
-            loss = loss + share * term if share else loss
+        config = self.config
+        extras = ((config.w_ssim, l_ssim), (config.w_illumination, l_illumination), (config.w_shift, l_shift))
+        for share, extra in extras:
+            loss = loss + share * extra if share else loss
         return {
             "loss": loss,
             "l_dis": l_dis,
@@ -89,7 +97,19 @@ class ReDDiT(Distillation[ReDDiTConfig]):
             "l_per": l_per,
             "l_ssim": l_ssim,
             "l_illumination": l_illumination,
+            "l_shift": l_shift,
         }
+
+    def _shift_loss(
+        self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor, x_0_student: Tensor, rng: StepRNG
+    ) -> Tensor:
+        """How the student's brightness changes if a sample is cropped at its top and left, and turned."""
+        top, left = (SHIFT * int(rng.batch_uniform() * SHIFTS) for _ in range(2))
+        g = int(rng.batch_uniform() * SYMMETRIES)
+        part = (..., slice(top, None), slice(left, None))
+        student = self.denoiser.condition(turn(context, g))
+        turned = student(turn(x_t[part], g), t, turn(y[part], g)).x_0
+        return illumination_loss(turn_back(turned, g), x_0_student[part])
 
     def target(
         self,
