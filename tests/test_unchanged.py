@@ -91,13 +91,13 @@ METHODS = {"light-fp32": ("reddit", "progressive", "consistency", "reflow")}
 
 DEMO = ("chelsea", "coffee")
 WAYS: dict[str, dict[str, Any]] = {
-    "light-1 float": {"name": "light-1", "precision": "fp32"},
-    "light-1 8-bit": {"name": "light-1"},
-    "light-1 tiled": {"name": "light-1", "precision": "fp32", "tile": 128},
-    "light-4 float": {"name": "light-4", "precision": "fp32"},
-    "light-4 8-bit": {"name": "light-4"},
+    "light-lol-1 float": {"name": "light-lol-1", "precision": "fp32"},
+    "light-lol-1 8-bit": {"name": "light-lol-1"},
+    "light-lol-1 tiled": {"name": "light-lol-1", "precision": "fp32", "tile": 128},
+    "light-lol-4 float": {"name": "light-lol-4", "precision": "fp32"},
+    "light-lol-4 8-bit": {"name": "light-lol-4"},
 }
-EVAL15_WAYS = ("light-1 float", "light-4 8-bit")
+EVAL15_WAYS = ("light-lol-1 float", "light-lol-4 8-bit")
 
 
 def machine() -> dict[str, str]:
