@@ -25,6 +25,9 @@ def shrink(picture: np.ndarray, longest: int) -> np.ndarray:
     if scale >= 1:
         return picture
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if picture.dtype == np.float16:  # which OpenCV does not average
+        picture = picture.astype(np.float32)
+    picture = np.ascontiguousarray(picture)
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 

@@ -16,12 +16,13 @@ from torch import Tensor
 from reddit.checkpoint.format import CheckpointInfo
 from reddit.data import fingerprint
 from reddit.diffusion import Denoiser
-from reddit.image.geometry import SYMMETRIES
+from reddit.image.geometry import SYMMETRIES, shrink
 from reddit.image.luminance import DARK, fade, mean_luminance
 from reddit.image.pixels import eight_bits, rgb_of, to_tensor, white, write_back
 from reddit.inference.inputs import Kind, Picture, Settings, arrays_of
 from reddit.inference.sampling import picture_seed, restore, restore_rows
 from reddit.inference.tiling import Span, Tiling
+from reddit.inference.two_scales import matched
 from reddit.utils.device import to_device_of
 from reddit.utils.errors import UserError
 from reddit.utils.progress import progress
@@ -159,12 +160,35 @@ class Enhancer:
         rgb = rgb_of(picture)
         noise_seed = picture_seed(seed, fingerprint(eight_bits(rgb)))
         with _memory_remedy(picture):
-            for top, restored in self._restored(rgb, noise_seed, ensemble, tiling, quiet):
+            strips = self._restored(rgb, noise_seed, ensemble, tiling, quiet)
+            if max(rgb.shape[:2]) > self._scale > 0:
+                strips = self._matched(strips, rgb, result, noise_seed, ensemble)
+            for top, restored in strips:
                 rows = slice(top, top + restored.shape[1])
                 if strength < 1:
                     restored = torch.lerp(to_tensor(rgb[rows]), restored, strength)
                 write_back(restored, result[rows])
         return result
+
+    @property
+    def _scale(self) -> int:
+        """Longest side of the pictures whose light the network has learnt; 0: any."""
+        return int(getattr(self.denoiser.network, "scale", 0))
+
+    def _matched(
+        self,
+        strips: Iterable[tuple[int, Tensor]],
+        rgb: np.ndarray,
+        result: np.ndarray,
+        noise_seed: int,
+        ensemble: int,
+    ) -> Iterable[tuple[int, Tensor]]:
+        """The rows of a large picture, with the brightness of its small copy; `result` is overwritten."""
+        for top, restored in strips:
+            write_back(restored, result[top : top + restored.shape[1]])
+        small = shrink(rgb, self._scale)
+        ((_, wanted),) = self._restored(small, noise_seed, ensemble, None, quiet=True)
+        return matched(rgb, rgb_of(result), small, wanted)
 
     def _restored(
         self, rgb: np.ndarray, noise_seed: int, ensemble: int, tiling: Tiling | None, quiet: bool

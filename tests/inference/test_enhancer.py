@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from reddit.config import DataConfig, MixPart
 from reddit.evaluation.evaluate import predict_with
+from reddit.image.geometry import shrink
 from reddit.image.pixels import to_float, to_uint8
 from reddit.inference.enhancer import Enhancer, EnhanceWarning
 from reddit.inference.loading import load
@@ -92,6 +94,28 @@ def test_networks_that_see_the_whole_picture_warn_of_tiles(sr3_weights: Path) ->
     paper = load(str(sr3_weights), device="cpu")
     with pytest.warns(EnhanceWarning, match="a is processed in tiles, but .* differ in brightness"):
         paper.enhance(dark(20, 100, 3), tile=64, name="a")
+
+
+def test_large_pictures_have_the_brightness_of_their_small_copy(
+    model: Enhancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doubled_or_tripled(denoiser: object, low: Tensor, *_: object, **__: object) -> Tensor:
+        return (2 if max(low.shape[-2:]) <= 40 else 3) * low
+
+    monkeypatch.setattr("reddit.inference.enhancer.restore", doubled_or_tripled)
+    rows, columns = np.mgrid[:90, :120]
+    large = (np.dstack([rows, columns, 60 + 0 * rows]) / 600).astype(np.float32)
+    assert np.allclose(model.enhance(large, guard=False), 3 * large, atol=1e-6)
+    monkeypatch.setattr(model.denoiser.network, "scale", 40, raising=False)
+    small = shrink(large, 40)
+    assert np.allclose(model.enhance(small, guard=False), 2 * small, atol=1e-6)
+    assert np.allclose(model.enhance(large, guard=False), 2 * large, atol=0.01)
+    half = model.enhance(large, guard=False, strength=0.5)
+    assert np.allclose(half, 1.5 * large, atol=0.01)
+    alpha = np.dstack([large, np.full((90, 120), 0.5, np.float32)])
+    assert np.array_equal(model.enhance(alpha, guard=False)[..., 3], alpha[..., 3])
+    grey = model.enhance(large[..., 0].astype(np.float16), guard=False)
+    assert grey.dtype == np.float16 and np.allclose(grey, 2 * large[..., 0], atol=0.01)
 
 
 # The guard
