@@ -92,7 +92,7 @@ class CompactUNet(nn.Module):
         self.multiple = unshuffle * 2 ** (len(multipliers) - 1)
         self.local = True
         self.scale = 640
-        """Longest side of the pictures whose light it has learnt; larger ones it also sees as a small copy."""
+        """Longest side of pictures whose light it has learnt; larger ones it sees as a small copy, too."""
         self.overlap = 128
         """Pixels that neighbouring tiles should share; the receptive field exceeds `ConditionalUNet`'s."""
         channels = [width * m for m in multipliers]
