@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from reddit.image.pixels import to_float
@@ -127,7 +128,8 @@ def test_text_called_a_picture(tmp_path: Path) -> None:
 
 
 def test_floating_point_picture(tmp_path: Path) -> None:
-    path = store(tmp_path / "float.tiff", np.zeros((4, 4, 3), np.float32))
+    path = tmp_path / "float.tiff"
+    tifffile.imwrite(path, np.zeros((4, 4, 3), np.float32), photometric="rgb")
     with pytest.raises(UserError) as error:
         read_uint8(path)
     assert "float32" in one_line(error)
