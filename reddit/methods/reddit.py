@@ -101,13 +101,13 @@ class ReDDiT(Distillation[ReDDiTConfig]):
         }
 
     def _shift_loss(
-        self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor, x_0_student: Tensor, rng: StepRNG
+        self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None, x_0_student: Tensor, rng: StepRNG
     ) -> Tensor:
         """How the student's brightness changes if a sample is cropped at its top and left, and turned."""
         top, left = (SHIFT * int(rng.batch_uniform() * SHIFTS) for _ in range(2))
         g = int(rng.batch_uniform() * SYMMETRIES)
         part = (..., slice(top, None), slice(left, None))
-        student = self.denoiser.condition(turn(context, g))
+        student = self.denoiser.condition(None if context is None else turn(context, g))
         turned = student(turn(x_t[part], g), t, turn(y[part], g)).x_0
         return illumination_loss(turn_back(turned, g), x_0_student[part])
 
