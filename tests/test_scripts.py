@@ -110,8 +110,9 @@ def test_distil_without_a_teacher_names_the_remedy(inside: Path) -> None:
 
 
 def test_a_student_of_another_teacher_is_not_resumed(inside: Path) -> None:
+    call("train", "-c", "tiny.yaml", "--name", "other-teacher", "--quiet")
     with pytest.raises(UserError, match="student of another teacher"):
-        call("distill", "--steps", "4", "--name", "tiny-8", "--teacher", "runs/tiny-8", "--quiet")
+        call("distill", "--steps", "8", "--name", "tiny-8", "--teacher", "other-teacher", "--quiet")
 
 
 def test_a_teacher_of_the_wrong_steps_is_refused(inside: Path) -> None:
@@ -446,7 +447,7 @@ def test_export_overwrites_only_earlier_exports(inside: Path) -> None:
     before = model.read_bytes(), other.read_bytes()
     for output, said in (
         (model, "is the model itself"),
-        (other, "exists and is not an earlier export"),
+        (other, "exists and is not an earlier result"),
         (inside / "runs/tiny-4/../tiny-2/checkpoints/best.safetensors", "is the model itself"),
     ):
         with pytest.raises(UserError, match=said):
@@ -455,7 +456,7 @@ def test_export_overwrites_only_earlier_exports(inside: Path) -> None:
     for _ in range(2):
         call("export", "--weights", "tiny-2", "-o", "again.safetensors")
     (inside / "notes.safetensors").write_text("mine")
-    with pytest.raises(UserError, match="not an earlier export"):
+    with pytest.raises(UserError, match="not an earlier result"):
         call("export", "--weights", "tiny-2", "-o", "notes.safetensors")
 
 

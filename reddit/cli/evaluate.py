@@ -75,14 +75,18 @@ def main(argv: list[str] | None = None) -> None:
     from reddit.config import load_config
     from reddit.data import data_folders
     from reddit.evaluation.evaluate import evaluate, mean_over
-    from reddit.evaluation.page import EvaluationPage
+    from reddit.evaluation.page import GENERATOR, EvaluationPage
     from reddit.evaluation.published import our_row, rows_beside, without_empty_columns
     from reddit.evaluation.saving import check_save
     from reddit.report.tables import render
     from reddit.utils.device import choose_device
-    from reddit.utils.files import write_bytes
+    from reddit.utils.files import begins, check_overwrite, write_bytes
 
     _check_flags(arguments)
+    if arguments.json:
+        check_overwrite(arguments.json, "--json", lambda path: begins(path, b'{\n "dataset": '))
+    if arguments.html:
+        check_overwrite(arguments.html, "--html", lambda path: begins(path, GENERATOR, within=1000))
     config = load_config(arguments.config, [*arguments.set, f"data.dataset={arguments.dataset}"])
     if arguments.validation:
         pictures = sources.validation_set(arguments, config)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reddit.cli.flags import parser_of, weights_flag
 from reddit.utils.errors import UserError
+from reddit.utils.files import check_overwrite, is_file
 from reddit.utils.progress import print_out
 from reddit.utils.text import counted
 
@@ -64,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
     if form == "onnx" and arguments.check:
         require("onnxruntime")  # fail before the export, not after it
     model = find_checkpoint(arguments.weights, Path("runs"), arguments.steps)
-    _check_output(arguments.output, model)
+    _check_output(arguments.output, form, model)
     denoiser, info = load_denoiser(model.path)
     steps = sampling_steps(info, arguments.steps)
     if form == "safetensors":
@@ -105,18 +106,22 @@ def _format(named: Format | None, output: Path) -> Format:
     return found[0]
 
 
-def _check_output(output: Path, model: CheckpointInfo) -> None:
-    """Refuse to overwrite the model itself, and weights that are not an earlier export (half precision)."""
-    if not output.exists():
-        return
-    if output.samefile(model.path):
+def _check_output(output: Path, form: Format, model: CheckpointInfo) -> None:
+    """Refuse to overwrite the model itself, and files that are not an earlier export of such a model."""
+    if is_file(output) and output.samefile(model.path):
         raise UserError(f"-o {output} is the model itself: choose another file")
+    from reddit.checkpoint.format import read_info
     from reddit.checkpoint.shapes import is_half_precision
+    from reddit.inference.exported import is_exported
 
-    if output.suffix == ".safetensors" and not is_half_precision(output):
-        raise UserError(
-            f"-o {output} exists and is not an earlier export: choose another file, or remove it first"
-        )
+    def earlier(path: Path) -> bool:
+        if form != "safetensors":
+            return is_exported(path, form)
+        info = read_info(path)
+        same = (info.family, info.method, info.steps) == (model.family, model.method, model.steps)
+        return same and is_half_precision(path)
+
+    check_overwrite(output, "-o", earlier)
 
 
 def _check_steps(steps: int, info: CheckpointInfo) -> None:

@@ -17,7 +17,7 @@ from reddit.checkpoint.format import CheckpointInfo
 from reddit.data import Pair, TestPicture, fingerprint, load_picture
 from reddit.diffusion import Denoiser
 from reddit.image.pixels import to_float
-from reddit.image.write import write_image
+from reddit.image.write import save_result
 from reddit.inference.sampling import picture_seed, restore
 from reddit.metrics import Scorer, Scores, json_safe, summarise
 from reddit.utils.device import to_device_of
@@ -149,7 +149,7 @@ def evaluate(
             except UserError as error:
                 raise UserError(f"{dataset} {picture.name}: {error}") from error
             if save is not None and seed == seeds[0]:
-                write_image(save / f"{picture.name}.png", output)
+                save_result(save / f"{picture.name}.png", output)
             if watch is not None and seed == seeds[0]:
                 watch(picture.name, low, output, gt, scores[0])
         results.append(PictureResult(picture.name, (low.shape[0], low.shape[1]), tuple(scores)))

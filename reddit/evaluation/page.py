@@ -28,6 +28,8 @@ from reddit.utils.files import write_file
 from reddit.utils.text import counted
 
 _HIGHER_IS_BETTER = {"psnr": True, "ssim": True, "lpips": False, "niqe": False}
+GENERATOR = b'<meta name="generator" content="reddit-llie">'
+"""What the head of every page holds."""
 _METRICS = tuple(_HIGHER_IS_BETTER)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from reddit.data import Pair, TestPicture
+from reddit.image.marks import is_result
 from reddit.utils.errors import UserError
+from reddit.utils.files import check_overwrite
 
 
 def check_save(
@@ -20,7 +22,7 @@ def check_save(
         flag: the option that named the folder, for the message.
 
     Raises:
-        UserError: a picture would go into a protected folder.
+        UserError: a picture would go into a protected folder, or replace one that is no earlier result.
     """
     files = (file for picture in pictures for file in (picture.low, picture.high))
     inputs = {file.parent.resolve() for file in files if isinstance(file, Path)}
@@ -31,3 +33,5 @@ def check_save(
                 f"{flag} {folder}: would write into {own}, which holds pictures of a data set; "
                 "choose another folder"
             )
+    for picture in pictures:
+        check_overwrite(folder / f"{picture.name}.png", flag, is_result)

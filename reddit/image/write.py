@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from reddit.image.formats import FORMATS, png, tiff
-from reddit.image.marks import is_marked, marked_bmp
+from reddit.image.marks import is_marked, mark, marked_bmp
 from reddit.image.pixels import to_uint8
 from reddit.image.read import Photo
 from reddit.utils.errors import UserError
@@ -103,6 +103,13 @@ def encode(picture: np.ndarray, extension: str = ".png", quality: int = 92) -> b
             f"cannot encode a picture as {extension or 'a file without extension'}; use .png or .jpg"
         )
     return data.tobytes()
+
+
+def save_result(path: Path, image: Tensor) -> None:
+    """Write float RGB (3, H, W) in [0, 1], marked as a result of this program; errors as in `write_photo`."""
+    photo = Photo(to_uint8(image))
+    mark(photo.exif)
+    write_photo(path, photo)
 
 
 def write_image(path: str | Path, image: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from reddit.checkpoint.format import load_denoiser
 from reddit.diffusion import Denoiser
-from reddit.inference.export import require
+from reddit.inference.export import METADATA_FILE, require
 from reddit.inference.sampler_graph import Sampler
 from reddit.inference.sampling import restore
 from reddit.utils.errors import UserError
@@ -96,6 +97,15 @@ def load_sampler(path: Path, form: Format, steps: int, clip: bool) -> Run:
         return module(low, noise)
 
     return run
+
+
+def is_exported(path: Path, form: Format) -> bool:
+    """Whether a file is one that `export_sampler` wrote in this format; its metadata tells."""
+    if form == "onnx":
+        content = path.read_bytes()
+        return all(key in content for key in (b"trained_for_steps", b"source_digest"))
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith(METADATA_FILE) for name in archive.namelist())
 
 
 def _onnx_session(path: Path) -> Run:

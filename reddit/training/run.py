@@ -25,6 +25,7 @@ from reddit.training.heartbeat import heartbeat
 from reddit.training.loop import Trainer
 from reddit.training.run_folder import (
     changed_settings,
+    check_kind,
     open_run,
     remember_teacher,
     run_folder,
@@ -162,7 +163,8 @@ class _Run:
         log = log if world.main else _silent
         device = choose_device(self.config.device)
         autocast(device, self.config.precision)  # raises if the device lacks it
-        state_to_resume(self.folder, resume)  # raises before the data are read
+        check_kind(self.folder, self.method.name, self.method.steps, student=self.teacher is not None)
+        state_to_resume(self.folder, resume)  # both raise before the data are read
         with ExitStack() as stack:
             stack.enter_context(heartbeat(world, self.config.train.lost_after))
             pictures = TrainingSet(self.config)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from reddit.checkpoint.format import CHOSEN, NEWEST, STATE, CheckpointInfo
+from reddit.checkpoint.format import CHOSEN, NEWEST, STATE, CheckpointInfo, read_info
 from reddit.checkpoint.upgrade import upgrade
 from reddit.config import Config, is_read
 from reddit.config.yaml_files import NOT_YAML, load_yaml
+from reddit.training.stopping import LOCK
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
+from reddit.utils.text import counted
 
 TEACHER_RECORD, ORIGIN = "teacher.json", "origin.json"
 
@@ -92,6 +94,34 @@ def _origin(folder: Path) -> str | None:
         return str(json.loads(path.read_text(encoding="utf-8"))["resumed_from"]) if path.is_file() else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def check_kind(folder: Path, method: str, steps: int, *, student: bool) -> None:
+    """Check that a run folder is new, or holds a run of this method and, for a student, of these steps.
+
+    Raises:
+        UserError: it holds another run, which this one would replace.
+    """
+    checkpoints = folder / "checkpoints"
+    if (folder / "config.yaml").exists() and not (checkpoints.exists() or (folder / LOCK).exists()):
+        raise UserError(f"{folder} is no run folder, but holds a config.yaml: choose another --name")
+    held = None
+    for path in (checkpoints / NEWEST, checkpoints / CHOSEN):
+        try:
+            info = read_info(path)
+        except UserError:  # there is none, or it is damaged
+            continue
+        if info.method == method and (info.steps == steps or not student):
+            return
+        held = f"{info.method}, {counted(info.steps, 'step')}"
+        break
+    if held is None and (checkpoints / STATE).exists() and (folder / TEACHER_RECORD).exists() != student:
+        held = "a teacher" if student else "a student"
+    if held is not None:
+        raise UserError(
+            f"{folder} holds another run ({held}), which {method}, {counted(steps, 'step')}, would replace: "
+            "choose another --name"
+        )
 
 
 def changed_settings(folder: Path, config: Config, *, student: bool = False) -> list[str]:

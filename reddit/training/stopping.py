@@ -20,6 +20,9 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+LOCK = ".lock"
+
+
 class StopRequest:
     """True once SIGTERM or Ctrl-C was received; a second Ctrl-C stops at once.
 
@@ -74,7 +77,7 @@ def only_process(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another process uses the folder; the folder cannot be written.
     """
-    path = folder / ".lock"
+    path = folder / LOCK
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")

@@ -27,6 +27,35 @@ def is_folder(path: str | Path) -> bool:
         return False
 
 
+def check_overwrite(path: Path, option: str, ours: Callable[[Path], object]) -> None:
+    """Check that a file that is to be written is new, or an earlier result of this program.
+
+    Args:
+        option: what named the file, for the message.
+        ours: whether an existing file is such a result; an error means that it is not.
+
+    Raises:
+        UserError: the file would replace something else.
+    """
+    if not os.path.lexists(path):
+        return
+    try:
+        if is_file(path) and ours(path):
+            return
+    except Exception:  # whatever fails to read it
+        pass
+    raise UserError(
+        f"{option} {path} exists and is not an earlier result: choose another file, or remove it first"
+    )
+
+
+def begins(path: Path, with_bytes: bytes, within: int = 0) -> bool:
+    """Whether a file begins with some bytes, or holds them in its first `within` bytes."""
+    with path.open("rb") as file:
+        head = file.read(max(within, len(with_bytes)))
+    return with_bytes in head if within else head.startswith(with_bytes)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file atomically.
 

@@ -179,7 +179,7 @@ def test_a_missing_package_names_the_extra(
         (["-o", "model.onnx", "--format", "pt2"], r"model.onnx: a file of --format pt2 must end in .pt2"),
         (["-o", "model.pt"], r"model.pt: end it in .safetensors, .onnx or .pt2"),
         (["-o", "model.pt2", "--steps", "0"], "must be between 1 and 512"),
-        (["-o", "half.safetensors", "--steps", "4"], "trained for 1 step, .*leave --steps out"),
+        (["-o", "other.safetensors", "--steps", "4"], "trained for 1 step, .*leave --steps out"),
     ],
 )
 def test_mistakes(folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str) -> None:
