@@ -31,6 +31,7 @@ from reddit.evaluation.timing import seconds_a_call
 from reddit.methods import Method, ReDDiT, Teacher
 from reddit.metrics import LPIPS
 from reddit.report.tables import Cell, render
+from reddit.training.compiling import compile_networks
 from reddit.training.state import TrainingState
 from reddit.training.step import to_device, train_step
 from reddit.utils.device import choose_device
@@ -107,7 +108,7 @@ class _Case:
         self.method, self.config, self.case, self.device = method, config, case, device
         self.state = TrainingState(method.denoiser, config.train, case.precision)
         if case.compiled:
-            method.denoiser.network.compile()
+            compile_networks(method, True)
         noise = np.random.default_rng(0).integers(0, 256, (8, 2, 400, 600, 3), np.uint8)
         crops = TrainingCrops([Pair(str(i), *pair) for i, pair in enumerate(noise)], config.data, 0)
         self.batches = iter(training_loader(crops, config.train.batch_size, 0))

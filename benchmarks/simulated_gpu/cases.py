@@ -75,7 +75,7 @@ def paper(precision: str, distillation: bool) -> Config:
 
 def training(config: Config, method: str, device: torch.device) -> Step:
     """A training step of a method, from a batch in pinned memory to the averaged weights and the meter."""
-    batch = _batch(config)
+    batch = _batch(config, device)
     trainer = Trainer(
         build_method(config, method.split()[0], device),
         _no_loader,
@@ -157,14 +157,14 @@ def random_lpips(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _batch(config: Config) -> Batch:
+def _batch(config: Config, device: torch.device) -> Batch:
     count, crop = config.train.batch_size, config.data.crop
     sides = {"low": crop, "high": crop, "denoised": crop, "context": 64}
     generator = torch.Generator().manual_seed(0)
-    return {  # type: ignore[return-value]
-        name: torch.rand(count, 3, side, side, generator=generator).pin_memory()
-        for name, side in sides.items()
-    }
+    batch = {name: torch.rand(count, 3, side, side, generator=generator) for name, side in sides.items()}
+    if device.type == "cuda":
+        batch = {name: image.pin_memory() for name, image in batch.items()}
+    return batch  # type: ignore[return-value]
 
 
 def _no_loader(*_: object, **__: object) -> Iterator[Batch]:

@@ -159,8 +159,9 @@ class TrainConfig(Section):
     """Learning rate (Adam)."""
     grad_accum_steps: int = Field(1, gt=0)
     """Micro-batches per optimizer step (gradient accumulation), if a batch does not fit into memory."""
-    compile: bool = False
-    """Compile the network with `torch.compile`: one or two minutes at the start, then faster steps."""
+    compile: bool | Literal["max"] = False
+    """Compile the networks with `torch.compile`: some minutes at the start, then faster steps. `max`: with
+    CUDA graphs. Where compiling fails, the run goes on without."""
     warmup: int = Field(0, ge=0)
     """Iterations over which the learning rate rises from 0."""
     decay: Literal["linear", "cosine"] = "linear"

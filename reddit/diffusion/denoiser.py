@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from reddit.diffusion.schedule import NoiseSchedule, Prediction, PredictionType
-from reddit.utils.half_weights import HalfWeights
+from reddit.utils.half_weights import HalfWeights, is_compiled
 
 
 class DenoiserFunction(Protocol):
@@ -57,7 +57,10 @@ class Denoiser(nn.Module):
         """The network's raw output (B, 3, H, W), in the dtype of `x_t`."""
         alpha = self.schedule.levels(t, x_t)[0].flatten()
         seen = without_pure_noise(x_t, alpha) if self.mask_x_T else x_t
-        return self._half_weights.call(self.network, seen, y, alpha, context).to(x_t.dtype)
+        output = self._half_weights.call(self.network, seen, y, alpha, context)
+        if output.dtype == x_t.dtype and is_compiled(self.network):
+            return output.clone()  # CUDA graphs overwrite it at the next call
+        return output.to(x_t.dtype)
 
     def forward(self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None = None) -> Prediction:
         return self.schedule.interpret(self.prediction, self.output(x_t, t, y, context), x_t, t)

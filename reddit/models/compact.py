@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reddit.image.geometry import crop_to, pad_to_multiple, thumbnail
+from reddit.image.geometry import crop_to, thumbnail
 from reddit.models.blocks import NoiseLevelEmbedding
+from reddit.models.compilable import Compilable
 from reddit.models.unet import log_curve
 from reddit.utils.device import to_device_of
 
@@ -68,7 +69,7 @@ def picture_statistics(thumbnail: Tensor) -> Tensor:
     return torch.cat([shares, torch.stack([red - green, blue - green], dim=1)], dim=1)
 
 
-class CompactUNet(nn.Module):
+class CompactUNet(Compilable):
     """The network of the shipped weights.
 
     Args:
@@ -93,6 +94,7 @@ class CompactUNet(nn.Module):
         self.local = True
         self.scale = 640
         """Longest side of pictures whose light it has learnt; larger ones it sees as a small copy, too."""
+        self.takes_context = True
         self.overlap = 128
         """Pixels that neighbouring tiles should share; the receptive field exceeds `ConditionalUNet`'s."""
         channels = [width * m for m in multipliers]
@@ -126,7 +128,7 @@ class CompactUNet(nn.Module):
         """
         whole = thumbnail(y) if context is None else context
         embedding = F.silu(self.embedding(alpha) + self.statistics(whole))
-        image, size = pad_to_multiple(torch.cat([y, log_curve(y).to(y.dtype), x_t], dim=1), self.multiple)
+        image, size = self.pad(torch.cat([y, log_curve(y).to(y.dtype), x_t], dim=1))
         x = self.stem(F.pixel_unshuffle(image, self.unshuffle))
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=True):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reddit.image.geometry import crop_to, pad_to_multiple, thumbnail
+from reddit.image.geometry import crop_to, thumbnail
 from reddit.models.blocks import (
     ContextEncoder,
     Downsample,
@@ -20,6 +20,7 @@ from reddit.models.blocks import (
     ResidualBlock,
     Upsample,
 )
+from reddit.models.compilable import Compilable
 
 LOG_CURVE_GAIN = 255.0
 
@@ -33,7 +34,7 @@ def log_curve(image: Tensor) -> Tensor:
     return 2 * torch.log1p(LOG_CURVE_GAIN * light) / torch.log1p(torch.tensor(LOG_CURVE_GAIN)) - 1
 
 
-class ConditionalUNet(nn.Module):
+class ConditionalUNet(Compilable):
     """The paper's U-Net (SR3 family) with 17,117,315 parameters by default, and light variants of it.
 
     Args:
@@ -113,7 +114,7 @@ class ConditionalUNet(nn.Module):
         `alpha` (B,) is the noise level of `x_t`. Any H and W: padded by reflection here and cropped back.
         `context` is the `thumbnail` of the picture that `y` is a part of; None: `y` is the whole of it.
         """
-        image, size = pad_to_multiple(torch.cat([self._condition(y), x_t], dim=1), self.multiple)
+        image, size = self.pad(torch.cat([self._condition(y), x_t], dim=1))
         embedding = self.embedding(alpha)
         if self.context is not None:
             small = self._condition(thumbnail(y) if context is None else context)

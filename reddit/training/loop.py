@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from reddit.data import Batch, working
 from reddit.methods import Method
 from reddit.training.batches import Loader, fetch, share_of_batch
 from reddit.training.checkpoints import Checkpoints, WriteWeights
+from reddit.training.compiling import compile_networks, with_fallback
 from reddit.training.distributed import World
 from reddit.training.finite import check_finite
 from reddit.training.logging import Meter, Tracker
@@ -27,6 +29,7 @@ from reddit.training.validation import FIRST_LOOK, Validate
 from reddit.utils.errors import Stopped, UserError
 from reddit.utils.files import remove_leftovers
 from reddit.utils.profiling import phase
+from reddit.utils.progress import Log, print_err
 
 
 class Trainer:
@@ -50,6 +53,7 @@ class Trainer:
         validate: scores the averaged weights; without it, the newest weights become the best.
         world: the processes of this run; default only this one.
         quiet: no progress bar.
+        log: receives warnings.
 
     Raises:
         UserError: the batch cannot be split between the processes and micro-batches.
@@ -68,9 +72,10 @@ class Trainer:
         validate: Validate | None = None,
         world: World | None = None,
         quiet: bool = False,
+        log: Log = print_err,
     ) -> None:
         self.method, self.loader, self.settings, self.folder = method, loader, settings, folder
-        self.seed, self.score, self.quiet = seed, validate, quiet
+        self.seed, self.score, self.quiet, self.log = seed, validate, quiet, log
         self.world = world or World()
         self.batch_indices = share_of_batch(settings, self.world)
         self.checkpoints = Checkpoints(folder / "checkpoints", write_weights, settings)
@@ -114,13 +119,12 @@ class Trainer:
         return self.progress
 
     def prepare(self, resume: Path | None) -> None:
-        """Load the state to resume from, compile the network, remove files of killed processes."""
+        """Load the state to resume from, compile the networks, remove files of killed processes."""
         if resume is not None:
             self.state.load(resume)
         if not self.checkpoints.best.exists():  # the state comes from another folder
             self.progress.best = -math.inf
-        if self.settings.compile:
-            self.method.denoiser.network.compile()
+        compile_networks(self.method, self.settings.compile)
         if self.world.main:
             remove_leftovers(self.folder)
             remove_leftovers(self.checkpoints.folder)
@@ -148,7 +152,8 @@ class Trainer:
         """One iteration: fetch micro-batches, update the weights and their average; returns the losses."""
         with self.meter.waiting(), phase("data"):
             micro_batches = fetch(batches, self.settings.grad_accum_steps, self.state.device)
-        losses = train_step(
+        step = partial(
+            train_step,
             self.method,
             micro_batches,
             self.state,
@@ -156,6 +161,7 @@ class Trainer:
             batch_indices=self.batch_indices,
             world=self.world,
         )
+        losses = with_fallback(self.method, self.settings.compile, step, self.log)
         self.state.average.update(self.method.denoiser, self.progress.iteration)
         self.progress.iteration += 1
         return losses

@@ -178,7 +178,7 @@ class _Run:
             data = replace(data, record=data.record.with_training(other))
             state = world.from_main(self._open(resume, data, log) if world.main else None)
             log(self._begin(data, world, state))
-            progress = self._trainer(data, world, quiet).train(state)
+            progress = self._trainer(data, world, quiet, log).train(state)
         log(summary(self.folder, progress, self.config.train.batch_size))
         return Outcome(self.folder, self.folder / "checkpoints" / "best.safetensors", progress)
 
@@ -212,7 +212,7 @@ class _Run:
             + (f"resuming from {state}" if state else "from the start")
         )
 
-    def _trainer(self, data: TrainingData, world: World, quiet: bool) -> Trainer:
+    def _trainer(self, data: TrainingData, world: World, quiet: bool, log: Log) -> Trainer:
         config, method = self.config, self.method
         pin_memory = choose_device(config.device).type == "cuda"
         batch_size = config.train.batch_size
@@ -239,6 +239,7 @@ class _Run:
             else None,
             world=world,
             quiet=quiet,
+            log=log,
         )
 
 

@@ -32,7 +32,7 @@ class HalfWeights(Generic[Result]):
     def call(self, network: nn.Module, *inputs: Any) -> Result:
         """`network(*inputs)`, whose first input is a tensor on the network's device."""
         device = inputs[0].device.type
-        if not torch.is_autocast_enabled(device) or torch.compiler.is_compiling() or is_compiled(network):
+        if torch.compiler.is_compiling() or is_compiled(network) or not torch.is_autocast_enabled(device):
             return network(*inputs)  # type: ignore[no-any-return]
         kinds = (*CAST, nn.GroupNorm) if device == "cuda" else CAST  # `reddit.models.norm`
         weights: dict[str, Tensor] = {

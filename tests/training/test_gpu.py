@@ -27,7 +27,8 @@ from reddit.utils.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from simulated_gpu.cases import make, random_lpips
+from simulated_gpu.cases import denoiser as case_denoiser
+from simulated_gpu.cases import make, random_lpips, tiny
 from simulated_gpu.names import METHODS, NETWORKS
 
 pytestmark = [
@@ -131,9 +132,24 @@ def test_half_precision_trains_like_single(precision: str, kind: str, tmp_path: 
     assert half == pytest.approx(single, rel=0.05)
 
 
-def test_a_compiled_network_trains_like_an_eager_one(tmp_path: Path) -> None:
-    compiled = train(tmp_path / "a", "bf16", SETTINGS.model_copy(update={"compile": True}))
-    assert compiled == pytest.approx(train(tmp_path / "b", "bf16"), rel=0.05)
+@pytest.mark.parametrize("kind", ["teacher", "distillation"])
+@pytest.mark.parametrize("mode", [True, "max"])
+def test_compiled_networks_train_like_eager_ones(mode: bool | str, kind: str, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"compile": mode})
+    compiled = train(tmp_path / "a", "bf16", settings, kind=kind)
+    assert compiled == pytest.approx(train(tmp_path / "b", "bf16", kind=kind), rel=0.05)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_a_compiled_network_restores_pictures_of_many_sizes(mode: str, network: str) -> None:
+    config, device = tiny(network, "bf16"), torch.device("cuda", 0)
+    ours, theirs = (case_denoiser(config, device) for _ in range(2))
+    ours.network.compile(mode=mode)
+    for size in ((32, 32), (33, 47), (40, 52), (90, 30)):
+        low = torch.rand(1, 3, *size, device=device)
+        restored, expected = (restore(model, low, 2, [0], precision="bf16") for model in (ours, theirs))
+        assert torch.allclose(restored, expected, atol=0.05), size
 
 
 def test_a_run_is_resumed(tmp_path: Path) -> None:

@@ -223,8 +223,9 @@ def test_a_compiled_network_trains_and_saves_the_same_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiled = []
-    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
     run = Run(teacher(), tmp_path, SETTINGS.model_copy(update={"compile": True}))
+    network = type(run.method.denoiser.network)
+    monkeypatch.setattr(network, "compile", lambda module: compiled.append(module))
     run.go()
     assert compiled == [run.method.denoiser.network]
     assert run.weights("last").keys() == tiny_denoiser().network.state_dict().keys()
