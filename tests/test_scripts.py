@@ -295,6 +295,64 @@ def test_evaluate_warns_of_pictures_seen_in_training(
     assert "test pictures were in the training set" in capsys.readouterr().err
 
 
+def test_seen_and_unseen_pictures_are_told_apart(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for split, name in (("our485", "our485-0.png"), ("eval15", "eval15-0.png"), ("eval15", "eval15-1.png")):
+        for side in ("low", "high"):
+            target = inside / "partly-seen/LOLv1/eval15" / side / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(inside / "data/LOLv1" / split / side / name, target)
+    call(
+        "evaluate", "--dataset", "lolv1", "--weights", "tiny-1", "--metrics", "psnr", "--quiet",
+        "--set", "data.root=partly-seen", "--json", "mixed.json", "--html", "mixed.html",
+    )  # fmt: skip
+    said = capsys.readouterr().out
+    assert "1 picture seen in training: raw.psnr" in said and "2 pictures unseen: raw.psnr" in said
+    scores = json.loads(Path("mixed.json").read_text())
+    assert {p["name"] for p in scores["per_image"] if p["seen_in_training"]} == {"our485-0"}
+    assert scores["apart"]["unseen"]["images"] == 2
+    assert Path("mixed.html").read_text().count("<small>seen in training</small>") == 1
+
+
+def test_predictions_of_a_part_of_the_test_set(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("part").mkdir()
+    shutil.copy("data/LOLv1/eval15/high/eval15-1.png", "part/eval15-1.png")
+    scoring = ["evaluate", "--dataset", "lolv1", "--predictions", "part", "--metrics", "psnr", "--quiet"]
+    with pytest.raises(UserError, match="1 without a picture: eval15-0"):
+        call(*scoring)
+    call(*scoring, "--allow-missing", "--json", "part.json")
+    said = capsys.readouterr()
+    assert "has no picture for 1 of 2 test pictures (eval15-0)" in said.err
+    assert "incomplete 1 of 2 test pictures" in said.out
+    scores = json.loads(Path("part.json").read_text())
+    assert scores["images"] == 1 and scores["raw"]["psnr"] == "inf"
+
+
+def test_predictions_need_no_low_pictures(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree("data/LOLv1/eval15/high", "truths/LOLv1/eval15/high")
+    scoring = ["evaluate", "--predictions", "data/LOLv1/eval15/low", "--metrics", "psnr", "--quiet"]
+    scoring += ["--html", "truths.html"]
+    for name, settings in (
+        ("lolv1", "data.root=truths"),
+        ("pairs", "data.test_high=truths/LOLv1/eval15/high"),
+    ):
+        call(*scoring, "--dataset", name, "--set", settings, "--json", f"{name}.json")
+    call(*scoring, "--dataset", "lolv1", "--json", "with-lows.json")
+    without, pairs, whole = (
+        json.loads(Path(f"{name}.json").read_text()) for name in ("lolv1", "pairs", "with-lows")
+    )
+    assert without["per_image"] == whole["per_image"] == pairs["per_image"]
+    capsys.readouterr()
+    with pytest.raises(UserError, match=r"expected .*eval15/low \+ .*eval15/high"):  # a model needs them
+        call("evaluate", "--dataset", "lolv1", "--weights", "tiny-1", "--set", "data.root=truths")
+
+
+def test_without_ground_truth_nothing_but_niqe_can_be_scored(inside: Path) -> None:
+    shutil.copytree("data/LOLv1/eval15/low", "unpaired/DICM")
+    scoring = ["evaluate", "--dataset", "dicm", "--weights", "tiny-1", "--set", "data.root=unpaired"]
+    with pytest.raises(UserError, match=r"--metrics psnr ssim: dicm has no ground truth, so nothing can be"):
+        call(*scoring, "--metrics", "psnr", "ssim")
+
+
 def test_enhance_writes_pictures_of_the_same_size(inside: Path) -> None:
     call("enhance", "-i", "data/LOLv1/eval15/low", "-o", "bright", "--weights", "tiny-2", "--quiet")
     for path in Path("data/LOLv1/eval15/low").iterdir():

@@ -30,6 +30,9 @@ def parser() -> argparse.ArgumentParser:
         "--predictions", type=Path, metavar="FOLDER", help="score the pictures in this folder, of any program"
     )
     parser.add_argument(
+        "--allow-missing", action="store_true", help="score predictions of a part of the test set, and say so"
+    )
+    parser.add_argument(
         "--allow-extra", action="store_true", help="ignore predictions without a test picture"
     )
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps; default: those of the model")
@@ -91,33 +94,38 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.validation:
         pictures = sources.validation_set(arguments, config)
     else:
-        pictures = sources.test_set(config, arguments.frames)
+        pictures = sources.test_set(config, arguments.frames, lows=not arguments.predictions)
     if arguments.save:
         own = [arguments.predictions] if arguments.predictions else []
         check_save(arguments.save, pictures, [*data_folders(config.data, config.data_root()), *own])
     gt = any(picture.high is not None for picture in pictures)
+    _check_metrics(arguments, gt)
     device = choose_device(config.device)
-    method, predict, settings = sources.source(arguments, config, pictures, device)
+    source = sources.source(arguments, config, pictures, device)
+    predict, settings = source.predict, source.settings
     seeds = arguments.seeds or [0]
     if arguments.average:
         predict, settings["average over"] = mean_over(predict, seeds), f"seeds {' '.join(map(str, seeds))}"
         seeds = seeds[:1]
-    page = EvaluationPage(arguments.html.parent, _scored(arguments)) if arguments.html else None
+    page = EvaluationPage(arguments.html.parent, _scored(arguments), source.seen) if arguments.html else None
     evaluation = evaluate(
         f"{arguments.dataset} validation" if arguments.validation else arguments.dataset,
-        pictures,
-        method,
+        source.pictures,
+        source.label,
         predict,
         scorer_from(arguments, gt=gt, device=str(device)),
         seeds=seeds,
         settings=settings | ({"frames": arguments.frames} if arguments.frames != "all" else {}),
+        seen=source.seen,
         save=arguments.save,
         watch=page.add if page else None,
         quiet=arguments.quiet,
     )
     sources.print_settings(evaluation, arguments.format)
     if arguments.time:
-        print_out(render(sources.times(method, predict, settings, pictures, device), arguments.format))
+        print_out(
+            render(sources.times(source.label, predict, settings, source.pictures, device), arguments.format)
+        )
     published = [] if arguments.validation else rows_beside(evaluation, arguments.dataset)
     table = render(without_empty_columns([our_row(evaluation), *published]), arguments.format)
     print_out(table.rstrip("\n"))
@@ -126,6 +134,15 @@ def main(argv: list[str] | None = None) -> None:
         write_bytes(arguments.json, (json.dumps(evaluation.to_json(), indent=1) + "\n").encode())
     if page:
         page.finish(evaluation, arguments.html)
+
+
+def _check_metrics(arguments: argparse.Namespace, gt: bool) -> None:
+    """Refuse to score pictures without a ground truth by metrics that need one."""
+    if not gt and not any(metric.startswith("niqe") for metric in arguments.metrics or ["niqe"]):
+        raise UserError(
+            f"--metrics {' '.join(arguments.metrics)}: {arguments.dataset} has no ground truth, so nothing "
+            "can be scored; use niqe or niqe-grey"
+        )
 
 
 def _scored(arguments: argparse.Namespace) -> str:

@@ -11,7 +11,7 @@ from reddit.utils.files import is_file
 from reddit.utils.names import PRECISIONS, check_name, shipped_config, shipped_configs
 from reddit.utils.text import short
 
-METRICS = ("psnr", "ssim", "lpips", "niqe")
+METRICS = ("psnr", "ssim", "lpips", "niqe", "niqe-grey")
 
 
 def parser_of(name: str, description: str, *examples: str) -> argparse.ArgumentParser:
@@ -152,7 +152,7 @@ def scorer_flags(parser: argparse.ArgumentParser) -> None:
         "--metrics",
         nargs="+",
         choices=METRICS,
-        help="default: psnr, ssim and lpips with a ground truth, else niqe; psnr and ssim are always shown",
+        help="default: psnr, ssim and lpips with a ground truth, else both niqe; psnr and ssim come always",
     )
     parser.add_argument(
         "--lpips-weights",

@@ -67,12 +67,13 @@ def scorer_from(arguments: argparse.Namespace, *, gt: bool = True, device: str =
         UserError: an unknown protocol; LPIPS was requested and its weights are not available.
     """
     protocol = protocol_named(arguments.protocol)
-    metrics = arguments.metrics or (["psnr", "ssim", "lpips"] if gt else ["niqe"])
+    metrics = arguments.metrics or (["psnr", "ssim", "lpips"] if gt else ["niqe", "niqe-grey"])
     weights = arguments.lpips_weights
     scorer = Scorer(
         protocol,
         with_lpips=gt and "lpips" in metrics,
         with_niqe="niqe" in metrics,
+        with_niqe_grey="niqe-grey" in metrics,
         lpips_weights=weights,
         device=device,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -12,8 +14,9 @@ from reddit.checkpoint.format import load_denoiser
 from reddit.checkpoint.registry import find_checkpoint, name_of
 from reddit.cli.models import choose_model
 from reddit.config import Config, resolve_config
-from reddit.data import TestPicture, load_pairs, load_picture, load_test_set, overlap
-from reddit.data.pairing import Frames
+from reddit.data import LAYOUTS, TestPicture, load_pairs, load_picture, load_test_set, overlap
+from reddit.data.layouts import locate
+from reddit.data.pairing import Frames, find_truths, truths_in
 from reddit.evaluation.evaluate import (
     Evaluation,
     Predict,
@@ -22,7 +25,7 @@ from reddit.evaluation.evaluate import (
     predict_with,
 )
 from reddit.evaluation.held_out import validation_pairs
-from reddit.evaluation.predictions import predict_from, sizes_of
+from reddit.evaluation.predictions import check_sizes, match_predictions, predict_from, sizes_of
 from reddit.evaluation.published import published_times
 from reddit.evaluation.timing import seconds_a_call
 from reddit.models import count_parameters
@@ -32,11 +35,38 @@ from reddit.utils.progress import print_err, print_out
 from reddit.utils.text import counted
 
 
-def test_set(config: Config, frames: Frames) -> list[TestPicture]:
-    if config.data.dataset == "pairs":
-        pairs = load_pairs(config.data, config.data_root(), "test")
+@dataclass(frozen=True)
+class Source:
+    """What is scored.
+
+    Attributes:
+        label: its name in tables.
+        predict: gives the pictures.
+        settings: what affects the scores besides the protocol.
+        pictures: the test pictures that it covers.
+        seen: names of those that the model was trained on; None if that is unknown.
+    """
+
+    label: str
+    predict: Predict
+    settings: dict[str, str]
+    pictures: list[TestPicture]
+    seen: frozenset[str] | None = None
+
+
+def test_set(config: Config, frames: Frames, lows: bool = True) -> list[TestPicture]:
+    """The test pictures; `lows`: whether the low pictures are needed, or the ground truths are enough."""
+    data, root = config.data, config.data_root()
+    if data.dataset == "pairs":
+        if not lows and data.test_high and not data.test_low:
+            return truths_in(Path(data.test_high))
+        pairs = load_pairs(data, root, "test")
         return [TestPicture(pair.name, pair.low, pair.high) for pair in pairs]
-    return load_test_set(config.data.dataset, config.data_root(), frames=frames)
+    layout = LAYOUTS.get(data.dataset)
+    if not lows and layout and layout.kind == "pairs" and locate(layout, root, "test") is None:
+        with contextlib.suppress(UserError):  # the message about the whole set says more
+            return find_truths(data.dataset, root)
+    return load_test_set(data.dataset, root, frames=frames)
 
 
 def validation_set(arguments: argparse.Namespace, config: Config) -> list[TestPicture]:
@@ -49,17 +79,10 @@ def validation_set(arguments: argparse.Namespace, config: Config) -> list[TestPi
 
 def source(
     arguments: argparse.Namespace, config: Config, pictures: list[TestPicture], device: torch.device
-) -> tuple[str, Predict, dict[str, str]]:
-    """The source of the pictures: its label, its function, and the settings that affect its scores."""
+) -> Source:
+    """What the command scores: a folder of predictions, or a model."""
     if arguments.predictions:
-        names = [picture.name for picture in pictures]
-        return (
-            arguments.predictions.name,
-            predict_from(
-                arguments.predictions, names, sizes=sizes_of(pictures), allow_extra=arguments.allow_extra
-            ),
-            {"pictures": str(arguments.predictions)},
-        )
+        return _predictions(arguments, pictures)
     model, steps = choose_model(
         arguments.weights, arguments.steps, config.runs_folder(), dataset=arguments.dataset
     )
@@ -91,7 +114,28 @@ def source(
         settings["ensemble"] = f"{arguments.ensemble} flips and rotations"
     if not arguments.validation:
         settings["test pictures seen in training"] = str(len(seen))
-    return f"{name_of(model)}, {counted(steps, 'step')}", predict, settings
+    known = None if arguments.validation else frozenset(seen)
+    return Source(f"{name_of(model)}, {counted(steps, 'step')}", predict, settings, pictures, known)
+
+
+def _predictions(arguments: argparse.Namespace, pictures: list[TestPicture]) -> Source:
+    folder: Path = arguments.predictions
+    matched = match_predictions(
+        folder,
+        [picture.name for picture in pictures],
+        allow_extra=arguments.allow_extra,
+        allow_missing=arguments.allow_missing,
+    )
+    covered = [picture for picture in pictures if picture.name in matched]
+    check_sizes(matched, sizes_of(covered))
+    settings = {"pictures": str(folder)}
+    if missing := [picture.name for picture in pictures if picture.name not in matched]:
+        settings["incomplete"] = f"{len(covered)} of {len(pictures)} test pictures"
+        print_err(
+            f"warning: {folder} has no picture for {len(missing)} of {len(pictures)} test pictures "
+            f"({', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}): the means are not comparable"
+        )
+    return Source(folder.name, predict_from(matched), settings, covered)
 
 
 def print_settings(evaluation: Evaluation, form: Format) -> None:

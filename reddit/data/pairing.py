@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -38,7 +38,10 @@ class Pair:
 
 
 class TestPicture(NamedTuple):
-    """A test picture and, where one exists, its ground truth."""
+    """A test picture and, where one exists, its ground truth.
+
+    Where only the ground truth is on disk, `low` is the same object.
+    """
 
     name: str
     low: Picture
@@ -104,6 +107,34 @@ def find_pictures(name: str, root: Path) -> list[TestPicture]:
         raise UserError(f"no pictures in {folder}")
     stems = [path.stem for path in paths]
     return [TestPicture(p.stem if stems.count(p.stem) == 1 else p.name, p, None) for p in paths]
+
+
+def find_truths(name: str, root: Path) -> list[TestPicture]:
+    """The ground truths of a set of pairs whose low pictures are not on disk.
+
+    Raises:
+        UserError: an unknown name, another kind of set, or a missing or empty folder.
+    """
+    layout = get_layout(name)
+    if layout.kind != "pairs":
+        raise UserError(f"{name} cannot be scored without its low pictures, which name its scenes")
+    truths = replace(layout, sides=layout.sides[1:])
+    (folder,) = located(truths, root, "test")
+    return truths_in(folder)
+
+
+def truths_in(folder: Path) -> list[TestPicture]:
+    """The pictures of a folder as ground truths, named by `pair_key`, or by stem if two share that.
+
+    Raises:
+        UserError: the folder is empty.
+    """
+    paths = list_images(folder, _SUFFIXES)
+    if not paths:
+        raise UserError(f"no pictures in {folder}")
+    keys = [pair_key(path) for path in paths]
+    unique = len(set(keys)) == len(keys)
+    return [TestPicture(key if unique else p.stem, p, p) for key, p in zip(keys, paths, strict=True)]
 
 
 def pair_key(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from reddit.metrics import Scorer, Scores, json_safe, summarise
 from reddit.utils.device import to_device_of
 from reddit.utils.errors import UserError
 from reddit.utils.progress import progress
+from reddit.utils.text import counted
 
 Predict = Callable[[str, np.ndarray, int], Tensor]
 """(name, low as uint8 (H, W, 3), seed) → the restored picture, (3, H, W) in [0, 1]."""
-Watch = Callable[[str, np.ndarray, Tensor, Tensor | None, Scores], None]
-"""(name, low as uint8 (H, W, 3), output, gt, scores)."""
+Watch = Callable[[str, "np.ndarray | None", Tensor, "Tensor | None", Scores], None]
+"""(name, low as uint8 (H, W, 3) or None if it is not on disk, output, gt, scores)."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Evaluation:
     Attributes:
         method: the source of the pictures, as tables name it.
         settings: what affects the scores besides the protocol (steps, checkpoint, …).
+        seen: names of the test pictures that the model was trained on; None if that is unknown.
     """
 
     dataset: str
@@ -57,10 +59,28 @@ class Evaluation:
     seeds: tuple[int, ...]
     settings: dict[str, str]
     pictures: tuple[PictureResult, ...]
+    seen: frozenset[str] | None = None
 
     def mean(self) -> Scores:
         """Means over pictures, then over seeds."""
         return summarise([self._of_seed(k) for k in range(len(self.seeds))])
+
+    def apart(self) -> dict[str, Evaluation]:
+        """The pictures that the model was trained on, and the others, if there are both."""
+        seen = [picture for picture in self.pictures if picture.name in (self.seen or ())]
+        unseen = [picture for picture in self.pictures if picture.name not in (self.seen or ())]
+        if not seen or not unseen:
+            return {}
+        parts = {"seen in training": seen, "unseen": unseen}
+        return {name: replace(self, pictures=tuple(part), seen=None) for name, part in parts.items()}
+
+    def apart_lines(self) -> list[str]:
+        """A line with the means of each part of `apart`."""
+        return [
+            f"{counted(len(part.pictures), 'picture')} {name}: "
+            + ", ".join(f"{key} {value:.4f}" for key, value in flat_scores(part.mean()).items())
+            for name, part in self.apart().items()
+        ]
 
     def deviation(self) -> dict[str, float]:
         """Standard deviation over seeds of each set mean, by `raw.psnr` and so on; empty for one seed.
@@ -91,7 +111,7 @@ class Evaluation:
         if deviation := self.deviation():
             figures = ", ".join(f"{key} {value:.4f}" for key, value in deviation.items())
             lines.append(f"standard deviation over the {len(self.seeds)} seeds: {figures}")
-        return "\n".join(lines)
+        return "\n".join(lines + self.apart_lines())
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; an infinite PSNR is the string "inf"."""
@@ -104,15 +124,24 @@ class Evaluation:
             "images": len(self.pictures),
             **self.mean().to_json(),
             "deviation_over_seeds": {k: json_safe(v) for k, v in self.deviation().items()},
-            "per_image": [{"name": p.name} | p.mean().to_json() for p in self.pictures],
+            "apart": {
+                name: {"images": len(part.pictures)} | part.mean().to_json()
+                for name, part in self.apart().items()
+            },
+            "per_image": [
+                {"name": p.name, "seen_in_training": None if self.seen is None else p.name in self.seen}
+                | p.mean().to_json()
+                for p in self.pictures
+            ],
         }
 
 
 def flat_scores(scores: Scores) -> dict[str, float]:
-    """`raw.psnr`, `gt_mean.ssim`, `niqe`, … in the order of tables."""
+    """`raw.psnr`, `gt_mean.ssim`, `niqe`, `niqe_grey`, … in the order of tables."""
     flat = {f"raw.{k}": v for k, v in scores.raw.items()}
     flat |= {f"gt_mean.{k}": v for k, v in scores.gt_mean.items()}
-    return flat | ({"niqe": scores.niqe} if scores.niqe is not None else {})
+    natural = {"niqe": scores.niqe, "niqe_grey": scores.niqe_grey}
+    return flat | {key: value for key, value in natural.items() if value is not None}
 
 
 def evaluate(
@@ -124,6 +153,7 @@ def evaluate(
     *,
     seeds: Sequence[int] = (0,),
     settings: dict[str, str] | None = None,
+    seen: frozenset[str] | None = None,
     save: Path | None = None,
     watch: Watch | None = None,
     quiet: bool = False,
@@ -131,6 +161,7 @@ def evaluate(
     """Score `predict` on a test set.
 
     Args:
+        seen: names of the pictures that the model was trained on, if known.
         save: folder for the pictures of the first seed, as PNG.
         watch: called with every picture of the first seed.
 
@@ -151,10 +182,10 @@ def evaluate(
             if save is not None and seed == seeds[0]:
                 save_result(save / f"{picture.name}.png", output)
             if watch is not None and seed == seeds[0]:
-                watch(picture.name, low, output, gt, scores[0])
+                watch(picture.name, None if picture.low is picture.high else low, output, gt, scores[0])
         results.append(PictureResult(picture.name, (low.shape[0], low.shape[1]), tuple(scores)))
     return Evaluation(
-        dataset, method, scorer.protocol.describe(), tuple(seeds), settings or {}, tuple(results)
+        dataset, method, scorer.protocol.describe(), tuple(seeds), settings or {}, tuple(results), seen
     )
 
 

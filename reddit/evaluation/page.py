@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -27,7 +27,7 @@ from reddit.utils.errors import UserError
 from reddit.utils.files import write_file
 from reddit.utils.text import counted
 
-_HIGHER_IS_BETTER = {"psnr": True, "ssim": True, "lpips": False, "niqe": False}
+_HIGHER_IS_BETTER = {"psnr": True, "ssim": True, "lpips": False, "niqe": False, "niqe_grey": False}
 GENERATOR = b'<meta name="generator" content="reddit-llie">'
 """What the head of every page holds."""
 _METRICS = tuple(_HIGHER_IS_BETTER)
@@ -42,35 +42,42 @@ class EvaluationPage:
         folder: folder of the temporary file that holds the pictures until then; created if missing. None: the
             system's folder for temporary files, which may be in memory.
         scored: the seed or mean that is shown and scored, for captions; for example `seed 0`.
+        seen: names of the pictures that the model was trained on, which are marked.
 
     Raises:
         UserError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path | None = None, scored: str = "") -> None:
+    def __init__(
+        self, folder: Path | None = None, scored: str = "", seen: Collection[str] | None = None
+    ) -> None:
         try:
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
             self._cards: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - outlives this call
         except OSError as error:
             raise UserError(f"cannot write in {folder}: {error.strerror}; check the folder") from error
-        self._scored = scored
+        self._scored, self._seen = scored, seen or ()
         self._count = 0
-        self._paired = False
+        self._paired, self._lows = False, True
         self._metrics: set[str] = set()
 
-    def add(self, name: str, low: np.ndarray, output: Tensor, gt: Tensor | None, scores: Scores) -> None:
+    def add(
+        self, name: str, low: np.ndarray | None, output: Tensor, gt: Tensor | None, scores: Scores
+    ) -> None:
         """Append one picture.
 
         Args:
-            low: uint8 RGB (H, W, 3).
+            low: uint8 RGB (H, W, 3); None if it is not on disk.
             output, gt: (3, H, W) in [0, 1].
             scores: of this picture; shown, and used to sort.
 
         Raises:
             UserError: the disk is full.
         """
-        pictures = {"low": low, "output": to_uint8(output)}
+        pictures = {"low": low} if low is not None else {}
+        pictures["output"] = to_uint8(output)
+        self._lows = self._lows and low is not None
         if gt is not None:
             pictures["gt"] = to_uint8(gt)
             self._paired = True
@@ -81,7 +88,8 @@ class EvaluationPage:
             number=self._count,
             keys=keys,
             scored=self._scored,
-            view=slider(name, pictures, "low", "output"),
+            view=slider(name, pictures, *(("low", "output") if low is not None else ("output", "gt"))),
+            seen=name in self._seen,
             scores=_table(scores),
             map=data_uri(error_map(pictures["output"], pictures["gt"])) if gt is not None else "",
             colours=scale_colours(),
@@ -107,8 +115,8 @@ class EvaluationPage:
             over=f"Means over {counted(count, 'picture')}{spread}",
             tiles=_tiles(evaluation),
             facts=evaluation.facts() | {"protocol": evaluation.protocol.removeprefix("protocol ")},
-            notes=_notes(self._scored, self._paired),
-            pairs=[("low", "output"), ("output", "gt"), ("low", "gt")] if self._paired else [],
+            notes=_notes(self._scored, self._paired) + evaluation.apart_lines(),
+            pairs=self._pairs(),
             sorts=[(m, 1 if _HIGHER_IS_BETTER[m] else -1) for m in _METRICS if m in self._metrics],
             cards=self._stored_cards(),
         )
@@ -119,6 +127,11 @@ class EvaluationPage:
 
         write_file(path, write)
         self._cards.close()
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        """What can be compared."""
+        pairs = [("low", "output"), ("output", "gt"), ("low", "gt")] if self._paired else []
+        return pairs if self._lows else pairs[1:2]
 
     def _stored_cards(self) -> Iterator[Markup]:
         """The cards in pieces, already escaped by the template `card.html`."""
@@ -131,12 +144,17 @@ class EvaluationPage:
 
 def _keys(scores: Scores) -> dict[str, float]:
     """The sort keys of a picture: its raw scores and NIQE."""
-    found = scores.raw | ({"niqe": scores.niqe} if scores.niqe is not None else {})
+    found = {key.removeprefix("raw."): value for key, value in flat_scores(scores).items()}
     return {m: found[m] if math.isfinite(found[m]) else 1e9 for m in _METRICS if m in found}
 
 
+def _raw(metric: str) -> str:
+    return metric if metric.startswith("niqe") else f"raw.{metric}"
+
+
 def _label(metric: str) -> str:
-    return f"{'PSNR, dB' if metric == 'psnr' else metric.upper()} {'↑' if _HIGHER_IS_BETTER[metric] else '↓'}"
+    name = {"psnr": "PSNR, dB", "niqe_grey": "NIQE-grey"}.get(metric, metric.upper())
+    return f"{name} {'↑' if _HIGHER_IS_BETTER[metric] else '↓'}"
 
 
 def _table(scores: Scores) -> Table | None:
@@ -145,7 +163,7 @@ def _table(scores: Scores) -> Table | None:
     if not metrics:
         return None
     flat = flat_scores(scores)
-    rows = [["raw", *(show(flat[m if m == "niqe" else f"raw.{m}"], DIGITS[m]) for m in metrics)]]
+    rows = [["raw", *(show(flat[_raw(m)], DIGITS[m]) for m in metrics)]]
     if scores.gt_mean:
         cells = (flat.get(f"gt_mean.{m}") for m in metrics)
         pairs = zip(metrics, cells, strict=True)
@@ -159,7 +177,7 @@ def _tiles(evaluation: Evaluation) -> list[Tile]:
     flat = flat_scores(mean)
     tiles = []
     for metric in _keys(mean):
-        raw, gt_mean = metric if metric == "niqe" else f"raw.{metric}", f"gt_mean.{metric}"
+        raw, gt_mean = _raw(metric), f"gt_mean.{metric}"
         value = {key: show(flat[key], DIGITS[metric]) for key in (raw, gt_mean) if key in flat}
         spread = {key: f"± {show(deviation[key], DIGITS[metric])}" for key in value if key in deviation}
         notes = (f"GT-mean {value[gt_mean]} {spread.get(gt_mean, '')}".rstrip(),) if gt_mean in value else ()

@@ -25,7 +25,9 @@ Place = tuple[str, str]
 """(folder relative to the searched one, or "", stem of the file name)."""
 
 
-def match_predictions(folder: Path, names: Sequence[str], *, allow_extra: bool = False) -> dict[str, Path]:
+def match_predictions(
+    folder: Path, names: Sequence[str], *, allow_extra: bool = False, allow_missing: bool = False
+) -> dict[str, Path]:
     """Find the picture of each name of a test set.
 
     A file matches the name that equals its stem. A remaining name matches a remaining file whose stem differs
@@ -37,6 +39,7 @@ def match_predictions(folder: Path, names: Sequence[str], *, allow_extra: bool =
         folder: the folder of the pictures. Its subfolders are searched only if a name has a "/".
         names: the unique names of the test set.
         allow_extra: ignore files that match no name instead of refusing them.
+        allow_missing: leave out names without a file instead of refusing the folder.
 
     Returns:
         A path for each name, in the order of `names`.
@@ -59,7 +62,7 @@ def match_predictions(folder: Path, names: Sequence[str], *, allow_extra: bool =
     ]
     extra = [] if allow_extra else [p.relative_to(folder).as_posix() for p in files if p not in claimed]
     faults = [
-        _listed(missing, "without a picture"),
+        _listed([] if allow_missing and claimed else missing, "without a picture"),
         _listed(ambiguous, "with several pictures"),
         _listed(extra, "in the folder that belong to no test picture"),
     ]
@@ -68,7 +71,7 @@ def match_predictions(folder: Path, names: Sequence[str], *, allow_extra: bool =
             f"{folder} does not match the {len(names)} test pictures: {'; '.join(filter(None, faults))}; "
             f"give each file the name of its test picture, like {names[0]}.png"
         )
-    return {name: found[name][0] for name in names}
+    return {name: found[name][0] for name in names if found[name]}
 
 
 def check_sizes(matched: Mapping[str, Path], sizes: Mapping[str, tuple[int, int]]) -> None:
@@ -114,29 +117,16 @@ def sizes_of(pictures: Iterable[TestPicture]) -> dict[str, tuple[int, int]]:
     return {picture.name: size_of(picture.low) for picture in pictures}
 
 
-def predict_from(
-    folder: Path,
-    names: Sequence[str],
-    *,
-    sizes: Mapping[str, tuple[int, int]] | None = None,
-    allow_extra: bool = False,
-) -> Predict:
-    """A folder of pictures as a source to score; matched at once, read one by one.
+def predict_from(matched: Mapping[str, Path]) -> Predict:
+    """A folder of pictures as a source to score, read one by one.
 
     Args:
-        folder, names, allow_extra: as `match_predictions` takes them.
-        sizes: if given, the sizes of all files are checked first, by `check_sizes`.
+        matched: as `match_predictions` returns it.
 
     Returns:
         (name, low as uint8 (H, W, 3), seed) → (3, H, W) in [0, 1]; the seed is ignored. It raises a
         UserError if the file and the low have different sizes.
-
-    Raises:
-        UserError: as `match_predictions` and `check_sizes`.
     """
-    matched = match_predictions(folder, names, allow_extra=allow_extra)
-    if sizes is not None:
-        check_sizes(matched, sizes)
 
     def predict(name: str, low: np.ndarray, seed: int) -> Tensor:
         output = read_image(matched[name])

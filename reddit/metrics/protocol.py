@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,18 +40,21 @@ class Protocol:
         window = {"gaussian": "Gaussian 11x11 sigma 1.5", "uniform": "uniform 7x7, sample covariance"}
         network = {"alex": "AlexNet", "vgg": "VGG-16"}
         feeding = {"rgb": "RGB in [-1,1]", "paper": "BGR in 0-255"}
-        blocks = {"matlab": "MATLAB definition, 96x96 blocks of Y", "paper": "port with 8x8 blocks of grey"}
+        blocks = {
+            "basicsr": "as in BasicSR, 96x96 blocks of studio-range Y",
+            "paper": "port with 8x8 blocks of grey",
+        }
         rounding = {"nearest": "to nearest", "down": "down"}
         return (
             f"protocol {self.name}: 8-bit RGB; PSNR over all channels; "
             f"SSIM {window[self.ssim_window]}, valid region, mean of channels; "
             f"LPIPS v0.1 {network[self.lpips_backbone]}, {feeding[self.lpips_feeding]}; "
             f"GT-mean by OpenCV grey, rounded {rounding[self.gt_mean_rounding]}; "
-            f"NIQE {blocks[self.niqe_variant]}"
+            f"NIQE {blocks[self.niqe_variant]}; NIQE-grey the same of MATLAB rgb2gray"
         )
 
 
-STANDARD = Protocol("standard", "gaussian", "alex", "rgb", "matlab", "nearest")
+STANDARD = Protocol("standard", "gaussian", "alex", "rgb", "basicsr", "nearest")
 PAPER = Protocol("paper", "uniform", "vgg", "paper", "paper", "down")
 PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in (STANDARD, PAPER)}
 
@@ -61,12 +64,13 @@ class Scores:
     """The scores of one picture, or means over many.
 
     `raw` and `gt_mean` hold "psnr" (dB), "ssim" and, if requested, "lpips"; both are empty without ground
-    truth. `niqe` is computed on the raw output; None if not requested.
+    truth. `niqe` and `niqe_grey` are computed on the raw output; None if not requested.
     """
 
     raw: dict[str, float] = field(default_factory=dict)
     gt_mean: dict[str, float] = field(default_factory=dict)
     niqe: float | None = None
+    niqe_grey: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON; infinity becomes the string "inf"."""
@@ -74,6 +78,7 @@ class Scores:
             "raw": {name: json_safe(value) for name, value in self.raw.items()},
             "gt_mean": {name: json_safe(value) for name, value in self.gt_mean.items()},
             "niqe": None if self.niqe is None else json_safe(self.niqe),
+            "niqe_grey": None if self.niqe_grey is None else json_safe(self.niqe_grey),
         }
 
 
@@ -115,7 +120,7 @@ class Scorer:
 
     Args:
         protocol: the variants of the metrics.
-        with_lpips, with_niqe: whether to compute them.
+        with_lpips, with_niqe, with_niqe_grey: whether to compute them.
         lpips_weights: a file with the backbone's convolutions; see `LPIPS`.
         device: device of LPIPS; the rest runs on the CPU, so that scores do not depend on the device.
     """
@@ -126,12 +131,14 @@ class Scorer:
         *,
         with_lpips: bool = True,
         with_niqe: bool = False,
+        with_niqe_grey: bool = False,
         lpips_weights: str | Path | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
         self.protocol = protocol
         self.with_lpips = with_lpips
         self.with_niqe = with_niqe
+        self.with_niqe_grey = with_niqe_grey
         self._lpips_weights = lpips_weights
         self._device = torch.device(device)
         self._lpips: LPIPS | None = None
@@ -159,16 +166,17 @@ class Scorer:
             UserError: the sizes differ or are too small, a value is not finite, or LPIPS weights are missing.
         """
         output = _as_batch(output, "output")
-        naturalness = None
-        if self.with_niqe:
-            naturalness = niqe(output, self.protocol.niqe_variant).item()
+        natural = Scores(
+            niqe=niqe(output, self.protocol.niqe_variant).item() if self.with_niqe else None,
+            niqe_grey=niqe(output, "grey").item() if self.with_niqe_grey else None,
+        )
         if gt is None:
-            return Scores(niqe=naturalness)
+            return natural
         gt = _as_batch(gt, "ground truth")
         check_pair(output, gt)
         output, gt = to_eight_bits(output), to_eight_bits(gt)
         adjusted = self._adjust(output, gt)
-        return Scores(self._compare(output, gt), self._compare(adjusted, gt), naturalness)
+        return replace(natural, raw=self._compare(output, gt), gt_mean=self._compare(adjusted, gt))
 
     def _adjust(self, output: Tensor, gt: Tensor) -> Tensor:
         levels = gt_mean(output, gt) * 255
@@ -201,11 +209,12 @@ def summarise(scores: Iterable[Scores]) -> Scores:
     scores = list(scores)
     if not scores:
         raise UserError("no picture was scored: check that the folder or the data set is not empty")
-    naturalness = [s.niqe for s in scores if s.niqe is not None]
+    natural = [
+        {name: value for name in ("niqe", "niqe_grey") if (value := getattr(s, name)) is not None}
+        for s in scores
+    ]
     return Scores(
-        raw=_means([s.raw for s in scores]),
-        gt_mean=_means([s.gt_mean for s in scores]),
-        niqe=_mean(naturalness) if naturalness else None,
+        raw=_means([s.raw for s in scores]), gt_mean=_means([s.gt_mean for s in scores]), **_means(natural)
     )
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 Format = Literal["text", "csv", "md", "latex"]
 Cell = str | float | int | None
 
-DIGITS = {"psnr": 3, "ssim": 4, "lpips": 4, "niqe": 3, "ms": 1}
+DIGITS = {"psnr": 3, "ssim": 4, "lpips": 4, "niqe": 3, "niqe_grey": 3, "ms": 1}
 _LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}

@@ -17,7 +17,7 @@ from reddit.reproduce.scoring import Scored
 from reddit.reproduce.statistics import Finding, Verdict
 from reddit.utils.errors import UserError
 
-LESS_IS_BETTER = ("lpips", "niqe")
+LESS_IS_BETTER = ("lpips", "niqe", "niqe_grey")
 """Metrics whose differences change sign, so that above 0 is always better."""
 
 

@@ -98,6 +98,7 @@ class Scoring:
             "protocol": scorer.protocol.name,
             "lpips": _digest_of(scorer.lpips()) if scorer.with_lpips else None,
             "niqe": scorer.with_niqe,
+            "niqe-grey": scorer.with_niqe_grey,
         }
 
         def compute() -> Numbers:

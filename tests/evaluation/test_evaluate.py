@@ -109,3 +109,35 @@ def test_the_mean_of_samples_halves_their_squared_error_at_best() -> None:
     one = (sample("", low, 0) - gt).square().mean().item()
     many = (mean_over(sample, range(200))("", low, 0) - gt).square().mean().item()
     assert one / many == pytest.approx(2, rel=0.05)
+
+
+def test_pictures_seen_in_training_are_marked_and_scored_apart() -> None:
+    """Known answers: the means of the parts, by hand."""
+    seen = frozenset({"0", "2"})
+    found = evaluate("set", pictures(), "method", shifted, Scorer(with_lpips=False), seen=seen, quiet=True)
+    scores = {p.name: p.mean().raw["psnr"] for p in found.pictures}
+    plain = found.to_json()
+    assert [p["seen_in_training"] for p in plain["per_image"]] == [True, False, True]
+    assert plain["apart"]["seen in training"]["images"] == 2
+    assert plain["apart"]["seen in training"]["raw"]["psnr"] == pytest.approx((scores["0"] + scores["2"]) / 2)
+    assert plain["apart"]["unseen"]["raw"]["psnr"] == scores["1"]
+    assert plain["raw"]["psnr"] == pytest.approx(sum(scores.values()) / 3)
+    assert f"1 picture unseen: raw.psnr {scores['1']:.4f}" in found.describe()
+    assert "2 pictures seen in training: raw.psnr" in found.describe()
+
+
+@pytest.mark.parametrize("seen", [None, frozenset(), frozenset({"0", "1", "2"})])
+def test_nothing_is_apart_where_all_or_none_was_seen(seen: frozenset[str] | None) -> None:
+    found = evaluate("set", pictures(), "method", shifted, Scorer(with_lpips=False), seen=seen, quiet=True)
+    assert found.apart() == {} and found.to_json()["apart"] == {}
+    marks = [p["seen_in_training"] for p in found.to_json()["per_image"]]
+    assert marks == [None if seen is None else bool(seen)] * 3
+
+
+def test_both_kinds_of_niqe_stand_side_by_side() -> None:
+    scorer = Scorer(with_lpips=False, with_niqe=True, with_niqe_grey=True)
+    colour = pictures(1, (192, 192))
+    found = evaluate("set", colour, "method", shifted, scorer, quiet=True)
+    flat = flat_scores(found.mean())
+    assert list(flat)[-2:] == ["niqe", "niqe_grey"] and flat["niqe"] != flat["niqe_grey"]
+    assert found.to_json()["niqe_grey"] == flat["niqe_grey"]

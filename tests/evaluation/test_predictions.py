@@ -133,6 +133,15 @@ def test_extra_files_are_an_error_unless_allowed(tmp_path: Path) -> None:
     assert list(match_predictions(tmp_path, ["1"], allow_extra=True)) == ["1"]
 
 
+def test_missing_files_are_an_error_unless_allowed(tmp_path: Path) -> None:
+    put(tmp_path, "1.png", "3.png")
+    with pytest.raises(UserError, match="1 without a picture: 2"):
+        match_predictions(tmp_path, ["1", "2", "3"])
+    assert list(match_predictions(tmp_path, ["1", "2", "3"], allow_missing=True)) == ["1", "3"]
+    with pytest.raises(UserError, match="2 without a picture: 8, 9"):  # not a single one is there
+        match_predictions(tmp_path, ["8", "9"], allow_missing=True, allow_extra=True)
+
+
 def test_a_missing_or_empty_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no pictures in"):
         match_predictions(tmp_path, ["1"])
@@ -175,7 +184,7 @@ def test_the_size_of_a_png_is_that_of_the_upright_picture(tmp_path: Path) -> Non
 def test_a_pipe_is_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "1.png")
     with pytest.raises(UserError, match=r"1\.png is no file but a folder, a pipe or a device"):
-        predict_from(tmp_path, ["1"], sizes={"1": (4, 6)})
+        check_sizes(match_predictions(tmp_path, ["1"]), {"1": (4, 6)})
 
 
 def test_sizes_of_a_test_set_are_those_of_its_lows(tmp_path: Path) -> None:
@@ -189,7 +198,7 @@ def test_sizes_of_a_test_set_are_those_of_its_lows(tmp_path: Path) -> None:
 
 def test_a_folder_predicts_its_pictures(tmp_path: Path) -> None:
     put(tmp_path, "out_1.png", value=51)
-    predict = predict_from(tmp_path, ["1"], sizes={"1": (4, 6)})
+    predict = predict_from(match_predictions(tmp_path, ["1"]))
     low = np.zeros((4, 6, 3), np.uint8)
     output = predict("1", low, 0)
     assert output.dtype == torch.float32 and output.shape == (3, 4, 6)
@@ -197,10 +206,8 @@ def test_a_folder_predicts_its_pictures(tmp_path: Path) -> None:
     assert torch.equal(output, predict("1", low, 1))
 
 
-def test_a_wrong_size_is_found_at_once_or_at_the_picture(tmp_path: Path) -> None:
+def test_a_wrong_size_is_found_at_the_picture_too(tmp_path: Path) -> None:
     put(tmp_path, "1.png", size=(4, 6))
-    with pytest.raises(UserError, match=r"1.png is 6×4, not 6×5"):
-        predict_from(tmp_path, ["1"], sizes={"1": (5, 6)})
-    predict = predict_from(tmp_path, ["1"])
+    predict = predict_from(match_predictions(tmp_path, ["1"]))
     with pytest.raises(UserError, match=r"1.png is 6×4, but its test picture is 6×5"):
         predict("1", np.zeros((5, 6, 3), np.uint8), 0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import math
 import pickle
 
@@ -11,6 +12,9 @@ from skimage import data
 from reddit.image.pixels import to_float
 from reddit.metrics import niqe
 from reddit.utils.errors import UserError
+
+# The package exports a function of the module's own name.
+MODULE = importlib.import_module("reddit.metrics.niqe")
 
 # BasicSR 1.4.2, basicsr.metrics.niqe.calculate_niqe(bgr, crop_border=0), on the pictures of scikit-image.
 # It works in float32, and a saturated sky or a black ground makes its fourth decimal rounding noise.
@@ -36,7 +40,17 @@ def test_paper_variant_agrees_with_the_authors_code(name) -> None:
     assert niqe(picture(name), "paper").item() == pytest.approx(AUTHORS[name], abs=1e-3)
 
 
-@pytest.mark.parametrize("variant", ["matlab", "paper"])
+def test_grey_is_that_of_matlab() -> None:
+    """rgb2gray of pure red, green and blue is 76, 150 and 29; the Y of YCbCr begins at 16."""
+    colours = torch.eye(3)[..., None]  # a row of each, (3, 3, 1)
+    grey, definitions = MODULE._grey, MODULE._DEFINITIONS
+    assert grey(colours, definitions["grey"]).flatten().tolist() == [76, 150, 29]
+    black = torch.zeros(3, 2, 2)
+    assert grey(black, definitions["grey"]).unique().tolist() == [0]
+    assert grey(black, definitions["basicsr"]).unique().tolist() == [16]
+
+
+@pytest.mark.parametrize("variant", ["basicsr", "grey", "paper"])
 def test_one_score_for_each_picture(variant) -> None:
     first = picture("coffee")
     second = (first + 0.1 * torch.randn(first.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
@@ -55,8 +69,7 @@ def test_the_rest_beyond_whole_blocks_is_cropped() -> None:
 def test_strips_do_not_change_the_score(monkeypatch) -> None:
     image = picture("coffee")
     whole = niqe(image).item()
-    # The package exports a function of the module's own name.
-    monkeypatch.setitem(niqe.__globals__, "_STRIP_PIXELS", 1)
+    monkeypatch.setattr(MODULE, "_STRIP_PIXELS", 1)
     assert niqe(image).item() == whole
 
 
@@ -80,7 +93,7 @@ def test_too_small() -> None:
 
 
 def test_unknown_variant() -> None:
-    with pytest.raises(UserError, match=r"choose from matlab, paper"):
+    with pytest.raises(UserError, match=r"choose from basicsr, grey, paper"):
         niqe(torch.rand(1, 3, 200, 200), "skimage")
 
 
