@@ -60,7 +60,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("cases", nargs="*", help="as METHOD/NETWORK/PRECISION; default: the paper's")
+    parser.add_argument(
+        "cases", nargs="*", help="as reddit/photos/bf16 or pass/photos/bf16/1080x1920; default: the paper's"
+    )
     parser.add_argument("--format", choices=["text", "csv", "md"], default="text")
     arguments = parser.parse_args(argv)
     if reason := missing():

@@ -33,15 +33,16 @@ assert {name.split()[0] for name in METHODS} == {"teacher", *DISTILLATIONS}
 def make(name: str, device: torch.device) -> Step:
     """The step of a case.
 
-    A case is METHOD/NETWORK/PRECISION, as `reddit/sr3/bf16`. The method may be `enhance`, `tiles` or `score`,
-    and the network `paper`, with the paper's sizes. Or it is `pass/paper/PRECISION/HEIGHTxWIDTH`.
+    A case is METHOD/NETWORK/PRECISION, as `reddit/sr3/bf16`. The method may also be `enhance`, `tiles` or
+    `score`, or, with HEIGHTxWIDTH behind, `pass`. The network is a tiny one, or that of a shipped
+    configuration. `paper` is `lolv1` with 16 crops.
     """
     method, network, precision, *size = name.split("/")
     if method == "pass":
         height, width = map(int, size[0].split("x"))
-        return one_pass(paper(precision, False), device, (height, width))
-    if network == "paper":
-        return training(paper(precision, method != "teacher"), method, device)
+        return one_pass(shipped(network, precision), device, (height, width))
+    if network not in NETWORKS:
+        return training(shipped(network, precision, distillation=method != "teacher"), method, device)
     if method in METHODS:
         return training(tiny(network, precision, method), method, device)
     config = tiny(network, precision)
@@ -66,11 +67,14 @@ def tiny(network: str, precision: str, method: str = "teacher") -> Config:
     return resolve_config(plain, settings, source="a case")
 
 
-def paper(precision: str, distillation: bool) -> Config:
-    """The paper's network and settings, 16 crops of 96×96."""
-    root = Path(__file__).parents[2]
-    sizes = [f"precision={precision}", "train.batch_size=16", "distill.train.batch_size=16"]
-    return load_config(str(root / "configs" / "lolv1.yaml"), sizes, stage=distillation)
+def shipped(name: str, precision: str, distillation: bool = False) -> Config:
+    """A shipped configuration, or the paper's network and settings with 16 crops of 96×96."""
+    settings = [f"precision={precision}"]
+    if name == "paper":
+        name, settings = "lolv1", [*settings, "train.batch_size=16", "distill.train.batch_size=16"]
+    return load_config(
+        str(Path(__file__).parents[2] / "configs" / f"{name}.yaml"), settings, stage=distillation
+    )
 
 
 def training(config: Config, method: str, device: torch.device) -> Step:

@@ -185,7 +185,8 @@ class SimulatedGPU(TorchDispatchMode):
         if name in ("_to_copy", "copy_") and len({t.dtype for t in [*inputs, *outputs]}) > 1:
             record.casts += 1
         if name in PRODUCTS or name in NORMS:
-            tensors = inputs[:4] if name.startswith("_scaled") else inputs  # then the statistics
+            tensors = inputs[:4] if name.startswith("_scaled") else inputs  # without the statistics
+            tensors = [*inputs[:2], *inputs[4:]] if name == "native_layer_norm_backward" else tensors
             kinds = {_kind(t) for t in tensors if t.dtype.is_floating_point and t.ndim > 0}
             if len(kinds) > 1:
                 record.mixed[f"{name} of {' and '.join(sorted(kinds))} at {line}"] += 1

@@ -28,6 +28,7 @@ METHODS: dict[str, list[str]] = {
         "distill.reddit.symmetries=2",
         "distill.reddit.w_ssim=0.1",
         "distill.reddit.w_illumination=0.1",
+        "distill.reddit.w_shift=0.1",
         "distill.reddit.p_terminal=0.5",
         "distill.reddit.omega_space=clean",
         "distill.reddit.illumination=smooth_max",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reddit.models.norm import group_norm
+from reddit.models.norm import group_norm, layer_norm
 from reddit.utils.device import full_precision
 
 
@@ -88,7 +90,7 @@ class PixelNorm(nn.LayerNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return layer_norm(x.permute(0, 2, 3, 1), self).permute(0, 3, 1, 2)
 
 
 class LightBlock(nn.Module):
@@ -146,8 +148,22 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not x.is_cuda:
-            return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        with full_precision(x.device):  # there, autocast would copy pixels in single precision
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        return self.conv(x)
+        return self.conv(doubled(x, "nearest"))
+
+
+def doubled(x: Tensor, mode: Literal["nearest", "bilinear"]) -> Tensor:
+    """(B, C, H, W) → (B, C, 2H, 2W)."""
+    align_corners = False if mode == "bilinear" else None
+    if not x.is_cuda:
+        return F.interpolate(x, scale_factor=2.0, mode=mode, align_corners=align_corners)
+    with full_precision(x.device):  # there, autocast would go on in single precision
+        return F.interpolate(x, scale_factor=2.0, mode=mode, align_corners=align_corners)
+
+
+def each_linear(layers: Sequence[nn.Linear], x: Tensor) -> Iterator[Tensor]:
+    """`layer(x)` of each layer, in order; on a GPU in one product."""
+    if not x.is_cuda or torch.compiler.is_compiling():
+        return (layer(x) for layer in layers)
+    weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+    sizes = [layer.out_features for layer in layers]
+    return iter(torch.split(F.linear(x, weight, bias), sizes, dim=1))

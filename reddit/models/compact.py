@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reddit.image.geometry import crop_to, thumbnail
-from reddit.models.blocks import NoiseLevelEmbedding
+from reddit.models.blocks import NoiseLevelEmbedding, doubled, each_linear
 from reddit.models.compilable import Compilable
 from reddit.models.unet import log_curve
 from reddit.utils.device import to_device_of
@@ -34,8 +34,9 @@ class PlainBlock(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding_mode)
         nn.init.zeros_(self.second.weight)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """`modulation` is `self.modulation` of the embedding, (B, 2 channels)."""
+        scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
         return x + self.second(F.silu(torch.addcmul(shift, self.first(x), 1 + scale)))
 
 
@@ -130,21 +131,27 @@ class CompactUNet(Compilable):
         embedding = F.silu(self.embedding(alpha) + self.statistics(whole))
         image, size = self.pad(torch.cat([y, log_curve(y).to(y.dtype), x_t], dim=1))
         x = self.stem(F.pixel_unshuffle(image, self.unshuffle))
+        modulations = each_linear(self._modulations(), embedding)
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
-            x = self._through(blocks, x, embedding)
+            x = self._through(blocks, x, modulations)
             skips.append(x)
             x = down(F.avg_pool2d(x, 2))
-        x = self._through(self.middle, x, embedding)
+        x = self._through(self.middle, x, modulations)
         for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            x = F.interpolate(up(x), scale_factor=2.0, mode="bilinear", align_corners=False) + skips.pop()
-            x = self._through(blocks, x, embedding)
+            x = doubled(up(x), "bilinear") + skips.pop()
+            x = self._through(blocks, x, modulations)
         full = F.pixel_shuffle(self.head(x), self.unshuffle)
         refined = self.detail(torch.cat([full[:, 3:], image.to(full.dtype)], dim=1))
         return crop_to(full[:, :3] + refined, size)
 
+    def _modulations(self) -> list[nn.Linear]:
+        """The layer by which each block reads the embedding, in order."""
+        levels = (*self.encoder, self.middle, *reversed(self.decoder))
+        return [block.modulation for level in levels for block in level.children()]  # type: ignore[misc]
+
     @staticmethod
-    def _through(blocks: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
+    def _through(blocks: nn.Module, x: Tensor, modulations: Iterator[Tensor]) -> Tensor:
         for block in blocks.children():
-            x = block(x, embedding)
+            x = block(x, next(modulations))
         return x

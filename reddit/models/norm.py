@@ -1,4 +1,4 @@
-"""GroupNorm and SiLU in half precision on a GPU.
+"""Normalisation in half precision on a GPU.
 
 Autocast computes them in single precision, with a cast before and one after: twice the traffic and launches.
 """
@@ -25,6 +25,20 @@ def group_norm(x: Tensor, norm: nn.GroupNorm, silu: bool = True) -> Tensor:
         return F.silu(y) if silu else y
     y = half_norm(x, norm)
     return half_silu(y, like=x) if silu else y
+
+
+def layer_norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """`norm(x)` over the last axis, in the same way."""
+    if not x.is_cuda or x.dtype not in HALF or torch.compiler.is_compiling():
+        return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+    return half_layer_norm(x, norm)
+
+
+def half_layer_norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """`norm(x)` in the precision of `x`."""
+    weight, bias = norm.weight.to(x.dtype), norm.bias.to(x.dtype)
+    with full_precision(x.device):
+        return F.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
 
 
 def half_norm(x: Tensor, norm: nn.GroupNorm) -> Tensor:

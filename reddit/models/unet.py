@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -19,6 +19,7 @@ from reddit.models.blocks import (
     PixelNorm,
     ResidualBlock,
     Upsample,
+    each_linear,
 )
 from reddit.models.compilable import Compilable
 
@@ -119,7 +120,7 @@ class ConditionalUNet(Compilable):
         if self.context is not None:
             small = self._condition(thumbnail(y) if context is None else context)
             embedding = embedding + self.context(small.to(embedding.dtype))
-        levels = self._levels(embedding)
+        levels = each_linear(self._levels(), embedding)
         x = self.stem(F.pixel_unshuffle(image, self.unshuffle) if self.unshuffle > 1 else image)
         skips = [x]
         for module in self.down:
@@ -136,18 +137,13 @@ class ConditionalUNet(Compilable):
         x = self.head(x)
         return crop_to(F.pixel_shuffle(x, self.unshuffle) if self.unshuffle > 1 else x, size)
 
-    def _levels(self, embedding: Tensor) -> Iterator[Tensor]:
-        """What each block makes of the embedding, in order; on a GPU in one product."""
-        layers: list[nn.Linear] = [
-            block.level  # type: ignore[misc]
+    def _levels(self) -> list[nn.Linear]:
+        """The layer by which each block reads the embedding, in order."""
+        return [
+            block.level
             for block in (*self.down, *self.middle, *self.up)
             if isinstance(block, (ResidualBlock, LightBlock))
         ]
-        if not embedding.is_cuda or torch.compiler.is_compiling():
-            return (layer(embedding) for layer in layers)
-        weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
-        sizes = [layer.out_features for layer in layers]
-        return iter(torch.split(F.linear(embedding, weight, bias), sizes, dim=1))
 
     def _condition(self, y: Tensor) -> Tensor:
         return torch.cat([y, log_curve(y).to(y.dtype)], dim=1) if self.log_condition else y

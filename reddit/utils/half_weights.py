@@ -34,7 +34,7 @@ class HalfWeights(Generic[Result]):
         device = inputs[0].device.type
         if torch.compiler.is_compiling() or is_compiled(network) or not torch.is_autocast_enabled(device):
             return network(*inputs)  # type: ignore[no-any-return]
-        kinds = (*CAST, nn.GroupNorm) if device == "cuda" else CAST  # `reddit.models.norm`
+        kinds = (*CAST, nn.GroupNorm, nn.LayerNorm) if device == "cuda" else CAST  # `reddit.models.norm`
         weights: dict[str, Tensor] = {
             f"{name}.{key}": weight
             for name, layer in network.named_modules()

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reddit.models.norm import group_norm, half_norm, half_silu
+from reddit.models.norm import group_norm, half_layer_norm, half_norm, half_silu, layer_norm
 
 ROUNDING = 2**-8
 """Of one operation in bf16, relative."""
@@ -29,6 +29,16 @@ def test_half_precision_is_close_to_single() -> None:
         assert y.dtype == torch.bfloat16
         assert (y - expected).abs().max() < 4 * ROUNDING * expected.abs().max()
         assert (y - expected).mean().abs() < ROUNDING / 4
+
+
+def test_layer_norm_in_half_precision_is_close_to_single() -> None:
+    x, _ = example()
+    norm = nn.LayerNorm(16)
+    nn.init.normal_(norm.weight, 1, 0.2)
+    x = x.permute(0, 2, 3, 1)
+    expected = norm(x.float())
+    assert (half_layer_norm(x, norm) - expected).abs().max() < 2 * ROUNDING * expected.abs().max()
+    assert torch.equal(layer_norm(x.float(), norm), expected)
 
 
 def test_without_gradients_the_memory_order_is_kept() -> None:
