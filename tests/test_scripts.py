@@ -295,6 +295,20 @@ def test_evaluate_warns_of_pictures_seen_in_training(
     assert "test pictures were in the training set" in capsys.readouterr().err
 
 
+def test_a_damaged_test_picture_is_named_and_left_out(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree("data/LOLv1/eval15", "damaged/LOLv1/eval15")
+    Path("damaged/LOLv1/eval15/low/eval15-0.png").write_bytes(b"no picture")
+    scoring = ["evaluate", "--dataset", "lolv1", "--weights", "tiny-1", "--metrics", "psnr", "--quiet"]
+    assert call(*scoring, "--set", "data.root=damaged", "--json", "damaged.json") == 1
+    said = capsys.readouterr()
+    assert "error: damaged/LOLv1/eval15/low/eval15-0.png is damaged" in said.err
+    assert "1 of 2 test pictures are left out" in said.err and "incomplete 1 of 2" in said.out
+    assert json.loads(Path("damaged.json").read_text())["images"] == 1
+    assert call(*scoring) == 0
+
+
 def test_seen_and_unseen_pictures_are_told_apart(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for split, name in (("our485", "our485-0.png"), ("eval15", "eval15-0.png"), ("eval15", "eval15-1.png")):
         for side in ("low", "high"):

@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     from reddit.cli import sources
     from reddit.cli.models import scorer_from
@@ -108,6 +108,7 @@ def main(argv: list[str] | None = None) -> None:
         predict, settings["average over"] = mean_over(predict, seeds), f"seeds {' '.join(map(str, seeds))}"
         seeds = seeds[:1]
     page = EvaluationPage(arguments.html.parent, _scored(arguments), source.seen) if arguments.html else None
+    failed: list[str] = []
     evaluation = evaluate(
         f"{arguments.dataset} validation" if arguments.validation else arguments.dataset,
         source.pictures,
@@ -119,8 +120,11 @@ def main(argv: list[str] | None = None) -> None:
         seen=source.seen,
         save=arguments.save,
         watch=page.add if page else None,
+        failed=failed,
         quiet=arguments.quiet,
     )
+    if failed:
+        evaluation = sources.incomplete(evaluation, failed, len(source.pictures))
     sources.print_settings(evaluation, arguments.format)
     if arguments.time:
         print_out(
@@ -134,6 +138,7 @@ def main(argv: list[str] | None = None) -> None:
         write_bytes(arguments.json, (json.dumps(evaluation.to_json(), indent=1) + "\n").encode())
     if page:
         page.finish(evaluation, arguments.html)
+    return 1 if failed else 0
 
 
 def _check_metrics(arguments: argparse.Namespace, gt: bool) -> None:

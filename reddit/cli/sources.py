@@ -138,6 +138,15 @@ def _predictions(arguments: argparse.Namespace, pictures: list[TestPicture]) -> 
     return Source(folder.name, predict_from(matched), settings, covered)
 
 
+def incomplete(evaluation: Evaluation, failed: list[str], count: int) -> Evaluation:
+    """An evaluation that names how many pictures it covers; prints those that failed."""
+    for line in failed:
+        print_err(f"error: {line}")
+    print_err(f"warning: {len(failed)} of {count} test pictures are left out: the means are not comparable")
+    covered = {"incomplete": f"{len(evaluation.pictures)} of {count} test pictures"}
+    return replace(evaluation, settings=evaluation.settings | covered)
+
+
 def print_settings(evaluation: Evaluation, form: Format) -> None:
     """Print the settings that affect the scores: above the table; with CSV to stderr."""
     mark = "% " if form == "latex" else ""

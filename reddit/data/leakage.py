@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 from reddit.data.cache import fingerprint
 from reddit.data.pairing import Pair, TestPicture
 from reddit.data.pairs import load_picture
+from reddit.utils.errors import UserError
 
 
 def overlap(training_fingerprints: frozenset[str], tests: Iterable[Pair | TestPicture]) -> list[str]:
@@ -16,14 +18,15 @@ def overlap(training_fingerprints: frozenset[str], tests: Iterable[Pair | TestPi
         training_fingerprints: `CheckpointInfo.training_pictures`.
         tests: from `load_test_set` or `load_pairs`; each is read once and not kept.
 
-    Raises:
-        UserError: a picture cannot be read.
+    A picture that cannot be read is not among them.
     """
     if not training_fingerprints:
         return []
 
     def known(test: Pair | TestPicture) -> bool:
         sides = (side for side in (test.low, test.high) if side is not None)
-        return any(fingerprint(load_picture(side)) in training_fingerprints for side in sides)
+        with contextlib.suppress(UserError):
+            return any(fingerprint(load_picture(side)) in training_fingerprints for side in sides)
+        return False
 
     return [test.name for test in tests if known(test)]

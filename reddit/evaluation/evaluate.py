@@ -156,6 +156,7 @@ def evaluate(
     seen: frozenset[str] | None = None,
     save: Path | None = None,
     watch: Watch | None = None,
+    failed: list[str] | None = None,
     quiet: bool = False,
 ) -> Evaluation:
     """Score `predict` on a test set.
@@ -164,29 +165,48 @@ def evaluate(
         seen: names of the pictures that the model was trained on, if known.
         save: folder for the pictures of the first seed, as PNG.
         watch: called with every picture of the first seed.
+        failed: receives a line for each picture that cannot be read or scored, which is then left out; None:
+            such a picture is an error.
 
     Raises:
-        UserError: a picture cannot be read, or its output has another size than its ground truth.
+        UserError: a picture cannot be read, is too small for a metric, or its output has another size than
+            its ground truth; with `failed`, no picture can be scored.
     """
     results = []
     for picture in progress(pictures, f"{method} on {dataset}", "picture", quiet=quiet):
-        low = load_picture(picture.low)
-        gt = to_float(load_picture(picture.high)) if picture.high is not None else None
-        scores = []
-        for seed in seeds:
-            output = predict(picture.name, low, seed)
-            try:
-                scores.append(scorer.score(output, gt))
-            except UserError as error:
-                raise UserError(f"{dataset} {picture.name}: {error}") from error
-            if save is not None and seed == seeds[0]:
-                save_result(save / f"{picture.name}.png", output)
-            if watch is not None and seed == seeds[0]:
-                watch(picture.name, None if picture.low is picture.high else low, output, gt, scores[0])
+        try:
+            low, gt, outputs, scores = _scored(picture, predict, scorer, seeds)
+        except UserError as error:
+            line = str(error) if picture.name in str(error) else f"{dataset} {picture.name}: {error}"
+            if failed is None:
+                raise UserError(line) from error
+            failed.append(line)
+            continue
+        if save is not None:
+            save_result(save / f"{picture.name}.png", outputs[0])
+        if watch is not None:
+            watch(picture.name, None if picture.low is picture.high else low, outputs[0], gt, scores[0])
         results.append(PictureResult(picture.name, (low.shape[0], low.shape[1]), tuple(scores)))
+    if failed and not results:
+        raise UserError(f"no picture of {dataset} can be scored; the first: {failed[0]}")
     return Evaluation(
         dataset, method, scorer.protocol.describe(), tuple(seeds), settings or {}, tuple(results), seen
     )
+
+
+def _scored(
+    picture: TestPicture | Pair, predict: Predict, scorer: Scorer, seeds: Sequence[int]
+) -> tuple[np.ndarray, Tensor | None, list[Tensor], list[Scores]]:
+    """Low, ground truth, the output of the first seed, and the scores of all."""
+    low = load_picture(picture.low)
+    gt = to_float(load_picture(picture.high)) if picture.high is not None else None
+    outputs: list[Tensor] = []
+    scores = []
+    for seed in seeds:
+        output = predict(picture.name, low, seed)
+        scores.append(scorer.score(output, gt))
+        outputs = outputs or [output]
+    return low, gt, outputs, scores
 
 
 def predict_with(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,3 +142,29 @@ def test_both_kinds_of_niqe_stand_side_by_side() -> None:
     flat = flat_scores(found.mean())
     assert list(flat)[-2:] == ["niqe", "niqe_grey"] and flat["niqe"] != flat["niqe_grey"]
     assert found.to_json()["niqe_grey"] == flat["niqe_grey"]
+
+
+def test_one_bad_picture_does_not_end_an_evaluation(tmp_path: Path) -> None:
+    """Tiny, damaged and missing ones are named and left out, where that is asked for."""
+    good = pictures(2)
+    (tmp_path / "damaged.png").write_bytes(b"no picture")
+    tiny = np.zeros((5, 5, 3), np.uint8)
+    bad = [
+        TestPicture("7", tiny, tiny),
+        TestPicture("8", tmp_path / "damaged.png", tiny),
+        TestPicture("9", good[0].low, tmp_path / "missing.png"),
+    ]
+    failed: list[str] = []
+    scorer = Scorer(with_lpips=False)
+    mixed = [bad[0], good[0], bad[1], good[1], bad[2]]
+    found = evaluate("set", mixed, "method", shifted, scorer, failed=failed, quiet=True)
+    assert found.pictures == evaluate("set", good, "method", shifted, scorer, quiet=True).pictures
+    assert len(failed) == 3
+    for line, words in zip(
+        failed, ("set 7: 5x5 is too small for SSIM", "damaged.png", "missing.png"), strict=True
+    ):
+        assert words in line
+    with pytest.raises(UserError, match="no picture of set can be scored; the first: set 7"):
+        evaluate("set", bad, "method", shifted, scorer, failed=[], quiet=True)
+    with pytest.raises(UserError, match=r"set 7: 5x5 is too small"):
+        evaluate("set", mixed, "method", shifted, scorer, quiet=True)

@@ -198,3 +198,20 @@ def test_an_ensemble_has_a_number_of_flips(light_weights: Path) -> None:
     assert not np.array_equal(one, eight)
     with pytest.raises(UserError, match="between 1 and 8"):
         model.enhance(dark, ensemble=9)
+
+
+@pytest.mark.parametrize("tile", [0, 64])
+def test_an_output_of_no_numbers_is_no_black_picture(
+    tile: int, model: Enhancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finite weights can overflow, in half precision above all."""
+    real = model.denoiser.network.forward
+
+    def forward(*arguments: Tensor) -> Tensor:
+        output = real(*arguments)
+        output[..., -1, -1] = float("nan")
+        return output
+
+    monkeypatch.setattr(model.denoiser.network, "forward", forward)
+    with pytest.raises(UserError, match="the network's output is not finite"):
+        model.enhance(dark(96, 96, 3), tile=tile)
