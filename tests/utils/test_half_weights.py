@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from reddit.utils import half_weights
 from reddit.utils.half_weights import HalfWeights, like_views
+
+
+@pytest.fixture(autouse=True)
+def on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the norms keep their precision."""
+    monkeypatch.setattr(half_weights, "DEVICES", ("cpu",))
+    monkeypatch.setattr(half_weights, "CAST", (nn.Conv2d, nn.Linear))
 
 
 def network() -> nn.Sequential:
@@ -60,6 +68,24 @@ def test_steps_of_an_optimiser_are_seen(fused: bool) -> None:
         optimizer.step()
         seen.append(loss.item())
     assert len(set(seen)) == 3
+
+
+def test_the_network_keeps_its_weights() -> None:
+    model, half = network(), HalfWeights[Tensor]()
+    before = dict(model.named_parameters())
+    with torch.autocast("cpu", torch.bfloat16):
+        half.call(model, picture())
+        with pytest.raises(RuntimeError):
+            half.call(model, picture()[:, :2])
+    after = dict(model.named_parameters())
+    assert all(after[name] is weight for name, weight in before.items())
+
+
+def test_a_processor_is_left_to_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(half_weights, "like_views", None)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(HalfWeights[Tensor]().call(network(), picture()), network()(picture()))
 
 
 def test_frozen_weights_are_cast_once_and_again_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
