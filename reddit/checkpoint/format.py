@@ -23,7 +23,7 @@ from reddit.checkpoint.upgrade import upgrade
 from reddit.config import Config, resolve_config
 from reddit.diffusion import Denoiser
 from reddit.utils.errors import UserError
-from reddit.utils.files import write_atomic
+from reddit.utils.files import is_file, write_atomic
 from reddit.utils.names import check_name
 from reddit.utils.text import counted, reason, short
 
@@ -147,7 +147,7 @@ def read_info(path: str | Path) -> CheckpointInfo:
         UserError: the file is missing, damaged, or not a checkpoint of this framework.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise UserError(f"no checkpoint at {path}: train one, or choose another with --weights or --teacher")
     metadata = _metadata(path)
     try:

@@ -11,7 +11,7 @@ from reddit.ablations import ABLATIONS
 from reddit.checkpoint.format import CHOSEN, NEWEST, CheckpointInfo, read_info
 from reddit.checkpoint.shapes import check_shapes
 from reddit.utils.errors import UserError
-from reddit.utils.files import is_file, is_folder
+from reddit.utils.files import is_file, is_folder, modified
 from reddit.utils.progress import Log
 from reddit.utils.text import short
 
@@ -103,7 +103,7 @@ def chosen_checkpoint(folder: Path) -> Path | None:
     """The best weights of a run, or else the newest, or else None."""
     for name in (CHOSEN, NEWEST):
         path = folder / "checkpoints" / name
-        if path.is_file():
+        if is_file(path):
             return path
     return None
 
@@ -115,7 +115,7 @@ def all_models(runs: Path, log: Log | None = None) -> list[CheckpointInfo]:
     """
     paths = [p for folder in runs.glob("*/") if (p := chosen_checkpoint(folder))]
     models = []
-    for path in sorted(paths, key=lambda p: p.stat().st_mtime, reverse=True):
+    for path in sorted(paths, key=modified, reverse=True):
         try:
             info = read_info(path)
             check_shapes(path, info.config.model)

@@ -56,6 +56,14 @@ def begins(path: Path, with_bytes: bytes, within: int = 0) -> bool:
     return with_bytes in head if within else head.startswith(with_bytes)
 
 
+def modified(path: Path) -> float:
+    """When a file was last written, in seconds; 0 if it is gone or cannot be asked."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file atomically.
 

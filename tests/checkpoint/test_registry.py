@@ -187,3 +187,21 @@ def test_weights_that_do_not_fit_their_configuration_are_left_out(shelf: Path) -
     said: list[str] = []
     assert [registry.name_of(m) for m in registry.all_models(Path("runs"), said.append)] == ["good"]
     assert len(said) == 1 and said[0].startswith("skipped: runs/huge")
+
+
+def test_a_run_that_may_not_be_read_does_not_stop_a_search(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model("good", 4)
+    model("secret", 4)
+    real = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if "secret" in path.parts and path.suffix:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)  # root, who may run this, can read all
+    assert [registry.name_of(m) for m in registry.all_models(Path("runs"))] == ["good"]
+    with pytest.raises(UserError, match="the run runs/secret has no checkpoint"):
+        registry.find_checkpoint("secret", Path("runs"))
