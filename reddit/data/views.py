@@ -14,6 +14,7 @@ from reddit.image.write import encode
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
 from reddit.utils.progress import Log, progress
+from reddit.utils.text import counted
 
 LONGEST = 800
 """Longest side of a view, in pixels, so that a training crop shows objects and not only texture."""
@@ -32,7 +33,8 @@ def lay_out_photos(
         The files written.
 
     Raises:
-        UserError: a source holds no pictures, a photograph cannot be read, or the name is a path.
+        UserError: a source holds no pictures, or the name is a path; a photograph cannot be read, after all
+            others were written.
     """
     if Path(name).name != name:
         raise UserError(f"--name {name!r} is no name of a folder: choose one without / and ..")
@@ -40,16 +42,23 @@ def lay_out_photos(
     if any(folder.resolve() == source.resolve() for source in sources):
         raise UserError(f"--from {folder} is where the views are written: name another folder")
     photos = [photo for source in sources for photo in find_photos(source)]
-    written = []
+    written, failed = [], []
     for number, photo in enumerate(progress(photos, "cutting views", "photograph", quiet=quiet)):
         targets = folder.glob(f"{number:05d}-*.jpg")
         if any(targets):
             continue
-        for view, pixels in enumerate(views(read_uint8(photo))):
+        try:
+            picture = read_uint8(photo)
+        except UserError as error:
+            failed.append(str(error))
+            continue
+        for view, pixels in enumerate(views(picture)):
             target = folder / f"{number:05d}-{view}-{photo.stem[:40]}.jpg"
             write_bytes(target, encode(pixels, ".jpg", quality=95))
             written.append(target)
-    log(f"{len(written)} views of {len(photos)} photographs in {folder}")
+    log(f"{len(written)} views of {len(photos) - len(failed)} photographs in {folder}")
+    if failed:
+        raise UserError(f"{counted(len(failed), 'photograph')} left out; the first: {failed[0]}")
     return written
 
 

@@ -50,3 +50,13 @@ def test_the_views_are_no_source(tmp_path: Path) -> None:
         lay_out_photos([tmp_path], "../own", tmp_path, quiet=True)
     with pytest.raises(UserError, match="holds no pictures"):
         lay_out_photos([tmp_path], "own", tmp_path, quiet=True)
+
+
+def test_a_damaged_photograph_does_not_end_the_others(tmp_path: Path) -> None:
+    source = tmp_path / "holiday"
+    source.mkdir()
+    (source / "a.jpg").write_bytes(b"no picture")
+    (source / "b.png").write_bytes(encode(np.full((30, 40, 3), 90, np.uint8)))
+    with pytest.raises(UserError, match=r"1 photograph left out; the first: .*a\.jpg is damaged"):
+        lay_out_photos([source], "own", tmp_path, quiet=True)
+    assert [file.name for file in list_images(tmp_path / "photos" / "own")] == ["00001-0-b.jpg"]
