@@ -108,6 +108,20 @@ def test_a_smaller_copy_is_no_second_picture(tmp_path: Path) -> None:
         read_uint8(path)
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_changed_byte_of_a_png_is_seen(bits: int, tmp_path: Path) -> None:
+    """Also where it is still a picture, but another one."""
+    levels = np.random.default_rng(0).integers(0, 2**bits, (9, 7, 3))
+    path = tmp_path / "a.png"
+    write_photo(path, Photo(levels.astype(np.uint8 if bits == 8 else np.uint16)))
+    whole = path.read_bytes()
+    start, end = whole.index(b"IDAT") + 4, whole.index(b"IEND") - 8
+    for place in range(start, end, 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(UserError, match="is damaged: a check sum is wrong"):
+            read_uint8(path)
+
+
 def write_deep(path: Path) -> None:
     deep = picture().astype(np.uint16)
     if path.suffix == ".tif":
