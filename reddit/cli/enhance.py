@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from reddit.cli.flags import parser_of, weights_flag
 from reddit.utils.errors import UserError
+from reddit.utils.memory import keep_freed_memory
 from reddit.utils.names import DEVICES, PRECISIONS
 from reddit.utils.progress import print_err, print_out
 from reddit.utils.text import counted, printable
@@ -94,7 +95,7 @@ def _machine_flags(parser: argparse.ArgumentParser) -> None:
         "--tile",
         type=int,
         metavar="N",
-        help="side of the tiles of large pictures: smaller needs less memory; 0: no tiles; default 512",
+        help="side of the tiles: smaller needs less memory; 0: no tiles; default: fitted to large pictures",
     )
     parser.add_argument(
         "--tile-overlap",
@@ -117,6 +118,7 @@ def _machine_flags(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
+    keep_freed_memory()
     from reddit.checkpoint.registry import name_of
     from reddit.cli.models import choose_model
     from reddit.inference.enhancer import EnhanceWarning

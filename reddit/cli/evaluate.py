@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reddit.cli.flags import check_overrides, config_flags, parser_of, scorer_flags, weights_flag
 from reddit.utils.errors import UserError
+from reddit.utils.memory import keep_freed_memory
 from reddit.utils.names import PRECISIONS
 from reddit.utils.progress import print_out
 
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
+    keep_freed_memory()
     from reddit.cli import sources
     from reddit.cli.models import scorer_from
     from reddit.config import load_config

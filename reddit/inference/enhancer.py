@@ -21,7 +21,7 @@ from reddit.image.luminance import DARK, fade, mean_luminance
 from reddit.image.pixels import eight_bits, rgb_of, to_tensor, white, write_back
 from reddit.inference.inputs import Kind, Picture, Settings, arrays_of
 from reddit.inference.sampling import picture_seed, restore, restore_rows
-from reddit.inference.tiling import Span, Tiling
+from reddit.inference.tiling import Span, Tiling, fitted
 from reddit.inference.two_scales import matched
 from reddit.utils.device import to_device_of
 from reddit.utils.errors import UserError
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 WHOLE_PIXELS = 1_500_000
 """Pictures with more pixels are processed in tiles."""
+TILE_PIXELS = 1_250_000
+"""Of the tiles that are fitted to a picture, at most."""
 TILE, OVERLAP, SMALLEST_TILE = 512, 64, 64
 
 
@@ -98,7 +100,8 @@ class Enhancer:
                 many times slower.
             guard: enhance pictures that are not dark less or not at all; see `reddit.image.luminance`. None:
                 only if the model was not trained to leave them as they are.
-            tile: side of the tiles in pixels; 0: no tiles; None: 512 for pictures above 1.5 megapixels.
+            tile: side of the tiles in pixels; 0: no tiles; None: none up to 1.5 megapixels, and for larger
+                pictures tiles of up to 1.25 megapixels that fit (512 pixels if the network is not local).
             tile_overlap: pixels that neighbouring tiles share; None: the network's default (64 or 128), or a
                 quarter of a smaller tile.
             name: name of the picture in warnings; None: its path, or "the picture".
@@ -233,13 +236,27 @@ class Enhancer:
     def _tiling(self, height: int, width: int, tile: int | None, overlap: int | None) -> Tiling | None:
         """The tiles of a picture of this size; None: no tiles."""
         if tile is None:
-            tile = TILE if height * width > WHOLE_PIXELS else 0
+            if height * width <= WHOLE_PIXELS:
+                return None
+            if getattr(self.denoiser.network, "local", False):
+                overlap = self._overlap if overlap is None else overlap
+                return fitted(height, width, overlap, self._multiple, TILE_PIXELS)
+            tile = TILE
         return None if tile == 0 or max(height, width) <= tile else self._tiling_of(tile, overlap)
 
     def _tiling_of(self, tile: int, overlap: int | None) -> Tiling:
-        if overlap is None:
-            overlap = min(int(getattr(self.denoiser.network, "overlap", OVERLAP)), tile // 4)
-        return Tiling(tile, overlap, multiple=int(getattr(self.denoiser.network, "multiple", 1)))
+        overlap = min(self._overlap, tile // 4) if overlap is None else overlap
+        return Tiling(tile, overlap, self._multiple)
+
+    @property
+    def _overlap(self) -> int:
+        """Pixels that neighbouring tiles share."""
+        return int(getattr(self.denoiser.network, "overlap", OVERLAP))
+
+    @property
+    def _multiple(self) -> int:
+        """Of what a tile's position is."""
+        return int(getattr(self.denoiser.network, "multiple", 1))
 
 
 def _guarded(picture: np.ndarray, name: str) -> float:

@@ -60,7 +60,8 @@ def restore(
     def sample(view: int) -> Tensor:
         # Noise is drawn on the CPU, so that a seed gives the same picture on every device.
         generators = [torch.Generator().manual_seed(view_seed(seed, view)) for seed in seeds]
-        x_T = turn(noise_like(y, generators), view)  # noqa: N806
+        noise = noise_like(y, generators) if _uses_noise(denoiser, steps, sampler) else torch.zeros_like(y)
+        x_T = turn(noise, view)  # noqa: N806
         turned = turn(y, view).contiguous(memory_format=torch.channels_last)
         with arithmetic(low.device, precision), autocast(low.device, precision):
             x_0 = _sample(denoiser, denoiser.schedule, x_T, turned, steps, sampler, clip, generators)
@@ -102,7 +103,8 @@ def restore_rows(
     if sampler in STOCHASTIC and steps > 1:
         raise UserError(f"the sampler {sampler} does not work in tiles: use --tile 0 (tile=0)")
     weight = next(denoiser.parameters())
-    noises = [NoiseField(view_seed(seed, view), height, width) for view in range(ensemble)]
+    drawn = _uses_noise(denoiser, steps, sampler)
+    noises = [NoiseField(view_seed(seed, view), height, width) for view in range(ensemble if drawn else 0)]
     context = 2 * to_device_of(weight, _thumbnail(read, height, width), torch.float32) - 1
 
     @torch.inference_mode()
@@ -110,7 +112,9 @@ def restore_rows(
         y = 2 * to_device_of(context, read(rows, columns)[None]) - 1
 
         def sample(view: int) -> Tensor:
-            noise = to_device_of(context, noises[view].rows(rows)[None, :, :, slice(*columns)])
+            noise = torch.zeros_like(y)
+            if drawn:
+                noise = to_device_of(context, noises[view].rows(rows)[None, :, :, slice(*columns)])
             x_T = turn(noise, view)  # noqa: N806
             turned = turn(y, view).contiguous(memory_format=torch.channels_last)
             denoise = denoiser.condition(turn(context, view))
@@ -123,6 +127,13 @@ def restore_rows(
         return result
 
     yield from blended_rows(height, width, tiling, tile)
+
+
+def _uses_noise(denoiser: Denoiser, steps: int, sampler: str) -> bool:
+    """Whether the result depends on x_T; not if its only use is masked (`mask_x_T`) and alpha_T is 0."""
+    return not (
+        denoiser.mask_x_T and denoiser.schedule.zero_terminal_snr and steps == 1 and sampler == "ddim"
+    )
 
 
 def view_seed(seed: int, view: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -22,8 +22,11 @@ RestorePart = Callable[[Span, Span], Tensor]
 class Tiling:
     """Tiles with sides of `size` pixels (slightly more at the far edges) that overlap by at least `overlap`.
 
-    Both are rounded up to a multiple of `multiple`, and every tile starts at one, so that a network that
+    All are rounded up to a multiple of `multiple`, and every tile starts at one, so that a network that
     halves its input sees the same grid in a tile as in the whole picture.
+
+    Args:
+        width: width of the tiles, where `size` is only their height; 0: they are square.
 
     Raises:
         UserError: the overlap is below 0 or more than half a tile.
@@ -32,17 +35,22 @@ class Tiling:
     size: int
     overlap: int
     multiple: int = 1
+    width: int = 0
 
     def __post_init__(self) -> None:
         asked = f"tiles of {self.size} pixels that overlap by {self.overlap}"
         negative = self.overlap < 0
-        for name in ("size", "overlap"):
-            rounded = -(-getattr(self, name) // self.multiple) * self.multiple
-            object.__setattr__(self, name, rounded)
-        if self.size < 1 or negative or self.overlap > self.size // 2:
+        for name in ("size", "overlap", "width"):
+            object.__setattr__(self, name, _rounded_up(getattr(self, name), self.multiple))
+        if self.size < 1 or negative or self.overlap > min(self.size, self.width or self.size) // 2:
             raise UserError(
                 f"{asked}: the overlap must be between 0 and half a tile; set --tile and --tile-overlap"
             )
+
+    @property
+    def across(self) -> Tiling:
+        """The tiling along the rows of a picture; this one is that along its columns."""
+        return replace(self, size=self.width or self.size, width=0)
 
     def spans(self, length: int) -> list[Span]:
         """The positions of tiles along an axis: evenly spaced, from 0 to `length`."""
@@ -75,6 +83,33 @@ class Tiling:
         return ((place - middle) / width + 0.5).clamp(0, 1)
 
 
+def fitted(height: int, width: int, overlap: int, multiple: int, pixels: int) -> Tiling:
+    """The tiles of at most `pixels` that cover a picture with the fewest pixels computed twice.
+
+    `pixels` must allow tiles of twice the overlap.
+    """
+    overlap = _rounded_up(overlap, multiple)
+
+    def sides(length: int) -> list[tuple[int, int]]:
+        """(number of tiles, their side), for each number that gives sides above a quarter of the mean."""
+        most = 1 + int(4 * length / math.sqrt(pixels))
+        shares = ((count, overlap + -(-(length - overlap) // count)) for count in range(1, most + 1))
+        return [(count, max(_rounded_up(side, multiple), 2 * overlap)) for count, side in shares]
+
+    grids = [
+        (rows * columns * side * broad, side, broad)
+        for rows, side in sides(height)
+        for columns, broad in sides(width)
+        if side * broad <= pixels
+    ]
+    _, side, broad = min(grids)
+    return Tiling(side, overlap, multiple, width=broad)
+
+
+def _rounded_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
 def blended_rows(
     height: int, width: int, tiling: Tiling, restore: RestorePart
 ) -> Iterator[tuple[int, Tensor]]:
@@ -82,8 +117,8 @@ def blended_rows(
 
     `restore` is called once per tile, row by row; only one row of tiles is kept.
     """
-    rows, columns = tiling.spans(height), tiling.spans(width)
-    across = tiling.weights(width)
+    rows, columns = tiling.spans(height), tiling.across.spans(width)
+    across = tiling.across.weights(width)
     down = tiling.weights(height)
     begins = [top + int(weight.nonzero()[0]) for (top, _), weight in zip(rows, down, strict=True)]
     ends = [*begins[1:], height]

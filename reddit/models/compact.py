@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reddit.image.geometry import crop_to, thumbnail
+from reddit.models import compact_inference
 from reddit.models.blocks import NoiseLevelEmbedding, doubled, each_linear
 from reddit.models.compilable import Compilable
 from reddit.models.unet import log_curve
 from reddit.utils.device import to_device_of
 
+CallBlock = Callable[[Any, Tensor, Tensor], Tensor]
+"""(block, x, modulation) → the block's result."""
 BINS = 8
 LUMA = (0.299, 0.587, 0.114)
 
@@ -38,6 +41,10 @@ class PlainBlock(nn.Module):
         """`modulation` is `self.modulation` of the embedding, (B, 2 channels)."""
         scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
         return x + self.second(F.silu(torch.addcmul(shift, self.first(x), 1 + scale)))
+
+    def in_place(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """The same of one picture without gradients; `x` is overwritten."""
+        return compact_inference.block(x, self.first, self.second, modulation)
 
 
 class PictureStatistics(nn.Module):
@@ -129,29 +136,46 @@ class CompactUNet(Compilable):
         """
         whole = thumbnail(y) if context is None else context
         embedding = F.silu(self.embedding(alpha) + self.statistics(whole))
+        if compact_inference.applies(y):
+            parts = zip(*(torch.split(values, 1) for values in (x_t, y, embedding)), strict=True)
+            pictures = [self._one_picture(*part) for part in parts]
+            return torch.cat(pictures) if len(pictures) > 1 else pictures[0]
         image, size = self.pad(torch.cat([y, log_curve(y).to(y.dtype), x_t], dim=1))
         x = self.stem(F.pixel_unshuffle(image, self.unshuffle))
-        modulations = each_linear(self._modulations(), embedding)
-        skips = []
-        for blocks, down in zip(self.encoder, self.down, strict=True):
-            x = self._through(blocks, x, modulations)
-            skips.append(x)
-            x = down(F.avg_pool2d(x, 2))
-        x = self._through(self.middle, x, modulations)
-        for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            x = doubled(up(x), "bilinear") + skips.pop()
-            x = self._through(blocks, x, modulations)
+        x = self._levels(x, embedding, lambda block, x, modulation: block(x, modulation))
         full = F.pixel_shuffle(self.head(x), self.unshuffle)
         refined = self.detail(torch.cat([full[:, 3:], image.to(full.dtype)], dim=1))
         return crop_to(full[:, :3] + refined, size)
+
+    def _one_picture(self, x_t: Tensor, y: Tensor, embedding: Tensor) -> Tensor:
+        """The same for one picture; see `compact_inference`."""
+        image, size = compact_inference.network_inputs(x_t, y, self.multiple)
+        x = compact_inference.stem(image, self.stem, self.unshuffle)
+        x = self._levels(x, embedding, lambda block, x, modulation: block.in_place(x, modulation))
+        return crop_to(
+            compact_inference.full_resolution(x, image, self.head, self.detail, self.unshuffle), size
+        )
+
+    def _levels(self, x: Tensor, embedding: Tensor, call: CallBlock) -> Tensor:
+        """From the stem to the head; `call` is how a block is computed."""
+        modulations = each_linear(self._modulations(), embedding)
+
+        def through(blocks: nn.Module, x: Tensor) -> Tensor:
+            for block in blocks.children():
+                x = call(block, x, next(modulations))
+            return x
+
+        skips = []
+        for blocks, down in zip(self.encoder, self.down, strict=True):
+            x = through(blocks, x)
+            skips.append(x)
+            x = down(F.avg_pool2d(x, 2))
+        x = through(self.middle, x)
+        for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            x = through(blocks, doubled(up(x), "bilinear") + skips.pop())
+        return x
 
     def _modulations(self) -> list[nn.Linear]:
         """The layer by which each block reads the embedding, in order."""
         levels = (*self.encoder, self.middle, *reversed(self.decoder))
         return [block.modulation for level in levels for block in level.children()]  # type: ignore[misc]
-
-    @staticmethod
-    def _through(blocks: nn.Module, x: Tensor, modulations: Iterator[Tensor]) -> Tensor:
-        for block in blocks.children():
-            x = block(x, next(modulations))
-        return x

@@ -84,7 +84,7 @@ def test_tiles_give_the_same_picture(model: Enhancer, channels: tuple[int, ...])
 
 def test_large_pictures_are_tiled_by_default(model: Enhancer) -> None:
     assert model._tiling(1000, 1500, None, None) is None
-    assert model._tiling(1000, 1501, None, None) == Tiling(512, 64, 4)
+    assert model._tiling(1000, 1501, None, None) == Tiling(1000, 64, 4, width=784)
     assert model._tiling(5000, 5000, 0, None) is None
     assert model._tiling(200, 100, 128, None) == Tiling(128, 32, 4)
     assert model._tiling(100, 100, 128, None) is None

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from reddit.inference.tiling import NoiseField, Span, Tiling, blended_rows
+from reddit.inference.tiling import NoiseField, Span, Tiling, blended_rows, fitted
 from reddit.utils.errors import UserError
 
 SIZES = [1, 15, 63, 64, 65, 100, 112, 113, 129, 200, 1000]
@@ -114,3 +114,28 @@ def test_any_rows_of_the_field_are_the_same_in_any_order(monkeypatch: pytest.Mon
     field = NoiseField(3, 90, 70)
     for rows in ((40, 90), (0, 41), (13, 14), (0, 90)):
         assert torch.equal(field.rows(rows), expected[:, slice(*rows)])
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (3000, 4000), (100, 20_000), (1300, 1300), (20_000, 20_000)])
+@pytest.mark.parametrize("overlap", [0, 64, 128, 250])
+def test_fitted_tiles_are_within_the_limit_and_waste_less_than_squares(
+    size: tuple[int, int], overlap: int
+) -> None:
+    tiling = fitted(*size, overlap, 32, 1_250_000)
+    rows, columns = tiling.spans(size[0]), tiling.across.spans(size[1])
+    assert tiling.overlap >= overlap and tiling.overlap < overlap + 32
+    assert all((b - a) * (d - c) <= 1_350_000 for a, b in rows for c, d in columns)  # the last are longer
+
+    def computed(tiles: Tiling) -> int:
+        down, across = tiles.spans(size[0]), tiles.across.spans(size[1])
+        return sum(b - a for a, b in down) * sum(b - a for a, b in across)
+
+    squares = Tiling(512, overlap, 32)
+    assert computed(tiling) <= computed(squares)
+    assert computed(tiling) < 1.3 * size[0] * size[1] or overlap == 250 or min(size) < 2 * overlap
+
+
+def test_fitted_tiles_of_two_megapixels() -> None:
+    """1080 rows and 1920 columns: two tiles side by side of 1024 columns, 128 of them shared."""
+    tiling = fitted(1080, 1920, 128, 32, 1_250_000)
+    assert tiling.spans(1080) == [(0, 1080)] and tiling.across.spans(1920) == [(0, 1024), (896, 1920)]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from reddit.image.geometry import thumbnail
-from reddit.models import CompactUNet, count_parameters
+from reddit.models import CompactUNet, compact_inference, count_parameters
 from reddit.models.compact import BINS, picture_statistics
 from reddit.models.unet import log_curve
 
@@ -79,3 +79,38 @@ def test_statistics_are_steady_under_a_shift() -> None:
     wide = torch.rand(1, 3, 384, 400) * 2 - 1
     first, second = (picture_statistics(thumbnail(wide[..., k : k + 384])) for k in (0, 8))
     assert (first - second).abs().max() <= 8 / 384
+
+
+# One picture at a time, on a processor without gradients
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [(8, 8), (17, 31), (1, 50)])
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_inference_mode_gives_the_same(dtype: torch.dtype, size: tuple[int, int], alpha: float) -> None:
+    """Zeros in place of noise, and noise; several pictures; rounding to bf16 is 0.4 % of each value."""
+    network = small().to(memory_format=torch.channels_last)
+    y = torch.rand(2, 3, *size) * 2 - 1
+    x_t, level = torch.randn_like(y) * alpha, torch.tensor([alpha, alpha / 2])
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        with torch.no_grad():
+            modules = network(x_t, y, level)
+        with torch.inference_mode():
+            quick = network(x_t, y, level)
+    assert quick.dtype == modules.dtype and quick.shape == modules.shape
+    tolerance = 1e-5 if dtype == torch.float32 else 0.03
+    assert (quick - modules).abs().max() <= tolerance * modules.abs().max()
+
+
+def test_inference_mode_leaves_its_inputs_as_they_are() -> None:
+    network, y = small(), torch.rand(1, 3, 16, 16) * 2 - 1
+    x_t, before = torch.randn_like(y), y.clone()
+    noise = x_t.clone()
+    with torch.inference_mode():
+        network(x_t, y, torch.tensor([0.3]))
+    assert torch.equal(y, before) and torch.equal(x_t, noise)
+
+
+def test_the_curve_of_inference_is_that_of_training() -> None:
+    values = torch.linspace(-1.1, 1, 1001).view(1, 1, 7, 143)
+    assert torch.allclose(compact_inference.log_curve(values), log_curve(values), atol=1e-6)
