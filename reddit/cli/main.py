@@ -19,6 +19,7 @@ COMMANDS = {
     "reproduce": "run a comparison of the paper, with statistics and a verdict",
     "export": "write weights to share, or a network for ONNX Runtime",
     "data": "check a data set, or link a downloaded one",
+    "doctor": "print versions, device, data sets and weights, for a bug report",
 }
 """Name → what it does. The code of `train` is `reddit.cli.train`, and so on."""
 

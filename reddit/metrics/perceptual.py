@@ -213,6 +213,11 @@ def _read(path: Path, backbone: str) -> dict[str, Tensor]:
         ) from error
 
 
+def downloaded(backbone: str) -> Path:
+    """Where PyTorch keeps the downloaded convolutions of `alex` or `vgg`; the file may not exist."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / _TORCHVISION[backbone]
+
+
 def _download(backbone: str) -> dict[str, Any]:
     url = f"https://download.pytorch.org/models/{_TORCHVISION[backbone]}"
     try:

@@ -8,6 +8,11 @@ class UserError(Exception):
     """
 
 
+def install(extra: str) -> str:
+    """The command that installs an extra of this package, for messages."""
+    return f"pip install 'reddit-llie[{extra}]'"
+
+
 class Stopped(Exception):  # noqa: N818 -- nothing went wrong
     """A run was stopped by a signal, after saving everything.
 
