@@ -26,10 +26,11 @@ FORMATS = ("jpg", "png", "tif", "webp", "bmp")
 def parser() -> argparse.ArgumentParser:
     parser = parser_of(
         "enhance",
-        "Enhance dark photographs. Existing results are kept.",
+        "Enhance dark photographs and films. Existing results are kept.",
         "-i night.jpg -o bright.jpg",
         "-i photos -o bright -r",
         "-i night.jpg -o bright.png --strength 0.7",
+        "-i clip.mp4 -o bright.mp4",
     )
     parser.add_argument(
         "-i",
@@ -38,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         type=Path,
         metavar="FILE_OR_FOLDER",
-        help="pictures, or folders of them",
+        help="pictures, folders of pictures, or films",
     )
     parser.add_argument(
         "-o",
@@ -46,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         required=True,
         type=Path,
         metavar="FOLDER_OR_FILE",
-        help="folder of the results, or a file name for a single picture",
+        help="folder of the results, or a file name for a single picture or film",
     )
     _sampling_flags(parser)
     parser.add_argument("--force", action="store_true", help="enhance pictures that are not dark as well")
@@ -57,9 +58,7 @@ def parser() -> argparse.ArgumentParser:
         help="include subfolders; results go to subfolders of the same names",
     )
     parser.add_argument("--overwrite", action="store_true", help="overwrite existing results")
-    parser.add_argument(
-        "--format", choices=FORMATS, help="format of the results; default: that of each picture"
-    )
+    parser.add_argument("--format", choices=FORMATS, help="format of the pictures; default: that of each")
     parser.add_argument("--suffix", default="", help="appended to the names: photo_SUFFIX.jpg")
     _machine_flags(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -158,12 +157,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _summary(output: Path, plan: Plan, done: Enhanced, model: str) -> str:
-    counts = [f"{counted(len(done.written), 'picture')} in {output} ({model})"]
+    from reddit.image.films import is_film
+
+    films = sum(map(is_film, done.written))
+    kinds = [counted(films, "film")] if films else []
+    if films < len(done.written) or not films:
+        kinds.insert(0, counted(len(done.written) - films, "picture"))
+    counts = [f"{' and '.join(kinds)} in {output} ({model})"]
     if plan.present:
         counts.append(f"{counted(len(plan.present), 'existing result')} kept (--overwrite replaces them)")
     if plan.others:
-        kinds = ", ".join(sorted({file.suffix.lower() or file.name for file in plan.others}))
-        counts.append(f"{counted(len(plan.others), 'other file')} skipped ({kinds})")
+        names = ", ".join(sorted({file.suffix.lower() or file.name for file in plan.others}))
+        named = "; films are enhanced if they are named" if any(map(is_film, plan.others)) else ""
+        counts.append(f"{counted(len(plan.others), 'other file')} skipped ({names}{named})")
     if done.failed:
         counts.append(f"{len(done.failed)} failed")
     return "; ".join(counts)

@@ -1,5 +1,8 @@
-"""Results of this program are marked, so that it replaces them alone: by the EXIF tag Software, or, in a BMP,
-which has no EXIF data, by the bytes that its header leaves to programs."""
+"""Results of this program are marked, so that it replaces them alone.
+
+By the EXIF tag Software; in a BMP, which has no EXIF data, by the bytes that its header leaves to programs;
+in a film by the name of its video track's handler.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
+from reddit.image.films import is_film, is_film_result
 from reddit.image.tiff import opened
 from reddit.utils.files import is_file
 
@@ -32,6 +36,8 @@ def marked_bmp(data: bytes) -> bytes:
 
 def is_result(path: Path) -> bool:
     """Whether a file carries the mark; False where it cannot be read."""
+    if is_film(path):
+        return is_film_result(path)
     if not is_file(path):
         return False
     try:

@@ -81,6 +81,7 @@ class Enhancer:
         guard: bool | None = None,
         tile: int | None = None,
         tile_overlap: int | None = None,
+        same_noise: bool = False,
         name: str | None = None,
         quiet: bool = True,
     ) -> Picture:
@@ -94,7 +95,7 @@ class Enhancer:
                 - a PIL image, grey or RGB, with or without alpha; the result is upright, and palettes become
                   RGB;
                 - the path of a picture file; an array (H, W, 3), uint8 or uint16, comes back.
-            seed: seed of the noise, which depends only on it and on the picture's pixels.
+            seed: seed of the noise, which depends only on it and, without `same_noise`, on the pixels.
             strength: from 0 (the input) to 1 (the full result).
             ensemble: average over this many flips and rotations of the picture, 1 to 8: cleaner, and this
                 many times slower.
@@ -104,6 +105,7 @@ class Enhancer:
                 pictures tiles of up to 1.25 megapixels that fit (512 pixels if the network is not local).
             tile_overlap: pixels that neighbouring tiles share; None: the network's default (64 or 128), or a
                 quarter of a smaller tile.
+            same_noise: the same noise for all pictures of one size, such as the frames of a film.
             name: name of the picture in warnings; None: its path, or "the picture".
             quiet: no progress bar.
 
@@ -125,7 +127,8 @@ class Enhancer:
             if tiling and share * strength and not getattr(self.denoiser.network, "local", False):
                 why = "its network normalises over the whole tile: tiles may differ in brightness"
                 warnings.warn(f"{name} is processed in tiles, but {why}", EnhanceWarning, stacklevel=2)
-            results.append(self._enhanced(array, seed, strength * share, ensemble, tiling, quiet))
+            noise_seed = seed if same_noise else picture_seed(seed, fingerprint(eight_bits(rgb_of(array))))
+            results.append(self._enhanced(array, noise_seed, strength * share, ensemble, tiling, quiet))
         return result(results)
 
     def check_settings(
@@ -151,7 +154,7 @@ class Enhancer:
     def _enhanced(
         self,
         picture: np.ndarray,
-        seed: int,
+        noise_seed: int,
         strength: float,
         ensemble: int,
         tiling: Tiling | None,
@@ -161,7 +164,6 @@ class Enhancer:
         if strength == 0:
             return result
         rgb = rgb_of(picture)
-        noise_seed = picture_seed(seed, fingerprint(eight_bits(rgb)))
         with _memory_remedy(picture):
             strips = self._restored(rgb, noise_seed, ensemble, tiling, quiet)
             if max(rgb.shape[:2]) > self._scale > 0:

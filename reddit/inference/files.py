@@ -6,15 +6,23 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from reddit.image.films import CONTAINERS, is_film
 from reddit.image.formats import FORMATS
 from reddit.image.marks import is_result, mark
 from reddit.image.read import EXTENSIONS, list_images, read_photo
 from reddit.image.write import write_photo
 from reddit.inference.enhancer import Enhancer
+from reddit.inference.films import enhance_film
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, is_folder
 from reddit.utils.progress import progress
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from reddit.inference.inputs import Settings
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Enhanced:
 
     written: list[Path]
     failed: list[str]
-    """One line for each picture that could not be read, enhanced or written."""
+    """One line for each picture or film that could not be read, enhanced or written."""
 
 
 def plan_outputs(
@@ -56,7 +64,8 @@ def plan_outputs(
 ) -> Plan:
     """Plan the output files: `output/STEM[_suffix].EXT`, in the same subfolder as in the source.
 
-    A single picture may also go to a file, if `output` has the extension of a picture and is not a folder.
+    A single picture may also go to a file, if `output` has the extension of a picture and is not a folder; a
+    film likewise. Films that lie in a folder are left alone: each takes long, so it has to be named.
     Results of earlier runs are not enhanced again, even if they are in a source folder.
 
     Args:
@@ -70,17 +79,18 @@ def plan_outputs(
     """
     if "/" in suffix or "\\" in suffix:
         raise UserError(f"--suffix {suffix}: must be a part of a file name, without slashes")
-    to_file = output.suffix.lower() in FORMATS and not output.is_dir()
+    to_file = output.suffix.lower() in (*FORMATS, *CONTAINERS) and not output.is_dir()
     if output.is_file() and not to_file:
         raise UserError(f"-o {output} is a file: use a folder, or a file name with .png, .jpg …")
     originals: dict[Path, Path] = {}  # of each output
     unreadable: list[str] = []
     for source in sources:
         for file, below in _pictures(source, output, recursive, unreadable):
-            kept = file.suffix if file.suffix.lower() in FORMATS else ".jpg"  # HEIC and raw are not written
-            extension = f".{form}" if form else kept
-            name = f"{file.stem}{'_' + suffix if suffix else ''}{extension}"
+            name = f"{file.stem}{'_' + suffix if suffix else ''}{_extension(file, form)}"
             target = output if to_file else output / below / name
+            if to_file and is_film(file) != (target.suffix.lower() in CONTAINERS):
+                kinds = CONTAINERS if is_film(file) else FORMATS
+                raise UserError(f"-o {target}: {file} can become {', '.join(kinds)}, or a file in a folder")
             if is_file(target) and target.samefile(file):
                 raise UserError(
                     f"{target} would overwrite its original: choose another -o folder, or a --suffix"
@@ -101,6 +111,15 @@ def plan_outputs(
     outputs = {file: target for file, target in wanted.items() if file not in present}
     others = [file for source in sources if is_folder(source) for file in _others(source, recursive)]
     return Plan(outputs, present, len(sources) == 1 and is_file(sources[0]), others, unreadable)
+
+
+def _extension(file: Path, form: str | None) -> str:
+    """That of the result: `--format` is for pictures; HEIC, raw files and some films are not written."""
+    if is_film(file):
+        return file.suffix if file.suffix.lower() in CONTAINERS else ".mkv"
+    if form:
+        return f".{form}"
+    return file.suffix if file.suffix.lower() in FORMATS else ".jpg"
 
 
 def _check_results(targets: list[Path]) -> None:
@@ -177,25 +196,37 @@ def enhance_files(
     """
     model.check_settings(strength, tile, tile_overlap, ensemble)
     done = Enhanced([], list(plan.unreadable))
+    settings: Settings = {
+        "seed": seed,
+        "strength": strength,
+        "ensemble": ensemble,
+        "guard": guard,
+        "tile": tile,
+        "tile_overlap": tile_overlap,
+        "quiet": quiet,
+    }
     for source, target in progress(plan.outputs.items(), "enhancing", "picture", quiet=quiet):
         try:
-            photo = read_photo(source)
-            pixels = model.enhance(
-                photo.pixels,
-                seed=seed,
-                strength=strength,
-                ensemble=ensemble,
-                guard=guard,
-                tile=tile,
-                tile_overlap=tile_overlap,
-                name=str(source),
-                quiet=quiet,
-            )
-            mark(photo.exif)
-            write_photo(target, replace(photo, pixels=pixels))
+            if is_film(source):
+                enhance_film(source, target, model, **settings)
+            else:
+                enhance_file(source, target, model, **settings)
         except UserError as error:
             message = str(error)
             done.failed.append(message if str(source) in message else f"{source}: {message}")
         else:
             done.written.append(target)
     return done
+
+
+def enhance_file(source: Path, target: Path, model: Enhancer, **settings: Unpack[Settings]) -> None:
+    """Enhance one photograph, and mark the result as one of this program.
+
+    Raises:
+        UserError: it cannot be read or enhanced, or the result cannot be written.
+    """
+    photo = read_photo(source)
+    named: Settings = {**settings, "name": str(source)}
+    pixels = model.enhance(photo.pixels, **named)
+    mark(photo.exif)
+    write_photo(target, replace(photo, pixels=pixels))

@@ -32,6 +32,7 @@ class Settings(TypedDict, total=False):
     guard: bool | None
     tile: int | None
     tile_overlap: int | None
+    same_noise: bool
     name: str | None
     quiet: bool
 

@@ -110,7 +110,7 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, durable: bool =
         temporary.replace(path)
         if durable:
             _flush(path.parent)
-    except Exception:
+    except BaseException:  # Ctrl-C too
         with contextlib.suppress(OSError):  # the folder itself may be the problem
             temporary.unlink()
         raise
