@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from reddit.cli.flags import parser_of, weights_flag
 from reddit.utils.errors import UserError
+from reddit.utils.files import is_file, is_folder
 from reddit.utils.memory import keep_freed_memory
 from reddit.utils.names import DEVICES, PRECISIONS
 from reddit.utils.progress import print_err, print_out
@@ -31,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
         "-i photos -o bright -r",
         "-i night.jpg -o bright.png --strength 0.7",
         "-i clip.mp4 -o bright.mp4",
+        "-i camera -o bright --watch",
     )
     parser.add_argument(
         "-i",
@@ -56,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
         "--recursive",
         action="store_true",
         help="include subfolders; results go to subfolders of the same names",
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="go on, and enhance what arrives in the folders; Ctrl-C ends it"
     )
     parser.add_argument("--overwrite", action="store_true", help="overwrite existing results")
     parser.add_argument("--format", choices=FORMATS, help="format of the pictures; default: that of each")
@@ -124,20 +130,25 @@ def main(argv: list[str] | None = None) -> int:
     from reddit.inference.files import enhance_files, plan_outputs
     from reddit.inference.loading import enhancer_of
 
-    plan = plan_outputs(
-        arguments.input,
-        arguments.output,
-        suffix=arguments.suffix,
-        form=arguments.format,
-        recursive=arguments.recursive,
-        overwrite=arguments.overwrite,
-    )
+    def planned() -> Plan:
+        return plan_outputs(
+            arguments.input,
+            arguments.output,
+            suffix=arguments.suffix,
+            form=arguments.format,
+            recursive=arguments.recursive,
+            overwrite=arguments.overwrite,
+            may_be_empty=arguments.watch,
+        )
+
+    if arguments.watch:
+        _check_watched(arguments.input, arguments.output)
+    plan = planned()
     info, steps = choose_model(arguments.weights, arguments.steps, Path("runs"), shipped_first=True)
     model = enhancer_of(info, steps, arguments.device, arguments.precision)
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", EnhanceWarning)
-        warnings.showwarning = _show_warning
-        done = enhance_files(
+
+    def enhanced(plan: Plan) -> Enhanced:
+        return enhance_files(
             plan,
             model,
             seed=arguments.seed,
@@ -146,14 +157,55 @@ def main(argv: list[str] | None = None) -> int:
             guard=False if arguments.force else None,
             tile=arguments.tile,
             tile_overlap=arguments.tile_overlap,
-            quiet=arguments.quiet,
+            quiet=arguments.quiet or arguments.watch,
         )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", EnhanceWarning)
+        warnings.showwarning = _show_warning
+        if arguments.watch:
+            model.check_settings(
+                arguments.strength, arguments.tile, arguments.tile_overlap, arguments.ensemble
+            )
+            return _watch(planned, enhanced, arguments)
+        done = enhanced(plan)
     if plan.single and done.failed:
         raise UserError(done.failed[0])
     print_out(_summary(arguments.output, plan, done, f"{name_of(info)}, {counted(steps, 'step')}"))
     for line in done.failed:
         print_err(f"error: {line}")
     return 1 if done.failed else 0
+
+
+def _check_watched(sources: list[Path], output: Path) -> None:
+    for source in sources:
+        if not is_folder(source):
+            raise UserError(f"--watch: {source} is no folder")
+        if is_folder(output) and output.samefile(source):
+            raise UserError(f"--watch: -o {output} is watched itself: choose another folder for the results")
+    if is_file(output):
+        raise UserError(f"--watch: -o {output} is a file: choose a folder")
+
+
+def _watch(
+    planned: Callable[[], Plan], enhanced: Callable[[Plan], Enhanced], arguments: argparse.Namespace
+) -> int:
+    """Enhance what lies in the folders and what arrives, until Ctrl-C."""
+    from reddit.inference.watch import Watch
+
+    def log(line: str) -> None:
+        if line.startswith("error: "):
+            print_err(line)
+        elif not arguments.quiet:
+            print_out(line)
+        sys.stdout.flush()
+
+    watch = Watch(planned, enhanced, log)
+    if not arguments.quiet:
+        print_err(f"watching {', '.join(map(str, arguments.input))}; Ctrl-C ends it")
+    watch.run()
+    print_out(f"{counted(watch.count, 'picture')} in {arguments.output}")
+    return 0
 
 
 def _summary(output: Path, plan: Plan, done: Enhanced, model: str) -> str:

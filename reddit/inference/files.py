@@ -61,6 +61,7 @@ def plan_outputs(
     form: str | None = None,
     recursive: bool = False,
     overwrite: bool = False,
+    may_be_empty: bool = False,
 ) -> Plan:
     """Plan the output files: `output/STEM[_suffix].EXT`, in the same subfolder as in the source.
 
@@ -72,6 +73,7 @@ def plan_outputs(
         form: the extension of the results, without the dot; None: that of each picture.
         recursive: include subfolders.
         overwrite: overwrite existing results.
+        may_be_empty: folders without pictures are no error.
 
     Raises:
         UserError: no pictures; an original would be overwritten, or another picture that is no result of this
@@ -85,7 +87,11 @@ def plan_outputs(
     originals: dict[Path, Path] = {}  # of each output
     unreadable: list[str] = []
     for source in sources:
-        for file, below in _pictures(source, output, recursive, unreadable):
+        found = _pictures(source, output, recursive, unreadable)
+        if not found and not may_be_empty:
+            hint = "" if recursive else "; --recursive includes its subfolders"
+            raise UserError(f"no pictures ({', '.join(EXTENSIONS)}) in {source}{hint}")
+        for file, below in found:
             name = f"{file.stem}{'_' + suffix if suffix else ''}{_extension(file, form)}"
             target = output if to_file else output / below / name
             if to_file and is_film(file) != (target.suffix.lower() in CONTAINERS):
@@ -142,9 +148,6 @@ def _pictures(source: Path, folder: Path, recursive: bool, unreadable: list[str]
     found = [(file, Path()) for file in list_images(source, EXTENSIONS)]
     if recursive:
         found += _below(source, folder.resolve(), Path(), unreadable)
-    if not found:
-        hint = "" if recursive else "; --recursive includes its subfolders"
-        raise UserError(f"no pictures ({', '.join(EXTENSIONS)}) in {source}{hint}")
     return found
 
 
