@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reddit.image.read import read_image
     from reddit.image.write import write_image
     from reddit.inference.enhancer import Enhancer, EnhanceWarning
-    from reddit.inference.loading import enhance, load
+    from reddit.inference.loading import enhance, from_pretrained, load
     from reddit.inference.sampling import restore
     from reddit.models import CompactUNet, ConditionalUNet
     from reddit.utils.errors import UserError
@@ -29,6 +29,7 @@ _HOME = {
     "Prediction": "reddit.diffusion",
     "UserError": "reddit.utils.errors",
     "enhance": "reddit.inference.loading",
+    "from_pretrained": "reddit.inference.loading",
     "load": "reddit.inference.loading",
     "load_denoiser": "reddit.checkpoint.format",
     "read_image": "reddit.image.read",
@@ -46,6 +47,7 @@ __all__ = [
     "Prediction",
     "UserError",
     "enhance",
+    "from_pretrained",
     "load",
     "load_denoiser",
     "read_image",

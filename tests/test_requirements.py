@@ -44,7 +44,7 @@ def asked(*extras: str) -> list[Requirement]:
 def test_the_oldest_versions_are_those_that_the_project_allows() -> None:
     oldest = pinned("oldest.txt")
     assert {canonicalize_name(requirement.name) for requirement in asked()} <= oldest.keys()
-    for requirement in asked("heic", "raw", "dev"):
+    for requirement in asked("heic", "raw", "hub", "dev"):
         name = canonicalize_name(requirement.name)
         if name in oldest:
             (floor,) = requirement.specifier
@@ -55,7 +55,7 @@ def test_the_oldest_versions_are_those_that_the_project_allows() -> None:
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_the_locked_versions_are_allowed(platform: str) -> None:
     locked = pinned("locked.txt")
-    for requirement in asked("onnx", "heic", "raw", "dev"):
+    for requirement in asked("onnx", "heic", "raw", "hub", "video", "dev"):
         pin = locked[canonicalize_name(requirement.name)]
         assert version(pin) in requirement.specifier, requirement
     here = {"sys_platform": platform, "platform_machine": "x86_64", "python_version": "3.11"}

@@ -10,6 +10,7 @@ from pathlib import Path
 from reddit.ablations import ABLATIONS
 from reddit.checkpoint.format import CHOSEN, NEWEST, CheckpointInfo, read_info
 from reddit.checkpoint.shapes import check_shapes
+from reddit.checkpoint.sharing import PREFIX, fetch_named
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, is_folder, modified
 from reddit.utils.progress import Log
@@ -49,7 +50,7 @@ def shipped_models() -> list[CheckpointInfo]:
 
 
 def find_checkpoint(named: str, runs: Path, steps: int | None = None) -> CheckpointInfo:
-    """A checkpoint by path, run folder, run name, or name of shipped weights.
+    """A checkpoint by path, run folder, run name, name of shipped weights, or hf://USER/MODEL.
 
     Args:
         steps: chooses among the shipped weights of one name; see `find_shipped`.
@@ -57,6 +58,8 @@ def find_checkpoint(named: str, runs: Path, steps: int | None = None) -> Checkpo
     Raises:
         UserError: there is none, or a run and shipped weights have the same name.
     """
+    if named.startswith(PREFIX):
+        return read_info(fetch_named(named))
     path = Path(named)
     if is_file(path):
         return read_info(path)

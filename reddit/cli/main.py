@@ -18,6 +18,7 @@ COMMANDS = {
     "report": "score a family of runs and write its report",
     "reproduce": "run a comparison of the paper, with statistics and a verdict",
     "export": "write weights to share, or a network for ONNX Runtime",
+    "push": "share a model on the Hugging Face Hub",
     "data": "check a data set, or link a downloaded one",
     "doctor": "print versions, device, data sets and weights, for a bug report",
 }

@@ -10,6 +10,7 @@ import numpy as np
 
 from reddit.checkpoint.format import CheckpointInfo, load_denoiser, read_info
 from reddit.checkpoint.registry import DEFAULT, find_checkpoint, find_shipped, sampling_steps
+from reddit.checkpoint.sharing import fetch
 from reddit.inference.enhancer import Enhancer
 from reddit.inference.inputs import Kind, Picture
 from reddit.utils.device import autocast, choose_device
@@ -31,6 +32,28 @@ def load(
         UserError: unknown model, device or precision; steps out of range.
     """
     info = find_checkpoint(name, Path("runs"), steps)
+    return enhancer_of(info, sampling_steps(info, steps), device, precision)
+
+
+def from_pretrained(
+    name: str,
+    *,
+    revision: str | None = None,
+    steps: int | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+) -> Enhancer:
+    """Load a shared model from the Hugging Face Hub, which downloads it once, or from a folder.
+
+    Args:
+        name: USER/MODEL, or a folder that `reddit-llie push -o` wrote.
+        revision: a branch, tag or commit of the Hub; None: the newest.
+        steps, device, precision: as of `load`.
+
+    Raises:
+        UserError: there is no such model; the extra `hub` is missing; errors as in `load`.
+    """
+    info = read_info(fetch(name, revision))
     return enhancer_of(info, sampling_steps(info, steps), device, precision)
 
 
