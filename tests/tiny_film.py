@@ -34,9 +34,10 @@ def write_film(
     color_range: int = 1,
     rotation: int = 0,
     frames: list[np.ndarray] | None = None,
+    times: tuple[int, ...] = TIMES,
     **options: str,
 ) -> Path:
-    """Write a film of `TIMES`; `frames`: its pictures, else all are `picture`."""
+    """Write a film; `frames`: its pictures, else all are `picture`; `times`: in 1/600 seconds."""
     av = pytest.importorskip("av")
     with av.open(str(path), "w") as film:
         film.metadata["title"] = "night"
@@ -52,7 +53,7 @@ def write_film(
         if sound:
             track = film.add_stream(sound, rate=48000)
             track.layout = "stereo"
-        for number, time in enumerate(TIMES):
+        for number, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(frames[number] if frames else picture(*size), format="rgb24")
             frame = frame.reformat(
                 format=pixel_format, dst_colorspace=colorspace, dst_color_range=color_range

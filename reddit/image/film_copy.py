@@ -135,6 +135,11 @@ class FilmCopy:
         except pyav(self.source).FFmpegError as error:
             raise self._damaged(error) from error
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether a copy that is done ends well before the time in the film's header."""
+        return self.seconds + 1 / self.film.rate < 0.95 * self.film.seconds - 1
+
     def _damaged(self, error: Exception) -> UserError:
         return UserError(f"{self.source} is damaged after {self.seconds:.1f} seconds ({reason(error)})")
 

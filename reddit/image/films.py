@@ -36,6 +36,7 @@ class Film:
         width, height: as stored, before a rotation.
         rate: frames a second, a mean where it varies.
         frames: about how many there are; None if unknown.
+        seconds: how long it lasts by its header; 0 if unknown.
         codec, pixel_format: FFmpeg's names.
         display_matrix: the nine numbers of its rotation; None: upright.
         color_range, colorspace, primaries, transfer: as numbered in ITU-T H.273.
@@ -46,6 +47,7 @@ class Film:
     height: int
     rate: Fraction
     frames: int | None
+    seconds: float
     codec: str
     pixel_format: str
     display_matrix: tuple[int, ...] | None
@@ -141,12 +143,14 @@ def read_film(path: Path) -> Film:
             raise UserError(f"{path} has no video track that can be decoded")
         frame = _first_frame(path, container, video)
         rate = video.guessed_rate or video.average_rate or DEFAULT_RATE
+        seconds = _seconds(container, video)
         matrix = frame.side_data.get("DISPLAYMATRIX")
         return Film(
             width=frame.width,
             height=frame.height,
             rate=rate,
-            frames=video.frames or _estimated(container, video, rate),
+            frames=video.frames or round(seconds * rate) or None,
+            seconds=seconds,
             codec=video.codec_context.name,
             pixel_format=frame.format.name,
             display_matrix=matrix and tuple(int(value) for value in np.frombuffer(bytes(matrix), np.int32)),
@@ -167,10 +171,10 @@ def _first_frame(path: Path, container: Any, video: Any) -> Any:
     raise UserError(f"{path} has no frames: it is damaged or truncated; copy it again")
 
 
-def _estimated(container: Any, video: Any, rate: Fraction) -> int | None:
+def _seconds(container: Any, video: Any) -> float:
     if video.duration and video.time_base:
-        return round(video.duration * video.time_base * rate)
-    return round(container.duration * rate / 1_000_000) if container.duration else None
+        return float(video.duration * video.time_base)
+    return (container.duration or 0) / 1_000_000
 
 
 def _warnings(path: Path, container: Any, video: Any, frame: Any) -> list[str]:

@@ -82,6 +82,8 @@ def plan_outputs(
     if "/" in suffix or "\\" in suffix:
         raise UserError(f"--suffix {suffix}: must be a part of a file name, without slashes")
     to_file = output.suffix.lower() in (*FORMATS, *CONTAINERS) and not output.is_dir()
+    if is_film(output) and not to_file and not output.is_dir():
+        raise UserError(f"-o {output}: films are written as {', '.join(CONTAINERS)}")
     if output.is_file() and not to_file:
         raise UserError(f"-o {output} is a file: use a folder, or a file name with .png, .jpg …")
     originals: dict[Path, Path] = {}  # of each output

@@ -65,6 +65,9 @@ def enhance_film(source: Path, target: Path, model: Enhancer, **settings: Unpack
         raise UserError(
             f"cannot write {target} ({reason(error)}): use .mkv, which holds most films"
         ) from error
+    if copy.cut_short:
+        ends = f"{copy.seconds:.1f} of {film.seconds:.1f} seconds"
+        warnings.warn(f"{source} may be truncated: its video ends after {ends}", EnhanceWarning, stacklevel=2)
     if copy.left_out:
         warnings.warn(f"{target} is without {', '.join(copy.left_out)}", EnhanceWarning, stacklevel=2)
 

@@ -83,6 +83,17 @@ def test_warnings_of_frames_come_once(tmp_path: Path, model: Enhancer) -> None:
     assert warning.category is EnhanceWarning and "lit.mp4 is not dark" in str(warning.message)
 
 
+def test_a_film_that_ends_early_is_reported(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 80, (48, 64, 3)).astype(np.uint8) for _ in TIMES]
+    times = tuple(600 * number for number in range(len(TIMES)))
+    whole = write_film(tmp_path / "a.mkv", sound=None, frames=frames, times=times, preset="ultrafast")
+    part = tmp_path / "part.mkv"
+    part.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.warns(EnhanceWarning, match=r"part\.mkv may be truncated: its video ends after \d\.\d of 7"):
+        enhance_film(part, tmp_path / "b.mkv", Tripled())  # type: ignore[arg-type]
+
+
 def test_the_command(clip: Path, light_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bright = clip.with_name("bright.mp4")
     command = ["enhance", "-i", str(clip), "-o", str(bright), "--weights", str(light_weights), "--force"]
@@ -115,5 +126,7 @@ def test_names_of_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert list(map(str, plan.outputs.values())) == ["out/a_lit.mp4", "out/b_lit.mkv", "out/c_lit.jpg"]
     with pytest.raises(UserError, match=r"-o bright\.png: a\.mp4 can become \.mp4, .*\.webm"):
         plan_outputs([Path("a.mp4")], Path("bright.png"))
+    with pytest.raises(UserError, match=r"-o bright\.avi: films are written as \.mp4, "):
+        plan_outputs([Path("a.mp4")], Path("bright.avi"))
     with pytest.raises(UserError, match=r"-o bright\.mkv: c\.png can become \.png"):
         plan_outputs([Path("c.png")], Path("bright.mkv"))
