@@ -18,7 +18,7 @@ $(VENV)/.ready: pyproject.toml $(LOCKED)
 demo: setup
 	$(BIN)/reddit-llie train -c demo
 	$(BIN)/reddit-llie distill -c demo --chain
-	$(BIN)/reddit-llie report -c demo
+	$(BIN)/reddit-llie report -c demo --others light
 
 test: setup
 	$(BIN)/python -m pytest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -435,8 +436,11 @@ def test_enhance_never_overwrites_an_original(inside: Path) -> None:
         call("enhance", "-i", str(low), "-o", str(low), "--weights", "tiny-1")
 
 
-def test_report_has_a_row_for_every_step_count(inside: Path) -> None:
-    call("report", "-c", "tiny.yaml", "--metrics", "psnr", "ssim", "--quiet")
+def test_report_has_a_row_for_every_step_count(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("report", "-c", "tiny.yaml", "--metrics", "psnr", "ssim", "--quiet", "--others", "light")
+    said = capsys.readouterr().out
+    assert re.search(r"light-1, 1 step, trained on 12,464 pictures: [+-]\d+\.\d\d dB raw against student, 1 step, "
+                     r"trained on 12\n", said)  # fmt: skip
     with (inside / "runs/tiny/results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["steps"] for row in rows] == ["16", "8", "4", "2", "1"]
@@ -445,6 +449,7 @@ def test_report_has_a_row_for_every_step_count(inside: Path) -> None:
     page = (inside / "runs/tiny/report.html").read_text()
     assert "2 test pictures, not used in training or validation" in page
     assert page.count("<svg") >= 10 and "http://" not in page and 'src="http' not in page
+    assert '<option>light-1, 1 step</option>' in page and "<option selected>student, 1 step</option>" in page
 
 
 def test_report_warns_of_test_pictures_seen_in_training(

@@ -51,9 +51,9 @@ def choose_model(
     if not fitting:
         raise UserError(f"no model in {runs}: train one with reddit-llie train, or name one with --weights")
     model = fitting[0]
+    sets = ", ".join(model.config.data.sets)
     print_err(
-        f"model: {model.path} ({counted(model.steps, 'step')}, trained on {model.config.data.dataset}); "
-        "--weights chooses another"
+        f"model: {model.path} ({counted(model.steps, 'step')}, trained on {sets}); --weights chooses another"
     )
     return model, sampling_steps(model, steps)
 

@@ -86,6 +86,11 @@ class DataConfig(Section):
     on_corrupt: Literal["error", "skip"] = "error"
     """A training pair that cannot be read: ends the run, or is skipped and named."""
 
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The names of the data sets to train on."""
+        return tuple(dict.fromkeys(part.dataset for part in self.mix)) or (self.dataset,)
+
 
 class ModelConfig(Section):
     """The network and what it predicts."""

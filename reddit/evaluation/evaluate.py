@@ -255,7 +255,7 @@ def model_settings(info: CheckpointInfo, steps: int, precision: str) -> dict[str
     diffusion = info.config.diffusion
     return {
         "checkpoint": f"{info.path} ({info.digest})",
-        "trained on": info.config.data.dataset,
+        "trained on": ", ".join(info.config.data.sets),
         "steps": str(steps),
         "sampler": diffusion.sampler,
         "precision": precision,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reddit.checkpoint.format import CheckpointInfo, load_denoiser
-from reddit.checkpoint.registry import all_models, find_model, student_name
+from reddit.checkpoint.registry import all_models, find_model, name_of, student_name
 from reddit.config import Config
 from reddit.data import Pair, load_pairs, load_picture, overlap
 from reddit.evaluation.baselines import fit_gain_gamma
@@ -31,10 +31,11 @@ class Row:
     """One line of a family's table.
 
     Attributes:
-        kind: `teacher`, the student's method, `fewer steps` (the teacher with a student's steps), or
-            `baseline`.
+        kind: `teacher`, the student's method, `fewer steps` (the teacher with a student's steps), `other` (a
+            model of another family), or `baseline`.
         seconds: time of one picture, None for baselines.
         seen: number of test pictures that were in its training or validation set.
+        trained_on: number of different pictures in its training and validation sets.
     """
 
     label: str
@@ -45,6 +46,12 @@ class Row:
     parameters: int | None
     predict: Predict
     seen: int = 0
+    trained_on: int = 0
+
+    @property
+    def psnr(self) -> float:
+        """Mean raw PSNR, dB."""
+        return self.evaluation.mean().raw["psnr"]
 
     @property
     def warning(self) -> str:
@@ -91,11 +98,12 @@ def score_family(
     family: str,
     scorer: Scorer,
     *,
+    others: Sequence[CheckpointInfo] = (),
     seeds: Sequence[int] = (0,),
     quiet: bool = False,
     log: Log = print_out,
 ) -> list[Row]:
-    """Score a family on the test pictures: two baselines, the models, the teacher at fewer steps."""
+    """Score a family on the test pictures: two baselines, the models, the teacher at fewer steps, others."""
     test = load_pairs(config.data, config.data_root(), "test")
     device = choose_device(config.device)
     models = family_models(config, family)
@@ -120,13 +128,13 @@ def score_family(
         rows.append(Row(label, "baseline", None, scored(label, predict, {}, seeds[:1]), None, None, predict))
 
     teacher = models[0]
-    seen = {model.path: len(overlap(model.training_pictures, test)) for model in models}
-    plan = [(model, model.steps) for model in models]
-    plan += [(teacher, model.steps) for model in models[1:]]
-    for model, steps in plan:
-        fewer = steps != model.steps
-        kind = "fewer steps" if fewer else model.method
-        label = f"{_who(model)}{' at' if fewer else ','} {counted(steps, 'step')}"
+    seen = {model.path: len(overlap(model.training_pictures, test)) for model in (*models, *others)}
+    plan = [(model, model.steps, model.method) for model in models]
+    plan += [(teacher, model.steps, "fewer steps") for model in models[1:]]
+    plan += [(model, model.steps, "other") for model in others]
+    for model, steps, kind in plan:
+        who = name_of(model) if kind == "other" else _who(model)
+        label = f"{who}{' at' if kind == 'fewer steps' else ','} {counted(steps, 'step')}"
         denoiser = load_denoiser(model.path)[0].to(device)
         diffusion = model.config.diffusion
         predict = predict_with(
@@ -135,12 +143,25 @@ def score_family(
         evaluation = scored(label, predict, model_settings(model, steps, config.precision), seeds)
         seconds = _time(predict, test, device)
         parameters = count_parameters(denoiser)
-        rows.append(Row(label, kind, steps, evaluation, seconds, parameters, predict, seen[model.path]))
-        psnr = evaluation.mean().raw["psnr"]
-        log(f"{label}: {psnr:.2f} dB raw, {1000 * seconds:.0f} ms a picture")
+        trained_on = len(model.training_pictures)
+        rows.append(
+            Row(label, kind, steps, evaluation, seconds, parameters, predict, seen[model.path], trained_on)
+        )
+        log(f"{label}: {rows[-1].psnr:.2f} dB raw, {1000 * seconds:.0f} ms a picture")
         if rows[-1].warning:
             log(f"warning: {rows[-1].warning}")
     return rows
+
+
+def comparison(rows: Sequence[Row]) -> list[str]:
+    """A line for each model of another family: its raw PSNR beside that of the family's last model."""
+    own = [row for row in rows if row.kind in ("teacher", "reddit")][-1]
+    return [
+        f"{row.label}, trained on {row.trained_on:,} pictures: {row.psnr - own.psnr:+.2f} dB raw against "
+        f"{own.label}, trained on {own.trained_on:,}"
+        for row in rows
+        if row.kind == "other"
+    ]
 
 
 def _who(model: CheckpointInfo) -> str:

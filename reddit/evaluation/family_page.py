@@ -122,7 +122,8 @@ def _summary(rows: Sequence[Row]) -> list[Chart]:
 def _sliders(rows: Sequence[Row], test: Sequence[Pair]) -> list[Slider]:
     """A few test pictures, restored by every model with the seed whose scores are shown."""
     spread = np.unique(np.linspace(0, len(test) - 1, min(SHOWN_PICTURES, len(test))).astype(int))
-    models = [row for row in rows if row.kind in _OWN_STEPS]
+    models = [row for row in rows if row.kind in (*_OWN_STEPS, "other")]
+    last = [row.label for row in models if row.kind != "other"][-1]
     sliders = []
     for index in spread:
         pair = test[index]
@@ -134,7 +135,7 @@ def _sliders(rows: Sequence[Row], test: Sequence[Pair]) -> list[Slider]:
             scores = row.evaluation.pictures[index].scores[0]
             notes[row.label] = f"{show(scores.raw['psnr'], 2)} dB, seed\N{NO-BREAK SPACE}{seed}"
         pictures["gt"] = load_picture(pair.high)
-        sliders.append(slider(pair.name, pictures, "input", models[-1].label, notes, thumbnails=True))
+        sliders.append(slider(pair.name, pictures, "input", last, notes, thumbnails=True))
     return sliders
 
 

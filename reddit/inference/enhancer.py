@@ -62,8 +62,7 @@ class Enhancer:
     @property
     def guarded(self) -> bool:
         """Whether the model knows only dark pictures. A data set of photographs contains well-lit ones."""
-        data = self.info.config.data
-        return "photos" not in {data.dataset, *(part.dataset for part in data.mix)}
+        return "photos" not in self.info.config.data.sets
 
     @overload
     def enhance(self, picture: Kind, **settings: Unpack[Settings]) -> Kind: ...

@@ -441,3 +441,9 @@ def test_odd_widths_are_refused_where_they_do_not_fit(block: str) -> None:
         assert load_config(None, [*odd, "model.groups=32"]).model.groups == 32  # it has none
     else:
         assert "model.width: must be even" in mistakes(None, *odd)[0]
+
+
+def test_the_sets_of_a_mixture() -> None:
+    mix = [{"dataset": "lolv1"}, {"dataset": "photos", "folder": "a"}, {"dataset": "photos", "folder": "b"}]
+    assert resolve_config({"data": {"mix": mix}}, source="test").data.sets == ("lolv1", "photos")
+    assert resolve_config({"data": {"dataset": "sid"}}, source="test").data.sets == ("sid",)
