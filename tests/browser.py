@@ -46,8 +46,8 @@ class Tab:
         self._call("Page.enable")
         self._call("Runtime.enable")
 
-    def open(self, path: Path, *, width: int, dark: bool = False, height: int = 844) -> None:
-        """Load a file as a phone (below 600 CSS pixels) or a desktop shows it."""
+    def open(self, path: Path | str, *, width: int, dark: bool = False, height: int = 844) -> None:
+        """Load a file, or an address, as a phone (below 600 CSS pixels) or a desktop shows it."""
         self._width, mobile = width, width < 600
         self._call(
             "Emulation.setDeviceMetricsOverride",
@@ -55,7 +55,7 @@ class Tab:
         )  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
-        self._call("Page.navigate", url=path.resolve().as_uri())
+        self._call("Page.navigate", url=path if isinstance(path, str) else path.resolve().as_uri())
         while self._receive().get("method") != "Page.loadEventFired":
             pass
 

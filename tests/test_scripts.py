@@ -439,8 +439,8 @@ def test_enhance_never_overwrites_an_original(inside: Path) -> None:
 def test_report_has_a_row_for_every_step_count(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call("report", "-c", "tiny.yaml", "--metrics", "psnr", "ssim", "--quiet", "--others", "light")
     said = capsys.readouterr().out
-    assert re.search(r"light-1, 1 step, trained on 12,464 pictures: [+-]\d+\.\d\d dB raw against student, 1 step, "
-                     r"trained on 12\n", said)  # fmt: skip
+    line = r"light-1, 1 step, trained on 12,464 pictures: [+-]\d+\.\d\d dB raw against student, 1 step, "
+    assert re.search(line + r"trained on 12\n", said)
     with (inside / "runs/tiny/results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["steps"] for row in rows] == ["16", "8", "4", "2", "1"]
@@ -449,7 +449,7 @@ def test_report_has_a_row_for_every_step_count(inside: Path, capsys: pytest.Capt
     page = (inside / "runs/tiny/report.html").read_text()
     assert "2 test pictures, not used in training or validation" in page
     assert page.count("<svg") >= 10 and "http://" not in page and 'src="http' not in page
-    assert '<option>light-1, 1 step</option>' in page and "<option selected>student, 1 step</option>" in page
+    assert "<option>light-1, 1 step</option>" in page and "<option selected>student, 1 step</option>" in page
 
 
 def test_report_warns_of_test_pictures_seen_in_training(
