@@ -4,8 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LOCKED := requirements/locked.txt
 OLDEST_PYTHON ?= python3.10
+# Two processes of one thread each; files stay whole, so that what they share is made once.
+PYTEST := -m pytest -n 2 --dist loadfile
 
 .PHONY: setup demo test fuzz test-oldest test-newest lint lock
+test fuzz test-oldest test-newest: export OMP_NUM_THREADS := 1
 
 setup: $(VENV)/.ready
 
@@ -21,11 +24,11 @@ demo: setup
 	$(BIN)/reddit-llie report -c demo --others light
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 # Random inputs, thousands of each kind; `make test` draws a few.
 fuzz: setup
-	REDDIT_FUZZ=10000 $(BIN)/python -m pytest tests/fuzz
+	REDDIT_FUZZ=10000 $(BIN)/python $(PYTEST) tests/fuzz
 
 # Environments of their own, beside the locked one: what pyproject.toml allows at least, and what pip takes today.
 test-oldest:
@@ -33,13 +36,13 @@ test-oldest:
 	.venv-oldest/bin/python -m pip install --quiet --upgrade pip
 	.venv-oldest/bin/python -m pip install --quiet -r requirements/oldest.txt
 	.venv-oldest/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	.venv-oldest/bin/python -m pytest
+	.venv-oldest/bin/python $(PYTEST)
 
 test-newest:
 	$(PYTHON) -m venv --clear .venv-newest
 	.venv-newest/bin/python -m pip install --quiet --upgrade pip
 	.venv-newest/bin/python -m pip install --quiet --editable '.[dev]'
-	.venv-newest/bin/python -m pytest
+	.venv-newest/bin/python $(PYTEST)
 
 lint: setup
 	$(BIN)/ruff check .
