@@ -39,12 +39,13 @@ class Tab:
         self._reading, self._writing = reading, writing
         self._number = self._width = 0
         self._buffer = b""
+        self.errors: list[str] = []
         self._session: str | None = None
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self.errors: list[str] = []
         self._call("Page.enable")
         self._call("Runtime.enable")
+        self._call("Log.enable")
 
     def open(self, path: Path | str, *, width: int, dark: bool = False, height: int = 844) -> None:
         """Load a file, or an address, as a phone (below 600 CSS pixels) or a desktop shows it."""
@@ -107,11 +108,20 @@ class Tab:
             self._buffer += data
         message, _, self._buffer = self._buffer.partition(b"\0")
         answer: dict[str, Any] = json.loads(message)
-        if answer.get("method") == "Runtime.exceptionThrown":
-            self.errors.append(
-                answer["params"]["exceptionDetails"].get("exception", {}).get("description", "")
-            )
+        self.errors.extend(_error(answer))
         return answer
+
+
+def _error(message: dict[str, Any]) -> Iterator[str]:
+    """What the console shows as an error."""
+    parameters = message.get("params", {})
+    match message.get("method"):
+        case "Runtime.exceptionThrown":
+            yield parameters["exceptionDetails"].get("exception", {}).get("description", "")
+        case "Runtime.consoleAPICalled" if parameters["type"] == "error":
+            yield " ".join(str(one.get("value", one.get("description"))) for one in parameters["args"])
+        case "Log.entryAdded" if parameters["entry"]["level"] == "error":
+            yield f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}"
 
 
 @contextmanager

@@ -1,63 +1,99 @@
-"""Fetch and make what the page needs into `docs/demo/vendor`: ONNX Runtime Web, the model and the style.
+#!/usr/bin/env python3
+"""Fetch and make what this page needs, in `vendor/`: ONNX Runtime Web, the network, the examples.
 
-    python docs/demo/build.py
-    python -m http.server -d docs/demo
-
-It needs npm, a network, and the extra `onnx`.
+Needs npm and the extra `onnx`. Serve the folder afterwards: `python -m http.server -d docs/demo`.
 """
 
 from __future__ import annotations
 
-import shutil
+import argparse
+import json
 import subprocess
 import sys
 import tarfile
 import tempfile
 from pathlib import Path
 
-import onnx
+import numpy as np
 
-HERE = Path(__file__).parent
+from reddit.checkpoint.format import load_denoiser
+from reddit.checkpoint.registry import find_checkpoint
+from reddit.image.write import encode
+from reddit.inference.export import export_sampler, require
+from reddit.utils.files import write_bytes
+
+HERE = Path(__file__).resolve().parent
 VENDOR = HERE / "vendor"
-STYLE = HERE.parents[1] / "reddit" / "report" / "templates" / "style.css"
 RUNTIME = "onnxruntime-web@1.30.0"
-FILES = (
-    "ort.wasm.min.mjs",
-    "ort-wasm-simd-threaded.mjs",
-    "ort-wasm-simd-threaded.wasm",
-    "ort.webgpu.min.mjs",
-    "ort-wasm-simd-threaded.asyncify.mjs",
-    "ort-wasm-simd-threaded.asyncify.wasm",
-)
+WASM, WEBGPU = "ort-wasm-simd-threaded", "ort-wasm-simd-threaded.asyncify"
+RUNTIME_FILES = (
+    "ort.wasm.min.mjs", "ort.webgpu.min.mjs",
+    *(f"{name}.{kind}" for name in (WASM, WEBGPU) for kind in ("mjs", "wasm")),
+)  # fmt: skip
+WEIGHTS = "light-1"
+EXAMPLES = {
+    "launch_pad": "A launch pad at dusk",
+    "window": "A table beside a window",
+    "garage": "A motorcycle under a lamp",
+    "cat": "A cat in a dark room",
+}
+"""Functions of docs/before_after.py → titles."""
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runtime", type=Path, help=f"an archive of {RUNTIME}; default: fetched with npm")
+    arguments = parser.parse_args()
     VENDOR.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        subprocess.run(["npm", "pack", "--silent", RUNTIME], cwd=scratch, check=True)
-        (archive,) = Path(scratch).glob("*.tgz")
-        with tarfile.open(archive) as packed:
-            for name in FILES:
-                source = packed.extractfile(f"package/dist/{name}")
-                assert source is not None
-                with source, (VENDOR / name).open("wb") as target:
-                    shutil.copyfileobj(source, target)
-    shutil.copy(STYLE, VENDOR)
-    model = VENDOR / "light-1.onnx"
-    export = [sys.executable, "-m", "reddit", "export", "--weights", "light-1", "-o", str(model)]
-    model.unlink(missing_ok=True)
-    subprocess.run(export, check=True)
-    _require_thumbnail(model)
+    style = HERE.parents[1] / "reddit" / "report" / "templates" / "style.css"
+    write_bytes(VENDOR / "report.css", style.read_bytes())
+    runtime(arguments.runtime)
+    network(VENDOR / f"{WEIGHTS}.onnx")
+    examples()
 
 
-def _require_thumbnail(path: Path) -> None:
-    """Make the input `thumbnail` a required one: ONNX Runtime Web takes no optional inputs."""
+def runtime(archive: Path | None) -> None:
+    """The files of ONNX Runtime Web."""
+    with tempfile.TemporaryDirectory() as folder:
+        if archive is None:
+            command = ["npm", "pack", "--silent", RUNTIME]
+            answer = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+            archive = Path(folder) / answer.stdout.split()[-1]
+        with tarfile.open(archive) as files:
+            for name in RUNTIME_FILES:
+                file = files.extractfile(f"package/dist/{name}")
+                assert file is not None
+                write_bytes(VENDOR / name, file.read())
+
+
+def network(path: Path) -> None:
+    """The network with its one step, for tiles. Its input `noise` is left out: a blind start ignores it."""
+    onnx, _ = require("onnx", "onnxscript")
+    denoiser, info = load_denoiser(find_checkpoint(WEIGHTS, Path("runs"), None).path)
+    export_sampler(path, "onnx", denoiser, info, info.steps)
     model = onnx.load(path)
-    kept = [tensor for tensor in model.graph.initializer if tensor.name != "thumbnail"]
-    assert len(kept) == len(model.graph.initializer) - 1
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
-    onnx.save(model, path)
+    graph = model.graph
+    for unused in [one for one in graph.input if one.name == "noise"]:
+        graph.input.remove(unused)
+        zero = onnx.numpy_helper.from_array(np.zeros((), np.float32), "no_noise")
+        graph.initializer.append(zero)
+        graph.node.insert(0, onnx.helper.make_node("Mul", ["low", "no_noise"], ["noise"]))
+    for default in [one for one in graph.initializer if one.name == "thumbnail"]:
+        graph.initializer.remove(default)  # so that it is never left out
+    onnx.checker.check_model(model)
+    write_bytes(path, model.SerializeToString())
+
+
+def examples() -> None:
+    sys.path.insert(0, str(HERE.parent))
+    import before_after
+
+    for name in EXAMPLES:
+        write_bytes(VENDOR / f"{name}.jpg", encode(getattr(before_after, name)(), ".jpg", quality=92))
+    named = [{"file": f"{name}.jpg", "title": title} for name, title in EXAMPLES.items()]
+    write_bytes(VENDOR / "examples.json", json.dumps(named).encode())
 
 
 if __name__ == "__main__":

@@ -1,80 +1,148 @@
-// The page: takes a photograph, asks the worker for the bright one, shows both.
-const LARGEST = 24e6; // pixels; a phone's canvas holds no more
-const [drop, file, status, progress, result, view, after, before, divider, strength, percent, save, another] =
-  ["drop", "file", "status", "progress", "result", "view", "after", "before", "divider", "strength", "percent",
-    "save", "another"].map(id => document.getElementById(id));
+// The page: takes a photograph, hands it to the worker, shows and saves the result.
+const at = id => document.getElementById(id);
+const viewer = at("viewer"), before = at("before"), after = at("after");
+const MOST = matchMedia("(pointer: coarse)").matches ? 16e6 : 48e6; // pixels; phones allow no larger canvas
 const worker = new Worker("worker.js", { type: "module" });
-let shown = null; // {name, low, restored}: both RGBA of the same size
+let number = 0, started = 0, name = "", type = "", note = "";
 
-worker.onmessage = ({ data }) => {
-  if (data.error) return say(`This did not work: ${data.error}`);
-  if (data.restored) return show(data.restored, data.seconds, data.provider);
-  progress.value = data.done;
-  status.textContent = data.done ? "Brightening …" : "Loading the model …";
-};
-
-function say(text) {
-  status.textContent = text;
-  progress.hidden = true;
-  drop.hidden = false;
+function say(text, { bad = false, progress } = {}) {
+  at("message").textContent = text;
+  at("message").classList.toggle("bad", bad);
+  at("progress").hidden = progress === undefined;
+  if (progress) at("progress").value = progress;
+  else at("progress").removeAttribute("value"); // not known yet
 }
 
-async function open(photo) {
-  let picture;
-  try {
-    picture = await createImageBitmap(photo, { imageOrientation: "from-image" });
-  } catch {
-    return say(`${photo.name || "This file"} cannot be read as a picture. JPEG, PNG and WebP can.`);
-  }
-  const scale = Math.min(1, Math.sqrt(LARGEST / (picture.width * picture.height)));
-  const [width, height] = [picture.width, picture.height].map(side => Math.max(1, Math.round(side * scale)));
+/** Decode a file into the canvas `before`, upright, its colours as they are stored. */
+async function read(file) {
+  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image", colorSpaceConversion: "none" });
+  const scale = Math.min(1, Math.sqrt(MOST / (bitmap.width * bitmap.height)));
+  const [width, height] = [bitmap.width, bitmap.height].map(side => Math.max(1, Math.floor(side * scale)));
+  note = scale < 1 ? ` Reduced to ${width}×${height} pixels.` : "";
   for (const canvas of [before, after]) [canvas.width, canvas.height] = [width, height];
   const context = before.getContext("2d", { willReadFrequently: true });
-  context.drawImage(picture, 0, 0, width, height);
-  const low = context.getImageData(0, 0, width, height);
-  shown = { name: (photo.name || "photograph").replace(/\.[^.]*$/, ""), low, restored: null };
-  drop.hidden = result.hidden = true;
-  progress.hidden = false;
-  progress.value = 0;
-  status.textContent = scale < 1 ? "A very large photograph: it is made smaller." : "Loading the model …";
-  worker.postMessage({ rgba: low.data.slice(), width, height });
+  context.drawImage(bitmap, 0, 0, width, height);
+  bitmap.close();
+  return { rgba: context.getImageData(0, 0, width, height).data, width, height };
 }
 
-function show(restored, seconds, provider) {
-  shown.restored = restored;
-  progress.hidden = true;
-  result.hidden = false;
-  const { width, height } = shown.low;
-  status.textContent = `${width} × ${height} pixels in ${seconds.toFixed(1)} s (${provider})`;
-  blend();
+async function open(file) {
+  if (!file) return;
+  const mine = ++number; // a picture that came before is no longer waited for
+  started = performance.now();
+  at("save").disabled = true;
+  viewer.classList.remove("done");
+  let picture;
+  try {
+    picture = await read(file);
+  } catch {
+    at("start").hidden = false;
+    at("work").hidden = true;
+    return say(`${file.name || "This"} is not a picture that this browser can read: try a JPEG or a PNG.`, { bad: true });
+  }
+  if (mine !== number) return;
+  [name, type] = [(file.name || "photograph").replace(/\.[^.]*$/, ""), file.type];
+  viewer.style.setProperty("--width", picture.width);
+  viewer.style.setProperty("--height", picture.height);
+  at("start").hidden = true;
+  at("work").hidden = false;
+  say("Loading the network …", { progress: 0 });
+  worker.postMessage({ number: mine, picture }, [picture.rgba.buffer]);
 }
 
-function blend() {
-  const { low, restored } = shown;
-  const share = strength.value / 100;
-  const mixed = new ImageData(low.width, low.height);
-  for (let k = 0; k < low.data.length; k++) mixed.data[k] = low.data[k] + share * (restored[k] - low.data[k]);
-  after.getContext("2d").putImageData(mixed, 0, 0);
-  percent.textContent = `${strength.value} %`;
+worker.onmessage = ({ data }) => {
+  if (data.number !== number) return;
+  if (data.error) return say(`It did not work: ${data.error}`, { bad: true });
+  if ("progress" in data) return say("Brightening …", data);
+  after.getContext("2d").putImageData(new ImageData(data.rgba, after.width, after.height), 0, 0);
+  viewer.classList.add("done");
+  at("save").disabled = false;
+  const where = data.backend === "webgpu" ? "on the GPU" : "on the processor";
+  const whole = (performance.now() - started) / 1000;
+  say(`${after.width}×${after.height} pixels in ${whole.toFixed(1)} s ${where}.${note}`);
+  viewer.dataset.seconds = whole;
+};
+worker.onerror = () => say("The network could not be started in this browser.", { bad: true });
+
+/** The result at the chosen strength, as it is shown. */
+function blended() {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [after.width, after.height];
+  const context = canvas.getContext("2d");
+  context.drawImage(before, 0, 0);
+  context.globalAlpha = at("strength").value / 100;
+  context.drawImage(after, 0, 0);
+  return canvas;
 }
 
-file.onchange = () => file.files[0] && open(file.files[0]);
-addEventListener("dragover", event => { event.preventDefault(); drop.classList.add("over"); });
-addEventListener("dragleave", () => drop.classList.remove("over"));
+function save() {
+  const [kind, ending] = type === "image/png" ? [type, "png"] : ["image/jpeg", "jpg"];
+  blended().toBlob(blob => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = `${name}_enhanced.${ending}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  }, kind, 0.95);
+}
+
+const files = data => [...(data?.files ?? [])].find(file => file.type.startsWith("image/")) ?? data?.files[0];
+for (const input of [at("file"), at("other")])
+  input.addEventListener("change", () => {
+    open(input.files[0]);
+    input.value = ""; // so that the same file can be chosen again
+  });
+addEventListener("dragover", event => {
+  event.preventDefault();
+  document.body.classList.add("dragging");
+});
+addEventListener("dragleave", event => event.relatedTarget ?? document.body.classList.remove("dragging"));
 addEventListener("drop", event => {
   event.preventDefault();
-  drop.classList.remove("over");
-  if (event.dataTransfer.files[0]) open(event.dataTransfer.files[0]);
+  document.body.classList.remove("dragging");
+  open(files(event.dataTransfer));
 });
-addEventListener("paste", event => event.clipboardData.files[0] && open(event.clipboardData.files[0]));
-drop.onkeydown = event => ["Enter", " "].includes(event.key) && file.click();
-divider.oninput = () => view.style.setProperty("--at", `${divider.value}%`);
-strength.oninput = () => shown && blend();
-another.onclick = () => { file.value = ""; file.click(); };
-save.onclick = () => after.toBlob(blob => {
-  const link = Object.assign(document.createElement("a"), {
-    href: URL.createObjectURL(blob), download: `${shown.name}_bright.jpg`,
-  });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}, "image/jpeg", 0.95);
+addEventListener("paste", event => open(files(event.clipboardData)));
+at("divider").addEventListener("input", event => viewer.style.setProperty("--at", event.target.value + "%"));
+at("strength").addEventListener("input", event => {
+  viewer.style.setProperty("--strength", event.target.value / 100);
+  at("percent").textContent = `${event.target.value} %`;
+});
+at("save").addEventListener("click", save);
+
+async function showExamples() {
+  const answer = await fetch("vendor/examples.json");
+  if (!answer.ok) return;
+  for (const { file, title } of await answer.json()) {
+    const button = document.createElement("button"), image = new Image(), label = document.createElement("span");
+    button.type = "button";
+    image.src = `vendor/${file}`;
+    image.alt = "";
+    label.textContent = title;
+    button.append(image, label);
+    button.addEventListener("click", async () => {
+      const blob = await (await fetch(image.src)).blob();
+      open(new File([blob], file, { type: blob.type }));
+      scrollTo({ top: 0, behavior: "smooth" });
+    });
+    at("examples").querySelector("div").append(button);
+  }
+  at("examples").hidden = false;
+}
+
+/** Get threads for WebAssembly, by one reload through a service worker; without them the page is only slower. */
+async function isolate() {
+  if (crossOriginIsolated || !("serviceWorker" in navigator)) return;
+  await navigator.serviceWorker.register("isolate.js");
+  await navigator.serviceWorker.ready;
+  if (!number && !sessionStorage.getItem("reloaded")) {
+    sessionStorage.setItem("reloaded", "yes"); // once, whatever comes of it
+    location.reload();
+    await new Promise(() => {}); // the rest is for the page that comes
+  }
+}
+
+await isolate().catch(() => {});
+await showExamples();
+if (!navigator.connection?.saveData) worker.postMessage({ number: 0 }); // load the network meanwhile
+document.body.dataset.ready = "yes";
