@@ -15,7 +15,7 @@ import skimage.data
 
 import reddit
 from reddit.data.night import Lamp, Night, grid_of, relight
-from reddit.image.geometry import shrink
+from reddit.image.arrays import shrink
 from reddit.image.read import read_uint8
 from reddit.image.write import encode
 from reddit.utils.files import write_bytes

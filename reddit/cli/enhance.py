@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from reddit.cli.flags import parser_of, weights_flag
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, is_folder
@@ -21,6 +19,7 @@ from reddit.utils.text import counted, printable
 
 if TYPE_CHECKING:
     from reddit.inference.files import Enhanced, Plan
+    from reddit.inference.pictures import PictureEnhancer
 
 FORMATS = ("jpg", "png", "tif", "webp", "bmp")
 
@@ -124,11 +123,8 @@ def _machine_flags(parser: argparse.ArgumentParser) -> None:
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     keep_freed_memory()
-    from reddit.checkpoint.registry import name_of
-    from reddit.cli.models import choose_model
-    from reddit.inference.enhancer import EnhanceWarning
     from reddit.inference.files import enhance_files, plan_outputs
-    from reddit.inference.loading import enhancer_of
+    from reddit.inference.pictures import EnhanceWarning
 
     def planned() -> Plan:
         return plan_outputs(
@@ -144,8 +140,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.watch:
         _check_watched(arguments.input, arguments.output)
     plan = planned()
-    info, steps = choose_model(arguments.weights, arguments.steps, Path("runs"), shipped_first=True)
-    model = enhancer_of(info, steps, arguments.device, arguments.precision)
+    model, name = _model(arguments)
 
     def enhanced(plan: Plan) -> Enhanced:
         return enhance_files(
@@ -171,7 +166,7 @@ def main(argv: list[str] | None = None) -> int:
         done = enhanced(plan)
     if plan.single and done.failed:
         raise UserError(done.failed[0])
-    print_out(_summary(arguments.output, plan, done, f"{name_of(info)}, {counted(steps, 'step')}"))
+    print_out(_summary(arguments.output, plan, done, f"{name}, {counted(model.steps, 'step')}"))
     for line in done.failed:
         print_err(f"error: {line}")
     return 1 if done.failed else 0
@@ -208,6 +203,36 @@ def _watch(
     return 0
 
 
+def _model(arguments: argparse.Namespace) -> tuple[PictureEnhancer, str]:
+    """The model and its name; an exported one goes without PyTorch, whose import takes seconds."""
+    if arguments.weights and Path(arguments.weights).suffix == ".onnx":
+        from reddit.inference.exported_enhancer import ExportedEnhancer
+
+        exported = ExportedEnhancer(Path(arguments.weights))
+        _check_exported(arguments, exported.steps)
+        return exported, exported.path.stem
+    from reddit.checkpoint.registry import name_of
+    from reddit.cli.models import choose_model
+    from reddit.inference.loading import enhancer_of
+
+    info, steps = choose_model(arguments.weights, arguments.steps, Path("runs"), shipped_first=True)
+    return enhancer_of(info, steps, arguments.device, arguments.precision), name_of(info)
+
+
+def _check_exported(arguments: argparse.Namespace, steps: int) -> None:
+    """Refuse what an exported file cannot do."""
+    only = {
+        "--steps": (arguments.steps, str(steps)),
+        "--precision": (arguments.precision, "fp32"),
+        "--device": (None if arguments.device == "auto" else arguments.device, "cpu"),
+    }
+    for flag, (asked, has) in only.items():
+        if asked is not None and str(asked) != has:
+            raise UserError(
+                f"{flag} {asked}: {arguments.weights} has {has}; leave {flag} out, or choose other --weights"
+            )
+
+
 def _summary(output: Path, plan: Plan, done: Enhanced, model: str) -> str:
     from reddit.image.films import is_film
 
@@ -229,4 +254,6 @@ def _summary(output: Path, plan: Plan, done: Enhanced, model: str) -> str:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """One line for a warning, above the progress bar."""
+    from tqdm import tqdm
+
     tqdm.write(printable(f"warning: {message}"), file=sys.stderr)

@@ -1,6 +1,6 @@
 """Data sets, pairs and crops."""
 
-from reddit.data.cache import PictureCache, fingerprint
+from reddit.data.cache import PictureCache
 from reddit.data.crops import Batch, TrainingCrops
 from reddit.data.layouts import LAYOUTS
 from reddit.data.leakage import overlap
@@ -18,6 +18,7 @@ from reddit.data.pairs import (
     usable,
 )
 from reddit.data.photos import PhotoCrops, find_photos, photo_pairs
+from reddit.image.pixels import fingerprint
 
 __all__ = [
     "LAYOUTS",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reddit.data.pairing import Picture
+from reddit.image.pixels import fingerprint
 from reddit.image.read import read_uint8
 
 
@@ -18,13 +18,6 @@ class Facts(NamedTuple):
 
     size: tuple[int, int]
     fingerprint: str
-
-
-def fingerprint(picture: np.ndarray) -> str:
-    """A hash of a picture's pixels and shape, 16 hexadecimal digits; independent of the file format."""
-    digest = hashlib.blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=8)
-    digest.update(repr(picture.shape).encode())
-    return digest.hexdigest()
 
 
 class PictureCache:

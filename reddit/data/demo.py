@@ -10,7 +10,7 @@ import skimage.data
 from reddit.data.darken import darken, random_camera
 from reddit.data.layouts import Split
 from reddit.data.pairing import Pair
-from reddit.image.geometry import shrink
+from reddit.image.arrays import shrink
 from reddit.image.read import read_uint8
 
 # Split by picture, so no scene is in both. Grey pictures train texture and exposure, not colour.

@@ -9,8 +9,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from reddit.data.cache import fingerprint
 from reddit.data.crops import Denoise
+from reddit.image.pixels import fingerprint
 from reddit.image.read import read_uint8
 from reddit.image.write import encode
 from reddit.utils.errors import UserError

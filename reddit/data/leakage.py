@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
-from reddit.data.cache import fingerprint
 from reddit.data.pairing import Pair, TestPicture
 from reddit.data.pairs import load_picture
+from reddit.image.pixels import fingerprint
 from reddit.utils.errors import UserError
 
 

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from reddit.data.cache import fingerprint
 from reddit.data.layouts import Layout, Split, locate
 from reddit.data.pairing import Picture, TestPicture, find_pictures, survey
 from reddit.data.pairs import load_picture
+from reddit.image.pixels import fingerprint
 from reddit.utils.errors import UserError
 from reddit.utils.progress import progress
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from reddit.data.photos import find_photos
-from reddit.image.geometry import shrink
+from reddit.image.arrays import shrink
 from reddit.image.read import read_uint8
 from reddit.image.write import encode
 from reddit.utils.errors import UserError

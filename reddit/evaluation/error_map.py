@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from reddit.image.geometry import shrink
+from reddit.image.arrays import shrink
 
 ERROR_SIDE = 400
 ERROR_TOP = 0.25

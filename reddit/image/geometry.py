@@ -1,9 +1,7 @@
-"""Padding, cropping, turning and averaging down pictures."""
+"""Padding, cropping, turning and averaging down tensors."""
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,19 +14,6 @@ def thumbnail(image: Tensor) -> Tensor:
     if image.device.type == "mps":  # where sides must be divisible by 64
         return F.adaptive_avg_pool2d(image.float().cpu(), THUMBNAIL).to(image.device)
     return F.adaptive_avg_pool2d(image.float(), THUMBNAIL)
-
-
-def shrink(picture: np.ndarray, longest: int) -> np.ndarray:
-    """Average an array (H, W) or (H, W, C) down so that its longer side is at most `longest`."""
-    height, width = picture.shape[:2]
-    scale = longest / max(height, width)
-    if scale >= 1:
-        return picture
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    if picture.dtype == np.float16:  # which OpenCV does not average
-        picture = picture.astype(np.float32)
-    picture = np.ascontiguousarray(picture)
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
@@ -51,10 +36,6 @@ def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[int, in
 def crop_to(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Undo `pad_to_multiple`."""
     return image[..., : size[0], : size[1]]
-
-
-SYMMETRIES = 8
-"""Flips and quarter turns of a square; `turn` numbers them, the picture itself first."""
 
 
 def turn(image: Tensor, number: int) -> Tensor:

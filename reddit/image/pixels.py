@@ -1,16 +1,21 @@
 """Pictures as arrays of any depth and as tensors: grey or RGB, with or without alpha.
 
-Boundary convention: RGB, float32 in [0, 1], shape (3, H, W) or (B, 3, H, W).
+Boundary convention: RGB, float32 in [0, 1], shape (3, H, W) or (B, 3, H, W). PyTorch is imported only where a
+tensor is made: reading, enhancing by ONNX Runtime and writing go without it.
 """
 
 from __future__ import annotations
 
+import hashlib
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-from torch import Tensor
 
 from reddit.image.luminance import luminance
 from reddit.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def check_array(picture: np.ndarray) -> None:
@@ -47,10 +52,24 @@ def white(picture: np.ndarray) -> float:
     return 1.0 if picture.dtype.kind == "f" else float(np.iinfo(picture.dtype).max)
 
 
-def to_tensor(rgb: np.ndarray) -> Tensor:
+def to_planes(rgb: np.ndarray) -> np.ndarray:
     """RGB (H, W, 3) of any dtype → float32 (3, H, W) in [0, 1]."""
-    planes = np.ascontiguousarray(rgb.transpose(2, 0, 1), dtype=np.float32)
-    return torch.from_numpy(planes).div_(white(rgb))
+    planes = np.array(rgb.transpose(2, 0, 1), dtype=np.float32, order="C")
+    return np.divide(planes, np.float32(white(rgb)), out=planes)
+
+
+def to_tensor(rgb: np.ndarray) -> Tensor:
+    """`to_planes` as a tensor."""
+    import torch
+
+    return torch.from_numpy(to_planes(rgb))
+
+
+def fingerprint(picture: np.ndarray) -> str:
+    """A hash of a picture's pixels and shape, 16 hexadecimal digits; independent of the file format."""
+    digest = hashlib.blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=8)
+    digest.update(repr(picture.shape).encode())
+    return digest.hexdigest()
 
 
 def eight_bits(rgb: np.ndarray) -> np.ndarray:
@@ -64,9 +83,9 @@ def eight_bits(rgb: np.ndarray) -> np.ndarray:
     return rounded
 
 
-def write_back(restored: Tensor, rows: np.ndarray) -> None:
+def write_back(restored: np.ndarray, rows: np.ndarray) -> None:
     """Write (3, h, W) in [0, 1] into rows of a picture of any kind; its alpha stays."""
-    values = restored.permute(1, 2, 0).numpy()
+    values = restored.transpose(1, 2, 0)
     if rows.ndim == 2 or rows.shape[2] == 2:
         values = np.clip(luminance(values), 0, 1)
     if rows.dtype.kind != "f":
@@ -81,10 +100,14 @@ def write_back(restored: Tensor, rows: np.ndarray) -> None:
 
 def to_float(picture: np.ndarray) -> Tensor:
     """uint8 (H, W, 3) → float32 (3, H, W) in [0, 1]."""
+    import torch
+
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float().div_(255.0)
 
 
 def to_uint8(image: Tensor) -> np.ndarray:
     """float (3, H, W) in [0, 1] → uint8 (H, W, 3), clipped and rounded to nearest."""
+    import torch
+
     scaled = image.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
     return np.ascontiguousarray(scaled.permute(1, 2, 0).cpu().numpy())

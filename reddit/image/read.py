@@ -13,11 +13,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from torch import Tensor
 
 from reddit.image import extras
 from reddit.image.containers import JPEG_MAGIC, PNG_MAGIC, DamagedError, whole_jpeg, whole_png
@@ -29,6 +28,9 @@ from reddit.image.pixels import eight_bits, rgb_of, to_float
 from reddit.image.tiff import is_tiff, read_tiff, tiff_orientation
 from reddit.utils.errors import UserError
 from reddit.utils.text import reason
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EXTENSIONS = (*FORMATS, *extras.EXTENSIONS)
 _DEEP_BYTES = {0: 2, 2: 6, 4: 8, 6: 8}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from reddit.image.formats import FORMATS, png, tiff
 from reddit.image.marks import is_marked, mark, marked_bmp
@@ -17,6 +17,9 @@ from reddit.image.read import Photo
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
 from reddit.utils.text import reason
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 QUALITY = 95
 

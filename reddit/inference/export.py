@@ -2,7 +2,8 @@
 
 An `onnx` file runs in ONNX Runtime, a `pt2` file in PyTorch; neither needs this package. Inputs are `low`,
 (1, 3, H, W) in [0, 1], and `noise`, standard normal of the same shape. The output is `restored`, of the same
-shape, in [0, 1]. All are RGB float32; H and W are free.
+shape, in [0, 1]. All are RGB float32; H and W are free. A third input of an `onnx` file, `thumbnail`, may be
+left out; see `sampler_graph.Sampler`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from torch.export import Dim, ExportedProgram
 
 from reddit.checkpoint.format import CheckpointInfo
 from reddit.diffusion import Denoiser
+from reddit.image.geometry import THUMBNAIL
+from reddit.inference.enhancer import Enhancer
 from reddit.inference.sampler_graph import Sampler
+from reddit.inference.sampling import uses_noise
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
 
@@ -52,13 +56,14 @@ def export_sampler(
         )
     if form == "onnx":
         require("onnx", "onnxscript")
-    metadata = _metadata(info, steps)
-    program = _trace(Sampler(denoiser, steps, diffusion.clip).eval())
+    metadata = _metadata(info, steps, denoiser)
+    program = _trace(Sampler(denoiser, steps, diffusion.clip).eval(), tiles=form == "onnx")
     write_bytes(path, (_onnx_bytes if form == "onnx" else _pt2_bytes)(program, metadata))
     return metadata
 
 
-def _metadata(info: CheckpointInfo, steps: int) -> dict[str, str]:
+def _metadata(info: CheckpointInfo, steps: int, denoiser: Denoiser) -> dict[str, str]:
+    model = Enhancer(denoiser, info, steps)
     return {
         "steps": str(steps),
         "trained_for_steps": str(info.steps),
@@ -66,17 +71,24 @@ def _metadata(info: CheckpointInfo, steps: int) -> dict[str, str]:
         "sampler": "ddim, clipped" if info.config.diffusion.clip else "ddim",
         "normalisation": "RGB float32; low and restored in [0, 1], noise standard normal",
         "source_digest": info.digest,
+        "picture_settings": json.dumps(
+            model.picture_settings() | {"noise": int(uses_noise(denoiser, steps))}
+        ),
     }
 
 
-def _trace(sampler: Sampler) -> ExportedProgram:
-    low, noise = torch.zeros(1, 3, *TRACED), torch.zeros(1, 3, *TRACED)
+def _trace(sampler: Sampler, tiles: bool = False) -> ExportedProgram:
+    """The graph of a sampler; `tiles`: with the thumbnail as an input."""
+    inputs = {"low": torch.zeros(1, 3, *TRACED), "noise": torch.zeros(1, 3, *TRACED)}
     sides = {2: Dim("height", min=2), 3: Dim("width", min=2)}
+    shapes: dict[str, dict[int, Dim] | None] = {"low": sides, "noise": sides}
+    if tiles:
+        inputs["thumbnail"], shapes["thumbnail"] = no_thumbnail(), None
     with torch.no_grad():
         program = torch.export.export(
             sampler,
-            (low, noise),
-            dynamic_shapes={"low": sides, "noise": sides},
+            tuple(inputs.values()),
+            dynamic_shapes=shapes,
             prefer_deferred_runtime_asserts_over_guards=True,
         )
     for node in program.graph.nodes:
@@ -90,17 +102,26 @@ def _onnx_bytes(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
         dynamo=True,
         verbose=False,
         opset_version=OPSET,
-        input_names=["low", "noise"],
+        input_names=["low", "noise", "thumbnail"],
         output_names=["restored"],
-        dynamic_shapes={"low": {2: "height", 3: "width"}, "noise": {}},  # names; `noise` follows them
+        dynamic_shapes={"low": {2: "height", 3: "width"}, "noise": {}, "thumbnail": None},  # `noise` follows
     )
     assert exported is not None
     for node in exported.model.graph:
         node.metadata_props.clear()
     model = exported.model_proto
+    default = model.graph.initializer.add()  # of an input: it may be left out
+    default.name, default.data_type = "thumbnail", 1  # float32
+    default.dims.extend(no_thumbnail().shape)
+    default.raw_data = no_thumbnail().numpy().tobytes()
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     return model.SerializeToString()
+
+
+def no_thumbnail() -> torch.Tensor:
+    """What stands for a thumbnail that is left out."""
+    return torch.full((1, 3, THUMBNAIL, THUMBNAIL), -1.0)
 
 
 def _pt2_bytes(program: ExportedProgram, metadata: dict[str, str]) -> bytes:

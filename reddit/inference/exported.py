@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from reddit.checkpoint.format import load_denoiser
 from reddit.diffusion import Denoiser
-from reddit.inference.export import METADATA_FILE, require
+from reddit.inference.export import METADATA_FILE
+from reddit.inference.exported_enhancer import open_session
 from reddit.inference.sampler_graph import Sampler
 from reddit.inference.sampling import restore
 from reddit.utils.errors import UserError
@@ -109,10 +110,7 @@ def is_exported(path: Path, form: Format) -> bool:
 
 
 def _onnx_session(path: Path) -> Run:
-    (runtime,) = require("onnxruntime")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_session(path)
 
     def run(low: Tensor, noise: Tensor) -> Tensor:
         (restored,) = session.run(["restored"], {"low": low.numpy(), "noise": noise.numpy()})

@@ -13,8 +13,8 @@ from reddit.image.formats import FORMATS
 from reddit.image.marks import is_result, mark
 from reddit.image.read import EXTENSIONS, list_images, read_photo
 from reddit.image.write import write_photo
-from reddit.inference.enhancer import Enhancer
 from reddit.inference.films import enhance_film
+from reddit.inference.pictures import PictureEnhancer
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, is_folder
 from reddit.utils.progress import progress
@@ -182,7 +182,7 @@ def _below(source: Path, results: Path, below: Path, unreadable: list[str]) -> l
 
 def enhance_files(
     plan: Plan,
-    model: Enhancer,
+    model: PictureEnhancer,
     *,
     seed: int = 0,
     strength: float = 1.0,
@@ -224,7 +224,7 @@ def enhance_files(
     return done
 
 
-def enhance_file(source: Path, target: Path, model: Enhancer, **settings: Unpack[Settings]) -> None:
+def enhance_file(source: Path, target: Path, model: PictureEnhancer, **settings: Unpack[Settings]) -> None:
     """Enhance one photograph, and mark the result as one of this program.
 
     Raises:
@@ -232,6 +232,6 @@ def enhance_file(source: Path, target: Path, model: Enhancer, **settings: Unpack
     """
     photo = read_photo(source)
     named: Settings = {**settings, "name": str(source)}
-    pixels = model.enhance(photo.pixels, **named)
+    pixels = model.enhance_array(photo.pixels, **named)
     mark(photo.exif)
     write_photo(target, replace(photo, pixels=pixels))

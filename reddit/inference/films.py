@@ -10,7 +10,7 @@ import numpy as np
 
 from reddit.image.film_copy import FilmCopy
 from reddit.image.films import pyav, read_film
-from reddit.inference.enhancer import Enhancer, EnhanceWarning
+from reddit.inference.pictures import EnhanceWarning, PictureEnhancer
 from reddit.inference.steady import Steady
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_file
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reddit.inference.inputs import Settings
 
 
-def enhance_film(source: Path, target: Path, model: Enhancer, **settings: Unpack[Settings]) -> None:
+def enhance_film(source: Path, target: Path, model: PictureEnhancer, **settings: Unpack[Settings]) -> None:
     """Enhance a film; sound, times, rotation, colour space and metadata are kept.
 
     The result appears under its name when it is whole. Needs the extra `video`.
@@ -48,7 +48,7 @@ def enhance_film(source: Path, target: Path, model: Enhancer, **settings: Unpack
     def change(frame: np.ndarray, seconds: float) -> np.ndarray:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", EnhanceWarning)
-            bright = model.enhance(frame, **each)
+            bright = model.enhance_array(frame, **each)
         _pass_on(caught, warned)
         return steady(frame, bright, seconds)
 

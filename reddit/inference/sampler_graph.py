@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reddit.diffusion import Denoiser, NoiseSchedule, Prediction, clipped, sample_ddim, without_pure_noise
 from reddit.diffusion.levels import LevelMemo
 from reddit.image.geometry import THUMBNAIL
-from reddit.models import ConditionalUNet
+from reddit.inference.sampling import uses_noise
+from reddit.models import CompactUNet, ConditionalUNet
 
 
 class Visited(NoiseSchedule):
@@ -40,7 +42,12 @@ class Sampler(nn.Module):
     def __init__(self, denoiser: Denoiser, steps: int, clip: bool) -> None:
         super().__init__()
         network = copy.deepcopy(denoiser.network).to(memory_format=torch.contiguous_format)
-        assert isinstance(network, ConditionalUNet)
+        assert isinstance(network, ConditionalUNet | CompactUNet)
+        self.uses_noise = uses_noise(denoiser, steps)
+        if isinstance(network, CompactUNet) and not self.uses_noise:
+            for parent, name, folded in ((network, "stem", network.unshuffle**2), (network.detail, "0", 1)):
+                convolution = getattr(parent, name)
+                setattr(parent, name, FirstChannels(convolution, convolution.in_channels - 3 * folded))
         self.network = network.requires_grad_(False)  # otherwise a pt2 file keeps every activation
         self.schedule = Visited(denoiser.schedule, denoiser.schedule.grid(steps))
         self.prediction = denoiser.prediction
@@ -48,22 +55,49 @@ class Sampler(nn.Module):
         self.clip = clip
         self.register_buffer("times", torch.arange(steps + 1))
 
-    def forward(self, low: Tensor, noise: Tensor) -> Tensor:
-        """The restored image in [0, 1] from `low` (1, 3, H, W) in [0, 1] and standard normal `noise`."""
+    def forward(self, low: Tensor, noise: Tensor, thumbnail: Tensor | None = None) -> Tensor:
+        """The restored image in [0, 1] from `low` (1, 3, H, W) in [0, 1] and standard normal `noise`.
+
+        `thumbnail` (1, 3, 64, 64) is that of the picture that `low` is a tile of, in [0, 1]. None, or values
+        below 0: `low` is the whole of it.
+        """
         schedule, whole = self.schedule, 2 * low - 1
         padding = padding_indices(low.shape[2], low.shape[3], self.network.multiple)
         inside = torch.arange(low.shape[2]), torch.arange(low.shape[3])
-        padded, context = _at(whole, *padding), thumbnail(whole)
+        padded, context = _at(whole, *padding), averaged(whole)
+        if thumbnail is not None:
+            context = torch.where(thumbnail < 0, context, 2 * thumbnail - 1)
 
         def denoise(x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
             alpha = schedule.alpha(t).to(x_t.dtype)
-            seen = without_pure_noise(x_t, alpha) if self.mask_x_T else x_t
-            output = _at(self.network(_at(seen, *padding), padded, alpha, context), *inside)
+            if self.uses_noise:
+                seen = _at(without_pure_noise(x_t, alpha) if self.mask_x_T else x_t, *padding)
+            else:
+                seen = torch.zeros_like(padded)
+            output = _at(self.network(seen, padded, alpha, context), *inside)
             return schedule.interpret(self.prediction, output, x_t, t)
 
         bounded = clipped(denoise, schedule) if self.clip else denoise
         x_0 = sample_ddim(bounded, schedule, noise, whole, self.get_buffer("times"))
         return ((x_0 + 1) / 2).clamp(0, 1)
+
+
+class FirstChannels(nn.Module):
+    """A convolution of the first channels alone, for inputs whose others are zero.
+
+    Channels of zeros follow up to a multiple of 4, which ONNX Runtime computes faster.
+    """
+
+    def __init__(self, convolution: nn.Module, used: int) -> None:
+        super().__init__()
+        assert isinstance(convolution, nn.Conv2d)
+        self.used, self.added = used, -used % 4
+        weight = F.pad(convolution.weight.detach()[:, :used], (0, 0, 0, 0, 0, self.added))
+        self.weight, self.bias, self.padding = nn.Parameter(weight), convolution.bias, convolution.padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x[:, : self.used], (0, 0, 0, 0, 0, self.added))
+        return F.conv2d(x, self.weight, self.bias, padding=self.padding)  # type: ignore[arg-type]
 
 
 def padding_indices(height: int, width: int, multiple: int) -> tuple[Tensor, Tensor]:
@@ -90,7 +124,7 @@ def _walk(size: int, end: Tensor, thin: Tensor, multiple: int) -> Tensor:
     return torch.where(thin, torch.minimum(place, end), reflected)
 
 
-def thumbnail(image: Tensor) -> Tensor:
+def averaged(image: Tensor) -> Tensor:
     """`reddit.image.geometry.thumbnail` as matrix products."""
     return averaging_matrix(image.shape[2]) @ image @ averaging_matrix(image.shape[3]).T
 

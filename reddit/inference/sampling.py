@@ -18,7 +18,9 @@ from reddit.diffusion import (
     noise_like,
 )
 from reddit.image.geometry import THUMBNAIL, turn, turn_back
-from reddit.inference.tiling import NoiseField, Span, Tiling, blended_rows
+from reddit.inference.noise import NoiseField
+from reddit.inference.pictures import view_seed
+from reddit.inference.tiling import Span, Tiling, blended_rows
 from reddit.utils.arithmetic import arithmetic
 from reddit.utils.device import autocast, to_device_of
 from reddit.utils.errors import UserError
@@ -60,7 +62,7 @@ def restore(
     def sample(view: int) -> Tensor:
         # Noise is drawn on the CPU, so that a seed gives the same picture on every device.
         generators = [torch.Generator().manual_seed(view_seed(seed, view)) for seed in seeds]
-        noise = noise_like(y, generators) if _uses_noise(denoiser, steps, sampler) else torch.zeros_like(y)
+        noise = noise_like(y, generators) if uses_noise(denoiser, steps, sampler) else torch.zeros_like(y)
         x_T = turn(noise, view)  # noqa: N806
         turned = turn(y, view).contiguous(memory_format=torch.channels_last)
         with arithmetic(low.device, precision), autocast(low.device, precision):
@@ -103,7 +105,7 @@ def restore_rows(
     if sampler in STOCHASTIC and steps > 1:
         raise UserError(f"the sampler {sampler} does not work in tiles: use --tile 0 (tile=0)")
     weight = next(denoiser.parameters())
-    drawn = _uses_noise(denoiser, steps, sampler)
+    drawn = uses_noise(denoiser, steps, sampler)
     noises = [NoiseField(view_seed(seed, view), height, width) for view in range(ensemble if drawn else 0)]
     context = 2 * to_device_of(weight, _thumbnail(read, height, width), torch.float32) - 1
 
@@ -126,19 +128,15 @@ def restore_rows(
         on_tile()
         return result
 
-    yield from blended_rows(height, width, tiling, tile)
+    for top, band in blended_rows(height, width, tiling, lambda *place: tile(*place).numpy()):
+        yield top, torch.from_numpy(band)
 
 
-def _uses_noise(denoiser: Denoiser, steps: int, sampler: str) -> bool:
+def uses_noise(denoiser: Denoiser, steps: int, sampler: str = "ddim") -> bool:
     """Whether the result depends on x_T; not if its only use is masked (`mask_x_T`) and alpha_T is 0."""
     return not (
         denoiser.mask_x_T and denoiser.schedule.zero_terminal_snr and steps == 1 and sampler == "ddim"
     )
-
-
-def view_seed(seed: int, view: int) -> int:
-    """The noise seed of one view of an ensemble; the first view has the picture's seed."""
-    return (seed + view * 0xD1B54A32D192ED03) % 2**63
 
 
 def _mean(samples: Iterable[Tensor]) -> Tensor:
@@ -179,8 +177,3 @@ def _picture(x_0: Tensor) -> Tensor:
             "precision; use other weights, or --precision fp32"
         )
     return ((x_0 + 1) / 2).clamp(0, 1)
-
-
-def picture_seed(seed: int, fingerprint: str) -> int:
-    """The noise seed of a picture; depends on `seed` and the pixels, not on the place in a batch."""
-    return (int(fingerprint, 16) ^ (seed * 0x9E3779B97F4A7C15)) % 2**63

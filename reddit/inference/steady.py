@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from reddit.image.geometry import shrink
+from reddit.image.arrays import shrink
 from reddit.image.luminance import luminance
 from reddit.image.pixels import white
 

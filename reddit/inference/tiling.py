@@ -1,4 +1,4 @@
-"""Tiles of a picture: their positions, the blending of overlaps, and the shared noise field."""
+"""Tiles of a picture: their positions, and the blending of their overlaps."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from reddit.utils.errors import UserError
 
 Span = tuple[int, int]
 """The first row or column, and the one after the last."""
-RestorePart = Callable[[Span, Span], Tensor]
-"""(rows, columns) → that part of the result, (3, h, w)."""
+RestorePart = Callable[[Span, Span], np.ndarray]
+"""(rows, columns) → that part of the result, (3, h, w), float32."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,8 @@ class Tiling:
         starts = [slack * k // (count - 1) // self.multiple * self.multiple for k in range(count)]
         return [*((start, start + self.size) for start in starts[:-1]), (starts[-1], length)]
 
-    def weights(self, length: int) -> list[Tensor]:
-        """The blending weights of each tile along an axis, (end - start,) in [0, 1].
+    def weights(self, length: int) -> list[np.ndarray]:
+        """The blending weights of each tile along an axis, (end - start,), float32 in [0, 1].
 
         They sum to 1 everywhere. Neighbours are blended in the middle half of their overlap. The outer
         quarters, close to the edge of a tile, get weight 0.
@@ -73,14 +72,14 @@ class Tiling:
         falls = [*middles, None]
         weights = []
         for (start, end), rise, fall in zip(spans, rises, falls, strict=True):
-            place = torch.arange(start, end) + 0.5
-            into = self._ramp(place, rise) if rise is not None else torch.ones(end - start)
+            place = np.arange(start, end, dtype=np.float32) + np.float32(0.5)
+            into = self._ramp(place, rise) if rise is not None else np.ones(end - start, np.float32)
             weights.append(into - self._ramp(place, fall) if fall is not None else into)
         return weights
 
-    def _ramp(self, place: Tensor, middle: float) -> Tensor:
-        width = max(self.overlap / 2, 1e-3)  # without an overlap: a step between two pixels
-        return ((place - middle) / width + 0.5).clamp(0, 1)
+    def _ramp(self, place: np.ndarray, middle: float) -> np.ndarray:
+        width = np.float32(max(self.overlap / 2, 1e-3))  # without an overlap: a step between two pixels
+        return np.clip((place - np.float32(middle)) / width + np.float32(0.5), 0, 1)
 
 
 def fitted(height: int, width: int, overlap: int, multiple: int, pixels: int) -> Tiling:
@@ -112,7 +111,7 @@ def _rounded_up(value: int, multiple: int) -> int:
 
 def blended_rows(
     height: int, width: int, tiling: Tiling, restore: RestorePart
-) -> Iterator[tuple[int, Tensor]]:
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the blended result from top to bottom as it is finished: (first row, rows (3, h, width)).
 
     `restore` is called once per tile, row by row; only one row of tiles is kept.
@@ -120,62 +119,17 @@ def blended_rows(
     rows, columns = tiling.spans(height), tiling.across.spans(width)
     across = tiling.across.weights(width)
     down = tiling.weights(height)
-    begins = [top + int(weight.nonzero()[0]) for (top, _), weight in zip(rows, down, strict=True)]
+    begins = [top + int(weight.nonzero()[0][0]) for (top, _), weight in zip(rows, down, strict=True)]
     ends = [*begins[1:], height]
-    pending = torch.empty(3, 0, width)
+    pending = np.empty((3, 0, width), np.float32)
     for (top, bottom), weight, begin, end in zip(rows, down, begins, ends, strict=True):
-        band = torch.zeros(3, bottom - top, width)
+        band = np.zeros((3, bottom - top, width), np.float32)
         for (left, right), weight_across in zip(columns, across, strict=True):
-            band[:, :, left:right].addcmul_(restore((top, bottom), (left, right)), weight_across)
-        band.mul_(weight[:, None])
+            part = restore((top, bottom), (left, right))
+            for plane, colour in zip(band, part, strict=True):  # rounded once, after the sum
+                plane[:, left:right] += colour * weight_across.astype(np.float64)
+        band *= weight[:, None]
         band = band[:, begin - top :]
         band[:, : pending.shape[1]] += pending
-        pending = band[:, end - begin :].clone()
+        pending = band[:, end - begin :].copy()
         yield begin, band[:, : end - begin]
-
-
-class NoiseField:
-    """The standard normal noise of a whole picture, drawn only for the rows that are needed.
-
-    It equals `torch.randn(3, height, width)` with this seed. torch draws the same numbers in pieces, so only
-    the generator's states between the pieces are kept.
-    """
-
-    PIECE = 2**18
-
-    def __init__(self, seed: int, height: int, width: int) -> None:
-        self.height, self.width = height, width
-        self._total = 3 * height * width
-        generator = torch.Generator().manual_seed(seed)
-        self._states: list[Tensor] = []
-        for piece in range(max(1, self._total // self.PIECE)):
-            self._states.append(generator.get_state())
-            torch.randn(self._length(piece), generator=generator)
-        self._rows: tuple[Span, Tensor] | None = None
-
-    def rows(self, rows: Span) -> Tensor:
-        """(3, bottom - top, width), float32, on the CPU; the last result is cached."""
-        if self._rows is None or self._rows[0] != rows:
-            top, bottom = rows
-            planes = [self._range(*((c * self.height + y) * self.width for y in rows)) for c in range(3)]
-            self._rows = rows, torch.stack(planes).view(3, bottom - top, self.width)
-        return self._rows[1]
-
-    def _range(self, first: int, last: int) -> Tensor:
-        """The numbers `first` to `last` of the field, in drawing order."""
-        pieces = range(self._piece_of(first), self._piece_of(last - 1) + 1)
-        drawn = torch.cat([self._draw(piece) for piece in pieces])
-        return drawn[first - pieces[0] * self.PIECE : last - pieces[0] * self.PIECE]
-
-    def _draw(self, piece: int) -> Tensor:
-        generator = torch.Generator()
-        generator.set_state(self._states[piece])
-        return torch.randn(self._length(piece), generator=generator)
-
-    def _piece_of(self, number: int) -> int:
-        return min(number // self.PIECE, len(self._states) - 1)
-
-    def _length(self, piece: int) -> int:
-        """The last piece includes the rest, because torch draws the end of a tensor in another order."""
-        last = max(1, self._total // self.PIECE) - 1
-        return self.PIECE if piece < last else self._total - last * self.PIECE

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
-from reddit.image.geometry import shrink
+from reddit.image.arrays import shrink
 from reddit.image.luminance import luminance
-from reddit.image.pixels import to_tensor
+from reddit.image.pixels import to_planes
 
 RADIUS = 6
 """Of the windows of the guided filter, in pixels of the small copy."""
@@ -33,8 +31,8 @@ STRIP = 256
 
 
 def matched(
-    rgb: np.ndarray, detailed: np.ndarray, small: np.ndarray, wanted: Tensor
-) -> Iterator[tuple[int, Tensor]]:
+    rgb: np.ndarray, detailed: np.ndarray, small: np.ndarray, wanted: np.ndarray
+) -> Iterator[tuple[int, np.ndarray]]:
     """Give an enhanced picture the brightness and the colour of its enhanced small copy.
 
     Args:
@@ -46,14 +44,14 @@ def matched(
         (first row, rows (3, n, W) in [0, 1]), from top to bottom. The rows may be written into `detailed`.
     """
     shrunk = shrink(detailed, max(small.shape[:2]))
-    gains = gain_map(_floats(small), _floats(shrunk), wanted.permute(1, 2, 0).numpy())
+    gains = gain_map(_floats(small), _floats(shrunk), wanted.transpose(1, 2, 0))
     for top in range(0, len(rgb), STRIP):
         dark, bright = (_floats(colour[top : top + STRIP]) for colour in (rgb, detailed))
-        yield top, torch.from_numpy(gains.apply(bright, dark, top, len(rgb))).permute(2, 0, 1)
+        yield top, gains.apply(bright, dark, top, len(rgb)).transpose(2, 0, 1)
 
 
 def _floats(rgb: np.ndarray) -> np.ndarray:
-    return to_tensor(rgb).permute(1, 2, 0).numpy()
+    return to_planes(rgb).transpose(1, 2, 0)
 
 
 @dataclass(frozen=True)

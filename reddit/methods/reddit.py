@@ -17,7 +17,8 @@ from reddit.diffusion import (
     decode_second_order,
     x0_target,
 )
-from reddit.image.geometry import SYMMETRIES, turn, turn_back
+from reddit.image.arrays import SYMMETRIES
+from reddit.image.geometry import turn, turn_back
 from reddit.methods.distillation import Distillation
 from reddit.methods.losses import illumination_loss, lambda_weight, ssim_loss, total_loss, weighted_mse
 from reddit.methods.method import StepRNG, context_of, replaced, to_minus_one_one

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reddit.image.geometry import shrink
+from reddit.image.arrays import shrink
 from reddit.image.write import encode
 
 SHOWN_SIDE = 600

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from typing import TypeVar
-
-from tqdm import tqdm
 
 from reddit.utils.text import printable
 
@@ -28,13 +26,17 @@ def print_err(text: str) -> None:
 def progress(
     items: Iterable[T], description: str, unit: str, *, total: int | None = None, quiet: bool = False
 ) -> Iterable[T]:
-    """Yield the items while showing progress and speed; `quiet` hides the bar."""
+    """Yield the items while showing progress and speed; `quiet` hides the bar, and one item has none."""
+    count = len(items) if isinstance(items, Sized) else total
+    if quiet or (count is not None and count <= 1):
+        return items
+    from tqdm import tqdm  # whose import takes a tenth of a short command
+
     return tqdm(
         items,
         desc=description,
         unit=unit,
         total=total,
-        disable=quiet,
         leave=False,
         delay=1,
         mininterval=0.5,

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from reddit.image.geometry import SYMMETRIES, crop_to, pad_to_multiple, turn, turn_back
+from reddit.image.arrays import SYMMETRIES, turned, turned_back
+from reddit.image.geometry import crop_to, pad_to_multiple, turn, turn_back
 
 
 @pytest.mark.parametrize("multiple", [1, 8, 16, 32])
@@ -30,3 +32,10 @@ def test_symmetries_are_eight_and_can_be_undone() -> None:
     assert torch.equal(turned[0], image)
     assert len({(tuple(t.shape), tuple(t.flatten().tolist())) for t in turned}) == 8
     assert all(torch.equal(turn_back(t, number), image) for number, t in enumerate(turned))
+
+
+@pytest.mark.parametrize("number", range(SYMMETRIES))
+def test_arrays_turn_as_tensors_do(number: int) -> None:
+    image = torch.arange(24).view(2, 3, 4)
+    assert np.array_equal(turned(image.numpy(), number), turn(image, number).numpy())
+    assert np.array_equal(turned_back(turned(image.numpy(), number), number), image.numpy())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from reddit.config import DataConfig, MixPart
 from reddit.evaluation.evaluate import predict_with
-from reddit.image.geometry import shrink
+from reddit.image.arrays import shrink
 from reddit.image.pixels import to_float, to_uint8
 from reddit.inference.enhancer import Enhancer, EnhanceWarning
 from reddit.inference.loading import load

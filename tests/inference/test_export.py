@@ -4,14 +4,17 @@ import contextlib
 import io
 import itertools
 import json
+import subprocess
 import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from repository import call
 from torch.export import ExportedProgram
 
@@ -21,6 +24,8 @@ from reddit.checkpoint.format import CheckpointInfo, load_denoiser, read_info, s
 from reddit.config import resolve_config
 from reddit.diffusion import Denoiser
 from reddit.inference import export, exported
+from reddit.inference.exported_enhancer import ExportedEnhancer
+from reddit.inference.loading import load
 from reddit.utils.errors import UserError
 from reddit.utils.text import counted
 
@@ -43,8 +48,21 @@ LIGHT = {
     },
     "diffusion": {"zero_terminal_snr": True, "mask_x_T": True},
 }
+COMPACT = {
+    "model": {
+        "architecture": "compact",
+        "width": 4,
+        "multipliers": [1, 2],
+        "blocks": 1,
+        "unshuffle": 2,
+        "detail": 4,
+        "prediction": "v",
+    },
+    "diffusion": {"zero_terminal_snr": True, "mask_x_T": True},
+}
 SR3 = {"model": {"width": 4, "multipliers": [1, 2], "blocks": 1, "attention_levels": [], "groups": 2}}
-STEPS = {"light": 2, "sr3": 1}
+STEPS = {"light": 2, "sr3": 1, "compact": 1}
+PT2, ONNX = ("light", "sr3"), ("sr3", "compact")
 OTHER_SIZES = [(37, 70), (64, 49), (3, 2), (1, 1), (1, 6)]  # odd ones, and smaller than a cell of the network
 
 
@@ -69,7 +87,7 @@ def tiny(settings: dict[str, Any], path: Path, steps: int) -> tuple[Denoiser, Ch
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("export")
-    for name, settings in (("light", LIGHT), ("sr3", SR3)):
+    for name, settings in (("light", LIGHT), ("sr3", SR3), ("compact", COMPACT)):
         tiny(settings, where / f"{name}.safetensors", STEPS[name])
     return where
 
@@ -78,26 +96,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def graphs(folder: Path) -> dict[str, ExportedProgram]:
     """What the script traced, and wrote as pt2."""
     found, trace = {}, export._trace
-    for name, steps in STEPS.items():
+    for name in PT2:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(export, "_trace", lambda s, name=name: found.setdefault(name, trace(s)))
+            patch.setattr(export, "_trace", lambda s, tiles, name=name: found.setdefault(name, trace(s)))
             files = str(folder / f"{name}.safetensors"), str(folder / f"{name}.pt2")
             said = call_export("--weights", files[0], "-o", files[1], "--quiet")
-        assert f"pt2, {counted(steps, 'step')} of tiny" in said
+        assert f"pt2, {counted(STEPS[name], 'step')} of tiny" in said
     return found
 
 
 @pytest.fixture(scope="module")
-def onnx(folder: Path, graphs: dict[str, ExportedProgram]) -> dict[str, Path]:
-    """The same graphs, which take longest to trace, written and checked by the script."""
+def onnx(folder: Path) -> dict[str, Path]:
+    """Written and checked by the script."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package, reason=f"{package} is not installed: pip install 'reddit-llie[onnx]'")
-    files = {name: folder / f"{name}.onnx" for name in STEPS}
+    files = {name: folder / f"{name}.onnx" for name in ONNX}
     for name, path in files.items():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(export, "_trace", lambda _, name=name: graphs[name])
-            weights = str(folder / f"{name}.safetensors")
-            said = call_export("--weights", weights, "-o", str(path), "--check", "--quiet")
+        weights = str(folder / f"{name}.safetensors")
+        said = call_export("--weights", weights, "-o", str(path), "--check", "--quiet")
         assert f"onnx, opset {export.OPSET}, {counted(STEPS[name], 'step')} of tiny" in said
         assert "131×75: largest difference" in said
     return files
@@ -107,7 +123,8 @@ def onnx(folder: Path, graphs: dict[str, ExportedProgram]) -> dict[str, Path]:
 
 
 def test_pt2_restores_pictures_of_other_sizes(folder: Path, graphs: dict[str, ExportedProgram]) -> None:
-    for name, steps in STEPS.items():
+    for name in PT2:
+        steps = STEPS[name]
         denoiser, info = load_denoiser(folder / f"{name}.safetensors")
         extra = {export.METADATA_FILE: ""}
         run = torch.export.load(folder / f"{name}.pt2", extra_files=extra).module()
@@ -127,10 +144,10 @@ def test_onnx_restores_pictures_of_other_sizes(folder: Path, onnx: dict[str, Pat
 
 
 def test_an_onnx_file_has_metadata(folder: Path, onnx: dict[str, Path]) -> None:
-    model = pytest.importorskip("onnx").load(onnx["light"])
+    model = pytest.importorskip("onnx").load(onnx["compact"])
     said = {entry.key: entry.value for entry in model.metadata_props}
-    info = read_info(folder / "light.safetensors")
-    assert said["steps"] == "2" and said["family"] == "tiny" and said["source_digest"] == info.digest
+    info = read_info(folder / "compact.safetensors")
+    assert said["steps"] == "1" and said["family"] == "tiny" and said["source_digest"] == info.digest
     assert "[0, 1]" in said["normalisation"] and said["sampler"] == "ddim, clipped"
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", export.OPSET)]
     shapes = {
@@ -138,14 +155,16 @@ def test_an_onnx_file_has_metadata(folder: Path, onnx: dict[str, Path]) -> None:
         for value in itertools.chain(model.graph.input, model.graph.output)
     }
     sides = [1, 3, "height", "width"]
-    assert shapes == {"low": sides, "noise": sides, "restored": sides}
+    thumbnail = [1, 3, 64, 64]
+    assert shapes == {"low": sides, "noise": sides, "thumbnail": thumbnail, "restored": sides}
+    assert "thumbnail" in [value.name for value in model.graph.initializer]  # so that it may be left out
 
 
 def test_files_contain_no_local_paths(folder: Path, onnx: dict[str, Path]) -> None:
     here = [str(Path(module.__file__ or "").parents[1]).encode() for module in (reddit, torch)]
     for path in onnx.values():
         assert not any(folder in path.read_bytes() for folder in here)
-    for name in STEPS:
+    for name in PT2:
         with zipfile.ZipFile(folder / f"{name}.pt2") as archive:
             parts = [archive.read(name) for name in archive.namelist()]
         assert not any(folder in part for part in parts for folder in here)
@@ -157,6 +176,67 @@ def test_half_precision_is_checked_too(folder: Path) -> None:
     differences = [float(line.split("difference ")[1].split(",")[0]) for line in said.splitlines()[1:]]
     assert len(differences) == len(exported.CHECKED)
     assert 0 < max(differences) < exported.TOLERATED["safetensors"][0]
+
+
+# Enhancing with them
+
+
+@pytest.mark.filterwarnings("ignore:.*tiles may differ")
+@pytest.mark.parametrize("name", ONNX)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"ensemble": 3}, {"tile": 64}, {"strength": 0.4}, {"tile": 64, "ensemble": 5, "seed": 3}],
+)
+def test_a_file_enhances_as_its_model_does(
+    folder: Path, onnx: dict[str, Path], name: str, settings: dict[str, Any]
+) -> None:
+    model = load(str(folder / f"{name}.safetensors"), device="cpu", precision="fp32")
+    low = (np.random.default_rng(0).random((70, 131, 3)) * 0.2).astype(np.float32)
+    theirs = ExportedEnhancer(onnx[name]).enhance_array(low, **settings)
+    assert np.abs(theirs - model.enhance(low, **settings)).max() < 1e-4
+
+
+def test_large_pictures_have_the_brightness_of_their_small_copy(onnx: dict[str, Path], folder: Path) -> None:
+    low = (np.random.default_rng(0).random((30, 700, 3)) * 0.2).astype(np.float32)
+    ours = load(str(folder / "compact.safetensors"), device="cpu", precision="fp32").enhance(low)
+    assert np.abs(ExportedEnhancer(onnx["compact"]).enhance_array(low) - ours).max() < 1e-5
+
+
+def test_enhancing_does_not_import_torch(onnx: dict[str, Path], tmp_path: Path) -> None:
+    code = """
+import sys
+import numpy as np
+from PIL import Image
+from reddit.cli.main import main
+Image.fromarray(np.full((9, 9, 3), 20, np.uint8)).save("dark.png")
+assert main(["enhance", "-i", "dark.png", "-o", "bright.png", "--weights", sys.argv[1]]) == 0
+assert not {"torch", "pydantic", "tqdm", "scipy"} & set(sys.modules)
+"""
+    command = [sys.executable, "-c", code, str(onnx["compact"])]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "bright.png").exists() and "compact, 1 step" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "4"], "--steps 4: .*compact.onnx has 1; leave --steps out"),
+        (["--precision", "bf16"], "--precision bf16: .* has fp32"),
+        (["--device", "cuda"], "--device cuda: .* has cpu"),
+        (["--weights", "other.onnx"], "no file other.onnx: write it with reddit-llie export"),
+        (["--weights", "empty.onnx"], "empty.onnx cannot be loaded: .*export it again"),
+    ],
+)
+def test_enhancing_refuses(
+    onnx: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty.onnx").write_bytes(b"no graph")
+    Image.new("RGB", (9, 9)).save("dark.png")
+    weights = [] if "--weights" in arguments else ["--weights", str(onnx["compact"])]
+    with pytest.raises(UserError, match=message):
+        call("enhance", "-i", "dark.png", "-o", "bright.png", *weights, *arguments)
 
 
 # What is refused

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from reddit.inference.tiling import NoiseField, Span, Tiling, blended_rows, fitted
+from reddit.inference.noise import NoiseField
+from reddit.inference.tiling import Span, Tiling, blended_rows, fitted
 from reddit.utils.errors import UserError
 
 SIZES = [1, 15, 63, 64, 65, 100, 112, 113, 129, 200, 1000]
@@ -19,7 +21,7 @@ def whole(height: int, width: int, tiling: Tiling, restore: object) -> Tensor:
     for top, band in blended_rows(height, width, tiling, restore):  # type: ignore[arg-type]
         assert top == next_top
         next_top += band.shape[1]
-        rows.append(band.clone())
+        rows.append(torch.from_numpy(band.copy()))
     return torch.cat(rows, dim=1)
 
 
@@ -44,7 +46,7 @@ def test_weights_sum_to_one_and_are_zero_at_cut_edges(length: int, tiling: tuple
     spans, weights = tiles.spans(length), tiles.weights(length)
     total = torch.zeros(length)
     for (start, end), weight in zip(spans, weights, strict=True):
-        total[start:end] += weight
+        total[start:end] += torch.from_numpy(weight)
         assert weight.shape == (end - start,) and weight.min() >= 0 and weight.max() <= 1
         margin = tiles.overlap // 4
         assert start == 0 or weight[:margin].sum() == 0
@@ -55,16 +57,17 @@ def test_weights_sum_to_one_and_are_zero_at_cut_edges(length: int, tiling: tuple
 @pytest.mark.parametrize("size", [(1, 1), (64, 64), (65, 200), (200, 65), (150, 170)])
 def test_blending_the_parts_of_a_picture_gives_the_picture(size: tuple[int, int]) -> None:
     picture = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
-    blend = whole(*size, Tiling(64, 16, 8), lambda rows, columns: picture[:, slice(*rows), slice(*columns)])
+    pixels = picture.numpy()
+    blend = whole(*size, Tiling(64, 16, 8), lambda rows, columns: pixels[:, slice(*rows), slice(*columns)])
     assert torch.allclose(blend, picture, atol=1e-6)
 
 
 def test_tiles_that_disagree_change_over_in_small_steps() -> None:
     """Neighbours one apart meet on a ramp of half the overlap: a step of 1/16 a pixel, without one of 1."""
 
-    def disagreeing(rows: Span, columns: Span) -> Tensor:
+    def disagreeing(rows: Span, columns: Span) -> np.ndarray:
         shade = float((rows[0] > 0) != (columns[0] > 0))
-        return torch.full((3, rows[1] - rows[0], columns[1] - columns[0]), shade)
+        return np.full((3, rows[1] - rows[0], columns[1] - columns[0]), shade, np.float32)
 
     smooth = whole(96, 96, Tiling(64, 32), disagreeing)
     assert smooth.diff(dim=1).abs().max() == pytest.approx(1 / 16, abs=1e-6)
@@ -75,9 +78,9 @@ def test_tiles_that_disagree_change_over_in_small_steps() -> None:
 def test_only_one_row_of_tiles_is_held() -> None:
     seen: list[Span] = []
 
-    def recorded(rows: Span, columns: Span) -> Tensor:
+    def recorded(rows: Span, columns: Span) -> np.ndarray:
         seen.append(rows)
-        return torch.zeros(3, rows[1] - rows[0], columns[1] - columns[0])
+        return np.zeros((3, rows[1] - rows[0], columns[1] - columns[0]), np.float32)
 
     for _, band in blended_rows(500, 90, Tiling(64, 16), recorded):
         assert len(set(seen)) == 1  # each row of tiles is asked for when the rows above it are given out

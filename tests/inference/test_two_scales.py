@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reddit.image.geometry import shrink
+from reddit.image.arrays import shrink
 from reddit.inference.two_scales import gain_map
 
 

@@ -1,0 +1,209 @@
+"""What enhancing takes besides a network: guard, tiles, strength, and the brightness of large pictures."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from reddit.image.arrays import SYMMETRIES, shrink
+from reddit.image.luminance import DARK, fade, mean_luminance
+from reddit.image.pixels import eight_bits, fingerprint, rgb_of, to_planes, white, write_back
+from reddit.inference.tiling import Tiling, fitted
+from reddit.inference.two_scales import matched
+from reddit.utils.errors import UserError
+
+WHOLE_PIXELS = 1_500_000
+"""Pictures with more pixels are processed in tiles."""
+TILE_PIXELS = 1_250_000
+"""Of the tiles that are fitted to a picture, at most."""
+TILE, OVERLAP, SMALLEST_TILE = 512, 64, 64
+
+Strips = Iterable[tuple[int, np.ndarray]]
+"""(first row, rows (3, h, W), float32 in [0, 1]), from top to bottom."""
+
+
+class EnhanceWarning(UserWarning):
+    """A picture was enhanced less or not at all, or its tiles may differ; one line with the reason."""
+
+
+class PictureEnhancer(ABC):
+    """Enhances arrays by a network that a subclass runs.
+
+    Attributes:
+        steps: sampling steps.
+    """
+
+    steps: int
+
+    @property
+    @abstractmethod
+    def guarded(self) -> bool:
+        """Whether the model knows only dark pictures."""
+
+    @property
+    @abstractmethod
+    def _local(self) -> bool:
+        """Whether a pixel depends only on its neighbourhood and the thumbnail, so that tiles agree."""
+
+    @property
+    @abstractmethod
+    def _scale(self) -> int:
+        """Longest side of the pictures whose light the network has learnt; 0: any."""
+
+    @property
+    @abstractmethod
+    def _overlap(self) -> int:
+        """Pixels that neighbouring tiles share."""
+
+    @property
+    @abstractmethod
+    def _multiple(self) -> int:
+        """Of what a tile's position is."""
+
+    def picture_settings(self) -> dict[str, int]:
+        """What an exported file says, so that pictures can be enhanced without this class."""
+        names = ("guarded", "_local", "_scale", "_overlap", "_multiple")
+        return {name.strip("_"): int(getattr(self, name)) for name in names}
+
+    @abstractmethod
+    def _restored(
+        self, rgb: np.ndarray, noise_seed: int, ensemble: int, tiling: Tiling | None, quiet: bool
+    ) -> Strips:
+        """The restored rows of (H, W, 3) of any dtype."""
+
+    def enhance_array(
+        self,
+        array: np.ndarray,
+        *,
+        seed: int = 0,
+        strength: float = 1.0,
+        ensemble: int = 1,
+        guard: bool | None = None,
+        tile: int | None = None,
+        tile_overlap: int | None = None,
+        same_noise: bool = False,
+        name: str | None = None,
+        quiet: bool = True,
+    ) -> np.ndarray:
+        """Enhance an array as `Enhancer.enhance` does, after `check_settings`."""
+        name = name or "the picture"
+        tiling = self._tiling(array.shape[0], array.shape[1], tile, tile_overlap)
+        share = _guarded(array, name) if (self.guarded if guard is None else guard) else 1.0
+        if tiling and share * strength and not self._local:
+            why = "its network normalises over the whole tile: tiles may differ in brightness"
+            warnings.warn(f"{name} is processed in tiles, but {why}", EnhanceWarning, stacklevel=3)
+        noise_seed = seed if same_noise else picture_seed(seed, fingerprint(eight_bits(rgb_of(array))))
+        return self._enhanced(array, noise_seed, strength * share, ensemble, tiling, quiet)
+
+    def check_settings(
+        self,
+        strength: float = 1.0,
+        tile: int | None = None,
+        tile_overlap: int | None = None,
+        ensemble: int = 1,
+    ) -> None:
+        """Check the settings of `enhance`.
+
+        Raises:
+            UserError: a setting is out of range.
+        """
+        if not 0 <= strength <= 1:
+            raise UserError(f"strength {strength:g}: must be between 0 (the input) and 1 (the full result)")
+        if not 1 <= ensemble <= SYMMETRIES:
+            raise UserError(f"ensemble {ensemble}: must be between 1 and {SYMMETRIES} flips and rotations")
+        if tile and tile < SMALLEST_TILE:
+            raise UserError(f"tile {tile}: must be at least {SMALLEST_TILE} pixels, or 0 for no tiles")
+        self._tiling_of(tile or TILE, tile_overlap)
+
+    def _enhanced(
+        self,
+        picture: np.ndarray,
+        noise_seed: int,
+        strength: float,
+        ensemble: int,
+        tiling: Tiling | None,
+        quiet: bool,
+    ) -> np.ndarray:
+        result = picture.copy()
+        if strength == 0:
+            return result
+        rgb = rgb_of(picture)
+        with _memory_remedy(picture):
+            strips = self._restored(rgb, noise_seed, ensemble, tiling, quiet)
+            if max(rgb.shape[:2]) > self._scale > 0:
+                strips = self._matched(strips, rgb, result, noise_seed, ensemble)
+            for top, restored in strips:
+                rows = slice(top, top + restored.shape[1])
+                if strength < 1:
+                    restored = _blend(to_planes(rgb[rows]), restored, np.float32(strength))
+                write_back(restored, result[rows])
+        return result
+
+    def _matched(
+        self, strips: Strips, rgb: np.ndarray, result: np.ndarray, noise_seed: int, ensemble: int
+    ) -> Strips:
+        """The rows of a large picture, with the brightness of its small copy; `result` is overwritten."""
+        for top, restored in strips:
+            write_back(restored, result[top : top + restored.shape[1]])
+        small = shrink(rgb, self._scale)
+        ((_, wanted),) = self._restored(small, noise_seed, ensemble, None, quiet=True)
+        return matched(rgb, rgb_of(result), small, wanted)
+
+    def _tiling(self, height: int, width: int, tile: int | None, overlap: int | None) -> Tiling | None:
+        """The tiles of a picture of this size; None: no tiles."""
+        if tile is None:
+            if height * width <= WHOLE_PIXELS:
+                return None
+            if self._local:
+                overlap = self._overlap if overlap is None else overlap
+                return fitted(height, width, overlap, self._multiple, TILE_PIXELS)
+            tile = TILE
+        return None if tile == 0 or max(height, width) <= tile else self._tiling_of(tile, overlap)
+
+    def _tiling_of(self, tile: int, overlap: int | None) -> Tiling:
+        overlap = min(self._overlap, tile // 4) if overlap is None else overlap
+        return Tiling(tile, overlap, self._multiple)
+
+
+def picture_seed(seed: int, fingerprint: str) -> int:
+    """The noise seed of a picture; depends on `seed` and the pixels, not on the place in a batch."""
+    return (int(fingerprint, 16) ^ (seed * 0x9E3779B97F4A7C15)) % 2**63
+
+
+def view_seed(seed: int, view: int) -> int:
+    """The noise seed of one view of an ensemble; the first view has the picture's seed."""
+    return (seed + view * 0xD1B54A32D192ED03) % 2**63
+
+
+def _blend(low: np.ndarray, restored: np.ndarray, strength: np.float32) -> np.ndarray:
+    return np.asarray(low + strength * (restored - low))
+
+
+def _guarded(picture: np.ndarray, name: str) -> float:
+    """The share of the strength for a picture; warns if it is below 1."""
+    alpha = picture[..., -1] if picture.ndim == 3 and picture.shape[2] in (2, 4) else None
+    mean = mean_luminance(rgb_of(picture), None if alpha is None else alpha > 0) / white(picture)
+    share = fade(mean)
+    if share < 1:
+        dark = f"mean luminance {mean:.2f}, dark is up to {DARK:.2f}"
+        done = f"enhanced at {share:.0%} of the strength" if share else "left unchanged"
+        force = "--force (guard=False) enhances it fully"
+        warnings.warn(f"{name} is not dark ({dark}): {done}; {force}", EnhanceWarning, stacklevel=4)
+    return share
+
+
+@contextmanager
+def _memory_remedy(picture: np.ndarray) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            raise
+        size = f"{picture.shape[1]}×{picture.shape[0]}"
+        raise UserError(
+            f"too little memory for a picture of {size}: set a smaller tile (--tile 256)"
+        ) from error
