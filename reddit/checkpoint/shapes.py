@@ -14,12 +14,14 @@ from reddit.config import ModelConfig
 from reddit.utils.errors import UserError
 from reddit.utils.text import counted, short
 
+SMALL = 500_000_000
+"""Parameters of a network that may be built to see its shapes."""
 Shapes = Mapping[str, tuple[int, ...]]
 """Name of each tensor → its shape."""
 
 
 def check_shapes(path: Path, model: ModelConfig) -> None:
-    """Compare the shapes in a file with those of a configured network, without allocating either.
+    """Compare the shapes in a file with those of a configured network, without allocating much for either.
 
     Raises:
         UserError: they differ.
@@ -32,9 +34,19 @@ def check_shapes(path: Path, model: ModelConfig) -> None:
 @lru_cache
 def _network_shapes(model: str) -> Shapes:
     """The shapes of the network of these settings, as JSON."""
-    with torch.device("meta"):
-        network = build_network(ModelConfig.model_validate_json(model))
+    config = ModelConfig.model_validate_json(model)
+    # The device `meta` allocates nothing, but imports PyTorch's compiler, which takes a second.
+    device = "cpu" if _most_parameters(config) < SMALL else "meta"
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        network = build_network(config)
     return {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+
+
+def _most_parameters(model: ModelConfig) -> int:
+    """A number that the network's parameters do not exceed."""
+    widest = max(model.width * max(model.multipliers), 9 * model.unshuffle**2, model.detail, 64)
+    blocks = 3 * (model.blocks + 2) * len(model.multipliers)
+    return blocks * 3 * 9 * (2 * widest) ** 2
 
 
 def compare(found: Shapes, wanted: Shapes, path: Path) -> None:
