@@ -29,7 +29,7 @@ class Tripled:
     def __init__(self) -> None:
         self.settings: list[dict[str, object]] = []
 
-    def enhance(self, frame: np.ndarray, **settings: object) -> np.ndarray:
+    def enhance_array(self, frame: np.ndarray, **settings: object) -> np.ndarray:
         self.settings.append(settings)
         return 3 * frame
 
