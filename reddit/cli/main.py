@@ -19,6 +19,7 @@ COMMANDS = {
     "reproduce": "run a comparison of the paper, with statistics and a verdict",
     "export": "write weights to share, or a network for ONNX Runtime",
     "push": "share a model on the Hugging Face Hub",
+    "app": "a page in the browser to enhance photographs with",
     "data": "check a data set, or link a downloaded one",
     "doctor": "print versions, device, data sets and weights, for a bug report",
 }

@@ -1,0 +1,164 @@
+"""The page of `reddit-llie app`. The same file is the `app.py` of a Hugging Face Space."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from zipfile import ZIP_STORED, ZipFile
+
+import gradio as gr
+import numpy as np
+import skimage.data
+
+from reddit.data.night import Night, grid_of, relight
+from reddit.image.read import read_uint8
+from reddit.image.write import encode
+from reddit.inference.enhancer import Enhancer, EnhanceWarning
+from reddit.inference.files import enhance_file, enhance_files, plan_outputs
+from reddit.inference.loading import load
+from reddit.utils.errors import UserError
+from reddit.utils.files import write_bytes
+
+WEIGHTS = {"photographs (light)": "light", "the benchmark LOL-v1 (light-lol)": "light-lol"}
+EXAMPLES = {"launch-pad": ("rocket.jpg", None), "coffee": ("coffee.png", 0.03), "cat": ("chelsea.png", 0.015)}
+"""Photographs of scikit-image, and how much light is left of theirs."""
+STYLE = """
+.gradio-container { max-width: 1100px !important; margin: 0 auto !important; }
+footer { display: none !important; }
+.tall { min-height: 320px; }
+"""
+THEME = gr.themes.Soft(
+    primary_hue="amber",
+    neutral_hue="stone",
+    font=["system-ui", "sans-serif"],
+    font_mono=["ui-monospace", "monospace"],
+)
+
+
+def page(weights: str | None = None, device: str = "auto") -> gr.Blocks:
+    """The page, not yet served.
+
+    Args:
+        weights: a model to offer besides the shipped ones, and to begin with.
+        device: auto, cpu, cuda or mps.
+    """
+    with gr.Blocks(title="Brighten dark photographs", analytics_enabled=False) as blocks:
+        gr.Markdown("# Brighten dark photographs\nLow-light image enhancement in a few diffusion steps.")
+        with gr.Accordion("Settings", open=False):
+            choices = [*([(weights, weights)] if weights else []), *WEIGHTS.items()]
+            with gr.Row():
+                model = gr.Dropdown(choices, value=choices[0][1], label="Trained for")
+                steps = gr.Radio([1, 4], value=1, label="Steps")
+            with gr.Row():
+                strength = gr.Slider(0, 1, 1, step=0.05, label="Strength", info="0: the input")
+                ensemble = gr.Slider(1, 8, 1, step=1, label="Ensemble", info="Mean over flips; slower")
+        settings = [model, steps, strength, ensemble, gr.State(device)]
+        with gr.Tab("A picture"):
+            _picture_tab(settings)
+        with gr.Tab("Several"):
+            _batch_tab(settings)
+    return blocks
+
+
+def _picture_tab(settings: list[gr.components.Component]) -> None:
+    with gr.Row():
+        with gr.Column(min_width=300):
+            low = gr.Image(
+                type="filepath", label="Dark photograph", sources=["upload", "clipboard"], elem_id="low"
+            )
+            button = gr.Button("Brighten", variant="primary", elem_id="brighten")
+        with gr.Column(min_width=300):
+            both = gr.ImageSlider(label="Before and after", format="png", interactive=False, elem_id="both")
+            file = gr.DownloadButton("Save", interactive=False, elem_id="save")
+    gr.Examples([[str(path)] for path in examples()], inputs=[low], label="Examples")
+    button.click(brighten, [low, *settings], [both, file])
+
+
+def _batch_tab(settings: list[gr.components.Component]) -> None:
+    files = gr.File(file_count="multiple", label="Dark photographs")
+    button = gr.Button("Brighten all", variant="primary")
+    gallery = gr.Gallery(label="Results", columns=3, object_fit="contain")
+    archive = gr.DownloadButton("Save all", interactive=False)
+    button.click(brighten_all, [files, *settings], [gallery, archive])
+
+
+@lru_cache(maxsize=2)
+def _model(name: str, steps: int, device: str) -> Enhancer:
+    return load(name, steps, device)
+
+
+def _chosen(name: str, steps: int, device: str) -> Enhancer:
+    try:
+        return _model(name, int(steps), device)
+    except UserError as error:
+        raise gr.Error(str(error)) from error
+
+
+def brighten(
+    low: str | None, name: str, steps: int, strength: float, ensemble: float, device: str
+) -> tuple[tuple[np.ndarray, np.ndarray], gr.DownloadButton]:
+    """One photograph: before and after for the slider, and the file to save."""
+    if low is None:
+        raise gr.Error("Choose a photograph first.")
+    source = Path(low)
+    plan = plan_outputs([source], _folder(), suffix="enhanced")
+    (target,) = plan.outputs.values()
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", EnhanceWarning)
+        try:
+            enhance_file(
+                source, target, _chosen(name, steps, device), strength=strength, ensemble=int(ensemble)
+            )
+        except UserError as error:
+            raise gr.Error(str(error)) from error
+    for warning in found:
+        gr.Warning(str(warning.message))
+    pictures = read_uint8(source), read_uint8(target)
+    return pictures, gr.DownloadButton("Save", value=str(target), interactive=True)
+
+
+def brighten_all(
+    files: list[str] | None, name: str, steps: int, strength: float, ensemble: float, device: str
+) -> tuple[list[str], gr.DownloadButton]:
+    """Several photographs: the results, and an archive of them. Those that cannot be read are named."""
+    if not files:
+        raise gr.Error("Choose photographs first.")
+    folder = _folder()
+    try:
+        plan = plan_outputs(list(map(Path, files)), folder, suffix="enhanced")
+        done = enhance_files(
+            plan, _chosen(name, steps, device), strength=strength, ensemble=int(ensemble), quiet=True
+        )
+    except UserError as error:
+        raise gr.Error(str(error)) from error
+    for line in done.failed:
+        gr.Warning(line)
+    archive = folder / "enhanced.zip"
+    with ZipFile(archive, "w", ZIP_STORED) as packed:
+        for path in done.written:
+            packed.write(path, path.name)
+    return list(map(str, done.written)), gr.DownloadButton("Save all", value=str(archive), interactive=True)
+
+
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="reddit-llie-"))
+
+
+def examples() -> list[Path]:
+    """Dark photographs, drawn into a folder of their own."""
+    folder, photographs = _folder(), Path(skimage.data.__file__).parent
+    paths = []
+    for name, (file, ambient) in EXAMPLES.items():
+        picture = read_uint8(photographs / file)
+        if ambient is not None:
+            night = Night((ambient, ambient, ambient), (), 8000, read_noise=2.0)
+            picture = relight(picture, night, grid_of(*picture.shape[:2]), np.random.default_rng(0))
+        paths.append(folder / f"{name}.png")
+        write_bytes(paths[-1], encode(picture, ".png"))
+    return paths
+
+
+if __name__ == "__main__":
+    page().launch(theme=THEME, css=STYLE)

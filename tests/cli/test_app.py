@@ -1,0 +1,105 @@
+"""The page of `reddit-llie app`, in a browser where there are one and gradio, and the files of a Space."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from browser import Tab
+from PIL import Image
+from repository import ROOT, call
+
+from reddit.inference.loading import load
+from reddit.utils.errors import UserError
+
+DROP = """
+(async () => {
+  const find = async (selector, when) => {
+    let one;
+    while (!(one = document.querySelector(selector)) || (when && !when(one)))
+      await new Promise(next => setTimeout(next, 100));
+    return one;
+  };
+  const input = await find("#low input[type=file]"), files = new DataTransfer();
+  const bytes = Uint8Array.from(atob("BYTES"), one => one.charCodeAt(0));
+  files.items.add(new File([bytes], "night.png", {type: "image/png"}));
+  input.files = files.files;
+  input.dispatchEvent(new Event("change", {bubbles: true}));
+  await find("#low img");
+  (await find("#brighten")).click();
+  await find("#both", one => one.querySelectorAll("img").length > 1);
+  return [...document.querySelectorAll("#both img")].map(one => one.src);
+})()
+"""
+FETCH = """
+(async () => {
+  const bytes = new Uint8Array(await (await fetch("ADDRESS")).arrayBuffer());
+  return btoa(Array.from(bytes, one => String.fromCharCode(one)).join(""));
+})()
+"""
+
+
+def test_a_space_has_the_same_page(tmp_path: Path) -> None:
+    folder = tmp_path / "space"
+    for _ in range(2):  # its own files may be replaced
+        call("app", "--space", str(folder), "--package", "git+https://example.org/llie")
+    page = (ROOT / "reddit/cli/app_page.py").read_text()
+    assert ast.dump(ast.parse((folder / "app.py").read_text())) == ast.dump(ast.parse(page))
+    _, header, _ = (folder / "README.md").read_text().split("---\n", 2)
+    settings = yaml.safe_load(header)
+    assert settings["sdk"] == "gradio" and settings["app_file"] == "app.py"
+    wanted = (folder / "requirements.txt").read_text().splitlines()[1:]
+    assert wanted == ["reddit-llie @ git+https://example.org/llie", "gradio>=6"]
+    (folder / "README.md").write_text("mine")
+    with pytest.raises(UserError, match=r"README\.md exists and is not an earlier result"):
+        call("app", "--space", str(folder))
+
+
+def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "reddit.cli.app_page", raising=False)
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(UserError, match=r"the page needs gradio: pip install 'reddit-llie\[app\]'"):
+        call("app")
+
+
+@pytest.fixture(scope="module")
+def app_page() -> Any:
+    pytest.importorskip("gradio", reason="needs the extra app")
+    from reddit.cli import app_page
+
+    return app_page
+
+
+def test_several_pictures_and_one_that_is_none(app_page: Any, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        Image.fromarray(np.full((40, 60, 3), 20, np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    files = [str(tmp_path / f"{name}.png") for name in "abc"]
+    written, _ = app_page.brighten_all(files, "light", 1, 1.0, 1, "cpu")
+    assert [Path(path).name for path in written] == ["a_enhanced.png", "b_enhanced.png"]
+
+
+def test_the_page_gives_the_pixels_of_enhance(app_page: Any, tab: Tab) -> None:
+    low = (np.random.default_rng(0).random((50, 80, 3)) * 60).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(low).save(file, "png")
+    _, address, _ = app_page.page(device="cpu").launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
+    try:
+        tab.errors.clear()
+        tab.open(address, width=390)
+        shown = tab.evaluate(DROP.replace("BYTES", base64.b64encode(file.getvalue()).decode()))
+        found = [base64.b64decode(tab.evaluate(FETCH.replace("ADDRESS", one))) for one in shown]
+        wide = tab.evaluate("document.documentElement.scrollWidth")
+    finally:
+        app_page.gr.close_all()
+    pictures = {Image.open(io.BytesIO(one)).convert("RGB").tobytes() for one in found}
+    assert pictures == {low.tobytes(), load("light", device="cpu").enhance(low).tobytes()}
+    assert wide <= 390
+    assert [one for one in tab.errors if "127.0.0.1" in one or "://" not in one] == []
