@@ -40,6 +40,7 @@ README = [
 """The commands of the documents, on tiny things."""
 WEIGHTS = "runs/tiny/checkpoints/best.safetensors"
 MISTYPED = [
+    ["evaluate", "--dataset", "lolv1", "--quiet", "--weights", "tiny-1", "--ensemble", "0"],
     # results in place of originals
     [*NIGHT, "night.jpg", "-o", "night.jpg"],
     [*NIGHT, "night.jpg", "-o", "night.jpg", "--overwrite"],
@@ -69,6 +70,8 @@ MISTYPED = [
     ["train", *TREES, "--resume", "runs/tiny-2"],
     ["train", *TREES, "--set", "model.width=12"],
     ["train", *TREES, "--set", "runs=.", "--name", "configured"],
+    *(["train", *TREES, "--set", "runs=.", "--name", f"other-{number}"] for number in range(3)),
+    ["train", *TREES, "--resume", "runs/tiny/checkpoints/state.pt", "--set", "model.width=12"],
     ["distill", "--steps", "2", "--name", "tiny", "--quiet"],
     ["distill", "--steps", "1", "--name", "tiny-2", "--quiet"],
     ["distill", "--steps", "2", "--name", "tiny-2", "--quiet", "--set", "distill.method=progressive"],
@@ -102,8 +105,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 30, (24, 32, 3), dtype=np.uint8)).save(path)
-    for name in ("notes.txt", "other.onnx", "other.pt2", "configured/config.yaml"):
-        (folder / name).parent.mkdir(exist_ok=True)
+    names = ["notes.txt", "other.onnx", "other.pt2", "configured/config.yaml", "other-0/data.json"]
+    names += ["other-1/config.yaml", "other-1/checkpoints/last.ckpt", "other-2/log.jsonl"]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("mine\n")
     for split in ("our485", "eval15"):
         for side in ("low", "high"):
@@ -160,6 +165,16 @@ def test_mistyped(command: list[str], folder: Path, monkeypatch: pytest.MonkeyPa
     after = tree(folder)
     assert after.keys() >= before.keys()
     check(before, after, lambda *_: False)
+
+
+def test_a_finished_run_keeps_its_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typed with other settings, a command trains nothing, so that they would be those of no weights."""
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("REDDIT_DATA", raising=False)
+    before = tree(folder)
+    for changed in ("seed=5", "diffusion.steps=256", "train.iterations=1"):
+        call("train", *TREES, "--set", changed)
+    check(before, tree(folder), grown)
 
 
 def test_a_folder_that_was_emptied_of_states_keeps_its_weights(

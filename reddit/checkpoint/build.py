@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 
 from reddit.config import Config, DiffusionConfig, ModelConfig
 from reddit.diffusion import Denoiser, NoiseSchedule
-from reddit.models import CompactUNet, ConditionalUNet
+from reddit.models import CompactUNet, ConditionalUNet, count_parameters
 from reddit.utils.errors import UserError
+from reddit.utils.limits import limit_of
+
+MILLION_PARAMETERS, LIMIT = 300.0, "REDDIT_MAX_MILLION_PARAMETERS"
+"""The largest network that is built, and the environment variable that raises it; its training takes 20 bytes
+a parameter."""
 
 
 def build_schedule(config: DiffusionConfig) -> NoiseSchedule:
@@ -43,8 +50,35 @@ def build_network(config: ModelConfig) -> ConditionalUNet | CompactUNet:
     )
 
 
+def check_size(config: ModelConfig) -> None:
+    """See that a network is not too large, before it takes memory.
+
+    Raises:
+        UserError: it is.
+    """
+    limit = limit_of(LIMIT, MILLION_PARAMETERS, "million parameters")
+    millions = _millions(config.model_dump_json())
+    if millions > limit:
+        raise UserError(
+            f"model: the network has {millions:.0f} million parameters, more than {limit:g}: lower "
+            f"model.width, multipliers or blocks, or raise {LIMIT}"
+        )
+
+
+@lru_cache
+def _millions(model: str) -> float:
+    """The parameters of the network of these settings, as JSON."""
+    with torch.device("meta"):
+        return count_parameters(build_network(ModelConfig.model_validate_json(model))) / 1e6
+
+
 def build_denoiser(config: Config) -> Denoiser:
-    """A denoiser with untrained weights, in channels-last memory order."""
+    """A denoiser with untrained weights, in channels-last memory order.
+
+    Raises:
+        UserError: the settings make no schedule, or too large a network.
+    """
+    check_size(config.model)
     network = build_network(config.model).to(memory_format=torch.channels_last)
     schedule = build_schedule(config.diffusion)
     return Denoiser(network, schedule, config.model.prediction, config.diffusion.mask_x_T)

@@ -29,6 +29,7 @@ from reddit.utils.text import counted, reason, short
 
 FORMAT = "reddit-llie/1"
 LARGEST_WEIGHT = 1e6
+HALF = torch.finfo(torch.float16).max
 PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 """How files of older versions of PyTorch begin; those of newer ones are zip archives."""
 CHOSEN, NEWEST, STATE = "best.safetensors", "last.safetensors", "state.pt"
@@ -86,9 +87,16 @@ def save_weights(
     """Write weights and their metadata atomically; loading needs nothing but the file.
 
     Raises:
-        UserError: the disk is full or the folder cannot be written.
+        UserError: the disk is full or the folder cannot be written; half precision does not
+            hold a weight.
     """
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in denoiser.network.state_dict().items()}
+    broken = [key for key, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken and dtype == torch.float16:
+        raise UserError(
+            f"cannot write {path}: {counted(len(broken), 'tensor')} with weights above {HALF:g}, which half "
+            f"precision does not hold, first {broken[0]}"
+        )
     metadata = {
         "format": FORMAT,
         "config": config.model_dump_json(),

@@ -13,6 +13,7 @@ from reddit.utils.text import printable, short
 
 LONGEST_LINE = 900
 """Most characters of an error message."""
+_NO_MEMORY = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
 
 
 def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
@@ -75,7 +76,7 @@ def _out_of_memory(error: Exception) -> str | None:
     """The message for an out-of-memory error; None for other errors."""
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported
         return "out of GPU memory: lower train.batch_size or data.crop, or use device=cpu"
-    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+    if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
         return "out of memory: lower train.batch_size, data.crop or model.width, or --tile"
     return None
 

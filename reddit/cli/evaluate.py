@@ -145,10 +145,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def _check_metrics(arguments: argparse.Namespace, gt: bool) -> None:
     """Refuse to score pictures without a ground truth by metrics that need one."""
-    if not gt and not any(metric.startswith("niqe") for metric in arguments.metrics or ["niqe"]):
+    needing = [metric for metric in arguments.metrics or [] if not metric.startswith("niqe")]
+    if needing and not gt:
+        nothing = ", so nothing can be scored" if needing == arguments.metrics else ""
         raise UserError(
-            f"--metrics {' '.join(arguments.metrics)}: {arguments.dataset} has no ground truth, so nothing "
-            "can be scored; use niqe or niqe-grey"
+            f"--metrics {' '.join(needing)}: {arguments.dataset} has no ground truth{nothing}; use niqe or "
+            "niqe-grey"
         )
 
 
@@ -162,6 +164,8 @@ def _scored(arguments: argparse.Namespace) -> str:
 
 def _check_flags(arguments: argparse.Namespace) -> None:
     """Refuse flags that have no effect, alone or together."""
+    from reddit.image.geometry import SYMMETRIES
+
     check_overrides(
         arguments,
         "data.",
@@ -169,6 +173,8 @@ def _check_flags(arguments: argparse.Namespace) -> None:
         "device=",
         instead="--steps, --sampler and --precision change how it samples",
     )
+    if not 1 <= arguments.ensemble <= SYMMETRIES:
+        raise UserError(f"--ensemble {arguments.ensemble}: must be between 1 and {SYMMETRIES}")
     if arguments.average and len(arguments.seeds or [0]) < 2:
         raise UserError("--average needs at least two --seeds")
     flags = ("steps", "sampler", "precision", "seeds", "average", "time", "validation")

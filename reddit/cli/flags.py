@@ -118,7 +118,7 @@ def run_name(name: str) -> str:
 
 def name_override(name: str | None) -> list[str]:
     """`--name` as a `--set` override; quoted, since `1` or `yes` would not be text in YAML."""
-    return [] if name is None else [f"name={json.dumps(name)}"]
+    return [] if name is None else [f"name={json.dumps(name, ensure_ascii=False)}"]
 
 
 def overrides(arguments: argparse.Namespace, stage: Stage = "teacher") -> list[str]:

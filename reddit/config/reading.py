@@ -18,6 +18,8 @@ from reddit.utils.text import counted, short
 
 MOST_MISTAKES, DEEPEST = 10, 8
 """Lines of an error, and dots of a key."""
+MOST_PIXELS = 100_000_000
+"""Of the crops that are in memory at a time: 2.4 GB with their ground truths."""
 
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = (), *, stage: bool = False) -> Config:
@@ -128,6 +130,12 @@ def _contradictions(config: Config, source: str) -> list[str]:
                 f"model.groups: {model.groups} does not divide level {level}'s {model.width * m} channels"
             )
             break
+    crop, at_a_time = config.data.crop, config.train.batch_size // config.train.grad_accum_steps
+    if at_a_time * crop**2 > MOST_PIXELS:
+        found.append(
+            f"train.batch_size: {at_a_time} crops of {crop}×{crop} pixels at a time are more than "
+            f"{MOST_PIXELS / 1e6:g} megapixels; train.grad_accum_steps splits a batch"
+        )
     if diffusion.beta_start > diffusion.beta_end:
         found.append("diffusion.beta_start: larger than diffusion.beta_end")
     if diffusion.teacher_steps > diffusion.steps:

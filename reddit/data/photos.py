@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,11 +42,20 @@ def find_photos(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise UserError(f"data.photos: no folder {folder}; name a folder of good photographs")
-    folders = sorted([folder, *(inside for inside in folder.rglob("*") if inside.is_dir())])
-    found = [path for inside in folders for path in list_images(inside)]
+    folders = {folder}
+    for inside, names, _ in os.walk(folder, onerror=_unlisted):
+        folders |= {Path(inside, name) for name in names}
+    found = [path for inside in sorted(folders) for path in list_images(inside)]
     if not found:
         raise UserError(f"data.photos: {folder} holds no pictures")
     return found
+
+
+def _unlisted(error: OSError) -> None:
+    raise UserError(
+        f"data.photos: cannot list {error.filename}: {error.strerror}; change its permissions, or name "
+        "another folder"
+    ) from error
 
 
 def photo_twin(picture: np.ndarray, night: Night, box: tuple[slice, slice], rng: np.random.Generator) -> Twin:

@@ -82,12 +82,13 @@ def check_sizes(matched: Mapping[str, Path], sizes: Mapping[str, tuple[int, int]
         sizes: (height, width) by name; other names are not checked.
 
     Raises:
-        UserError: names the files of a wrong size, with the found and the expected width×height.
+        UserError: names the files of a wrong size, with the found and the expected width×height. Files that
+            cannot be read are left to `evaluate`, which names each.
     """
     wrong = [
         f"{path} is {_shown(found)}, not {_shown(sizes[name])}"
         for name, path in matched.items()
-        if name in sizes and (found := size_of(path)) != tuple(sizes[name])
+        if name in sizes and (found := _size_if_read(path)) and found != tuple(sizes[name])
     ]
     if wrong:
         more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
@@ -112,9 +113,17 @@ def size_of(picture: Picture) -> tuple[int, int]:
     return size or read_uint8(picture).shape[:2]
 
 
+def _size_if_read(picture: Picture) -> tuple[int, int] | None:
+    try:
+        return size_of(picture)
+    except UserError:
+        return None
+
+
 def sizes_of(pictures: Iterable[TestPicture]) -> dict[str, tuple[int, int]]:
-    """(height, width) of the low of each test picture, by name."""
-    return {picture.name: size_of(picture.low) for picture in pictures}
+    """(height, width) of the low of each test picture that can be read, by name."""
+    found = {picture.name: _size_if_read(picture.low) for picture in pictures}
+    return {name: size for name, size in found.items() if size}
 
 
 def predict_from(matched: Mapping[str, Path]) -> Predict:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import os
 from pathlib import Path
 
 from reddit.utils.errors import UserError
-from reddit.utils.text import short
+from reddit.utils.limits import limit_of
 
 MEGAPIXELS, LIMIT = 300.0, "REDDIT_MAX_MEGAPIXELS"
 """The largest picture that is read, in up to 3 GB, and the environment variable that raises it."""
@@ -19,14 +17,7 @@ def megapixels() -> float:
     Raises:
         UserError: the environment variable is not a number.
     """
-    text = os.environ.get(LIMIT, "")
-    try:
-        limit = float(text) if text else MEGAPIXELS
-    except ValueError:
-        limit = math.nan
-    if not 0 < limit <= 1e6:
-        raise UserError(f"{LIMIT}={short(text)}: not a number of megapixels")
-    return limit
+    return limit_of(LIMIT, MEGAPIXELS, "megapixels")
 
 
 def check_size(path: Path, width: int, height: int, pixel: int = 3) -> None:

@@ -102,7 +102,8 @@ def to_float(picture: np.ndarray) -> Tensor:
     """uint8 (H, W, 3) → float32 (3, H, W) in [0, 1]."""
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float().div_(255.0)
+    planes = picture.transpose(2, 0, 1).copy()  # a side of one pixel that was turned has a negative stride
+    return torch.from_numpy(planes).float().div_(255.0)
 
 
 def to_uint8(image: Tensor) -> np.ndarray:

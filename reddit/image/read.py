@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +20,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from reddit.image import extras
-from reddit.image.containers import JPEG_MAGIC, PNG_MAGIC, DamagedError, whole_jpeg, whole_png
+from reddit.image.containers import JPEG_MAGIC, PNG_MAGIC, DamagedError, check_rows, whole_jpeg, whole_png
 from reddit.image.formats import FORMATS
 from reddit.image.limits import LIMIT, check_size, megapixels
 from reddit.image.metadata import dpi_of, exif_of, upright
@@ -111,17 +112,24 @@ def _bytes(path: Path) -> bytes:
 
 
 def _photo(path: Path, data: bytes) -> Photo:
+    noisy = None
     if data.startswith(PNG_MAGIC):
         data = whole_png(data)
     elif data.startswith(JPEG_MAGIC):
-        data = whole_jpeg(data)
+        data, noisy = whole_jpeg(data)
     with Image.open(io.BytesIO(data)) as image:
         if image.format not in (*FORMATS.values(), "MPO", "HEIF"):  # MPO: a JPEG with more behind it
             raise UserError(f"{path} is a {image.format}: convert it to one of {', '.join(FORMATS)}")
         deep = _checked(path, data, image)
         width, height = image.size
         check_size(path, width, height, _DEEP_BYTES[data[25]] if deep else 3)
+        expected = _digest_of(noisy) if noisy else b""  # before the pixels take memory
         image.load()
+        if noisy and _digest(image) != expected:
+            raise DamagedError("a scan ends early")
+        # The check takes time, and rows that are missing are black; an interlaced picture has gaps instead.
+        if image.format == "PNG" and (deep or data[28] or _is_black(image, height - 1)):
+            check_rows(data)
         described = _Description.of(image)
         pixels = None if deep else _converted(image)
         image.close()  # frees as much memory as the pixels take
@@ -168,6 +176,24 @@ def _checked(path: Path, data: bytes, image: Image.Image) -> bool:
     if image.mode not in _MODES or (image.mode == "I" and not deep):
         raise UserError(f"{path} holds {image.mode} pixels: convert it to grey or RGB of 8 or 16 bits")
     return deep
+
+
+def _digest_of(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data)) as image:
+        return _digest(image)
+
+
+def _digest(image: Image.Image) -> bytes:
+    """A hash of the pixels of an image, without a copy of all of them."""
+    digest = blake2b()
+    for top in range(0, image.height, STRIP):
+        digest.update(image.crop((0, top, image.width, min(top + STRIP, image.height))).tobytes())
+    return digest.digest()
+
+
+def _is_black(image: Image.Image, row: int) -> bool:
+    """Whether all values of a row are 0, or its alpha is."""
+    return image.crop((0, row, image.width, row + 1)).getbbox() is None
 
 
 def _converted(image: Image.Image) -> np.ndarray:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+import lzma
 import math
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
@@ -32,6 +34,18 @@ _KINDS = {
     tifffile.PHOTOMETRIC.PALETTE: 1,
 }
 """Photometric interpretation → channels without the extra ones."""
+_DEPTHS = (("bool", 1), ("uint8", 2), ("uint8", 4), ("uint8", 8), ("uint16", 16))
+"""Types and bits of a channel that are read."""
+LARGE_PART = 1 << 26
+"""Bytes that a strip or tile may always decompress to."""
+_MOST_GROWTH = 1100
+"""Above the largest factor by which Deflate expands."""
+_UNLIMITED: dict[int, Callable[[], Any]] = {
+    tifffile.COMPRESSION.ADOBE_DEFLATE: zlib.decompressobj,
+    tifffile.COMPRESSION.DEFLATE: zlib.decompressobj,
+    tifffile.COMPRESSION.LZMA: lzma.LZMADecompressor,
+}
+"""Compressions that tifffile decodes to whatever length; the others go through libtiff, which does not."""
 
 
 def is_tiff(data: bytes) -> bool:
@@ -103,13 +117,16 @@ def _only_page(path: Path, file: tifffile.TiffFile) -> tifffile.TiffPage:
 def _decoded(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     """(H, W, channels)."""
     convert = f"{path} holds {_describe(page)} pixels: convert it to grey or RGB of 8 or 16 bits"
-    if page.photometric not in _KINDS or page.dtype not in (np.uint8, np.uint16, np.bool_):
+    if page.photometric not in _KINDS or (str(page.dtype), page.bitspersample) not in _DEPTHS:
         raise UserError(convert)
     _check_parts(page, len(data))
+    if page.bitspersample in (2, 4):  # tifffile does not scale them
+        return _by_others(path, page, data)
+    _check_bombs(page, data)
     try:
         pixels = page.asarray()
-    except ValueError as error:
-        if "imagecodecs" not in str(error):
+    except (ValueError, ImportError) as error:
+        if isinstance(error, ValueError) and "imagecodecs" not in str(error):
             raise
         return _by_others(path, page, data)
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and pixels.ndim == 3:
@@ -118,6 +135,8 @@ def _decoded(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
         pixels = pixels[..., None]
     if pixels.ndim != 3:
         raise UserError(convert)
+    if page.photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression != tifffile.COMPRESSION.JPEG:
+        pixels = np.asarray(Image.fromarray(pixels, "YCbCr").convert("RGB"))
     return pixels * np.uint8(255) if pixels.dtype == np.bool_ else pixels
 
 
@@ -140,15 +159,47 @@ def _check_parts(page: tifffile.TiffPage, size: int) -> None:
             raise DamagedError("a strip or tile is longer than its pixels")
 
 
-def _by_others(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
-    """(H, W, channels) of a compression, such as LZW, for which tifffile needs another package.
+def _check_bombs(page: tifffile.TiffPage, data: bytes) -> None:
+    """See that no part becomes much longer than its pixels, in pieces that take little memory.
 
-    Pillow reads 8 bits; OpenCV reads 16 where the channels of a pixel lie together.
+    Raises:
+        DamagedError: one does.
+    """
+    if page.compression not in _UNLIMITED:
+        return
+    most = 2 * math.prod(page.chunks) * max(1, page.bitspersample // 8) + LARGE_PART
+    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if count * _MOST_GROWTH <= most and page.compression != tifffile.COMPRESSION.LZMA:
+            continue
+        part, length = memoryview(data)[start : start + count], 0
+        decoder = _UNLIMITED[page.compression]()
+        try:
+            rest: bytes | memoryview = part
+            while not decoder.eof and (piece := decoder.decompress(rest, LARGE_PART)):
+                length += len(piece)
+                if length > most:
+                    raise DamagedError("a strip or tile is longer than its pixels")
+                rest = getattr(decoder, "unconsumed_tail", b"")
+        except (zlib.error, lzma.LZMAError) as error:
+            raise DamagedError(f"a strip or tile cannot be decompressed: {error}") from error
+
+
+def _by_others(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
+    """(H, W, channels) of what tifffile cannot read without another package: LZW, say, or 4 bits.
+
+    Pillow reads up to 8 bits; OpenCV reads 16 where the channels of a pixel lie together.
     """
     pixels: np.ndarray | None = None
-    if page.dtype == np.uint8 and page.photometric != tifffile.PHOTOMETRIC.PALETTE:
+    jpeg = page.compression == tifffile.COMPRESSION.JPEG
+    if page.photometric == tifffile.PHOTOMETRIC.YCBCR and not jpeg:
+        raise UserError(f"{path} holds {_describe(page)} pixels: convert it to RGB")
+    if page.dtype != np.uint16:
         with Image.open(io.BytesIO(data)) as image:
             pixels = np.asarray(image)
+        if pixels.dtype == np.bool_:
+            pixels = pixels * np.uint8(255)
+        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:  # Pillow has inverted it
+            pixels = ~pixels
     elif page.planarconfig == tifffile.PLANARCONFIG.CONTIG and page.samplesperpixel != 2:
         pixels = decoded(data)
     if pixels is None or pixels.shape[:2] != (page.imagelength, page.imagewidth):
@@ -186,7 +237,9 @@ def _alpha(path: Path, page: tifffile.TiffPage, extra: int) -> bool:
 
 
 def _describe(page: tifffile.TiffPage) -> str:
-    return f"{page.dtype} {_name(page.photometric)} with {page.samplesperpixel} channels"
+    whole = page.bitspersample in (8, 16, 32, 64)
+    kind = page.dtype if whole else f"{page.bitspersample}-bit"
+    return f"{kind} {_name(page.photometric)} with {page.samplesperpixel} channels"
 
 
 def _name(value: object) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from reddit.checkpoint.build import build_denoiser
-from reddit.checkpoint.format import STATE, CheckpointInfo, load_weights, save_weights
+from reddit.checkpoint.format import CheckpointInfo, load_weights, save_weights
 from reddit.checkpoint.registry import find_checkpoint
 from reddit.config import Config, SamplerName
 from reddit.data import training_loader
@@ -26,6 +26,8 @@ from reddit.training.loop import Trainer
 from reddit.training.run_folder import (
     changed_settings,
     check_kind,
+    is_finished,
+    is_inside,
     open_run,
     remember_teacher,
     run_folder,
@@ -187,7 +189,8 @@ class _Run:
         folder = self.folder
         changed = changed_settings(folder, self.config, student=self.teacher is not None)
         other = [key for key in changed if key.startswith("model.")]
-        if other and resume == "auto" and (folder / "checkpoints" / STATE).exists():
+        state = state_to_resume(folder, resume)
+        if other and state is not None and is_inside(state, folder):
             raise UserError(
                 f"{folder} holds a run of another network ({', '.join(other)} changed; its settings are in "
                 "its config.yaml): undo the change, or choose another --name"
@@ -195,7 +198,9 @@ class _Run:
         if self.teacher is not None:
             remember_teacher(folder, self.teacher)
         state = open_run(folder, self.config, resume)
-        if state is not None and changed:
+        if changed and is_finished(folder, self.config):
+            log(f"{folder}: finished; changed settings have no effect: {', '.join(changed)}")
+        elif state is not None and changed:
             log(f"{folder}: resuming with changed settings: {', '.join(changed)}")
         if data.change:
             log(f"{folder}: {data.change}")

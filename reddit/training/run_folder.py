@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from reddit.checkpoint.format import CHOSEN, NEWEST, STATE, CheckpointInfo, read_info
 from reddit.checkpoint.upgrade import upgrade
 from reddit.config import Config, is_read
-from reddit.config.yaml_files import NOT_YAML, load_yaml
+from reddit.config.yaml_files import NOT_YAML, load_yaml, read_yaml
+from reddit.training.data_record import RECORD
 from reddit.training.stopping import LOCK
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
 from reddit.utils.text import counted
 
 TEACHER_RECORD, ORIGIN = "teacher.json", "origin.json"
+_WRITTEN = ("config.yaml", "log.jsonl", RECORD, TEACHER_RECORD, ORIGIN)
 
 
 def run_folder(config: Config, name: str) -> Path:
@@ -31,15 +35,24 @@ def run_folder(config: Config, name: str) -> Path:
 
 
 def open_run(folder: Path, config: Config, resume: str = "auto") -> Path | None:
-    """Create or reopen a run folder and write its resolved configuration.
+    """Create or reopen a run folder and write its resolved configuration, unless the run is finished.
 
     Arguments, result and errors as in `state_to_resume`.
     """
     state = state_to_resume(folder, resume)
-    if state is not None and not _inside(state, folder):
+    if state is not None and not is_inside(state, folder):
         write_bytes(folder / ORIGIN, json.dumps({"resumed_from": str(state.resolve())}).encode())
-    write_bytes(folder / "config.yaml", config.to_yaml().encode())
+    if state is None or not is_finished(folder, config):
+        write_bytes(folder / "config.yaml", config.to_yaml().encode())
     return state
+
+
+def is_finished(folder: Path, config: Config) -> bool:
+    """Whether a run folder holds a run of at least as many iterations as are configured."""
+    try:
+        return read_info(folder / "checkpoints" / NEWEST).iteration >= config.train.iterations
+    except UserError:  # there are no weights, or they are damaged
+        return False
 
 
 def state_to_resume(folder: Path, resume: str = "auto") -> Path | None:
@@ -64,7 +77,7 @@ def state_to_resume(folder: Path, resume: str = "auto") -> Path | None:
             raise UserError(
                 f"no training state at {state} to resume from; expected a state.pt or a run folder"
             )
-        if (weights or own.exists()) and not _inside(state, folder):
+        if (weights or own.exists()) and not is_inside(state, folder):
             if own.exists() and _origin(folder) == str(state.resolve()):
                 return own
             remedy = "leave --resume out to continue it" if own.exists() else "move the folder away"
@@ -83,7 +96,8 @@ def state_to_resume(folder: Path, resume: str = "auto") -> Path | None:
     return state if state.exists() else None
 
 
-def _inside(state: Path, folder: Path) -> bool:
+def is_inside(state: Path, folder: Path) -> bool:
+    """Whether a state is that of the run in this folder."""
     return folder.resolve() in state.resolve().parents
 
 
@@ -103,8 +117,13 @@ def check_kind(folder: Path, method: str, steps: int, *, student: bool) -> None:
         UserError: it holds another run, which this one would replace.
     """
     checkpoints = folder / "checkpoints"
-    if (folder / "config.yaml").exists() and not (checkpoints.exists() or (folder / LOCK).exists()):
-        raise UserError(f"{folder} is no run folder, but holds a config.yaml: choose another --name")
+    there = [folder / name for name in _WRITTEN if os.path.lexists(folder / name)]
+    there += sorted(checkpoints.glob(f"{'[0-9]' * 8}.*"))
+    if there and not _is_run(folder):
+        raise UserError(
+            f"{folder} is no run folder, but holds {there[0].relative_to(folder)}, which would be replaced: "
+            "choose another --name"
+        )
     held = None
     for path in (checkpoints / NEWEST, checkpoints / CHOSEN):
         try:
@@ -122,6 +141,19 @@ def check_kind(folder: Path, method: str, steps: int, *, student: bool) -> None:
             f"{folder} holds another run ({held}), which {method}, {counted(steps, 'step')}, would replace: "
             "choose another --name"
         )
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether this program has written a folder: it has the lock, the weights or the settings of a run."""
+    if (folder / LOCK).exists():
+        return True
+    with suppress(UserError):
+        return bool(read_info(folder / "checkpoints" / NEWEST))
+    with suppress(UserError):
+        return bool(read_info(folder / "checkpoints" / CHOSEN))
+    with suppress(UserError):
+        return read_yaml(folder / "config.yaml").keys() >= {"model", "diffusion", "train"}
+    return False
 
 
 def changed_settings(folder: Path, config: Config, *, student: bool = False) -> list[str]:

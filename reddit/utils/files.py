@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,7 +120,8 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, durable: bool =
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files of killed processes from a folder that no other process uses."""
     for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        if re.fullmatch(r"\..+\.\d+\.tmp", path.name):  # as `write_atomic` names them
+            path.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

@@ -95,6 +95,17 @@ def test_half_precision_is_half_the_size(tmp_path: Path) -> None:
         assert torch.allclose(loaded.network.state_dict()[name], value, rtol=1e-3, atol=1e-6)
 
 
+def test_half_precision_that_does_not_hold_a_weight(tmp_path: Path) -> None:
+    path = tmp_path / "half.safetensors"
+    denoiser, config = saved(tmp_path / "whole.safetensors")
+    next(denoiser.parameters()).data.view(-1)[0] = 70_000
+    with pytest.raises(UserError, match="1 tensor with weights above 65504, which half precision does not"):
+        save_weights(
+            path, denoiser, config, steps=2, family="f", method="teacher", iteration=1, dtype=torch.float16
+        )
+    assert not path.exists()
+
+
 def test_missing(tmp_path: Path) -> None:
     path = tmp_path / "none.safetensors"
     with pytest.raises(UserError) as error:

@@ -172,6 +172,15 @@ def test_contradictions(overrides: list[str], key: str) -> None:
 # Overrides
 
 
+def test_the_crops_of_a_batch_have_a_limit_that_smaller_parts_raise() -> None:
+    large = ["train.batch_size=50000", "data.crop=96"]
+    with pytest.raises(
+        UserError, match=r"50000 crops of 96×96 pixels at a time are more than 100 megapixels"
+    ):
+        load_config(None, large)
+    assert load_config(None, [*large, "train.grad_accum_steps=50"]).train.batch_size == 50000
+
+
 def test_overrides_win(tmp_path: Path) -> None:
     path = write(tmp_path, "name: mine\ntrain:\n  lr: 1e-3\n  ema: 0.5\n")
     config = load_config(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from itertools import islice
 from pathlib import Path
 
@@ -40,6 +42,19 @@ def test_photos_are_found_in_subfolders_in_order(folder: Path) -> None:
 def test_a_folder_without_photos_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=r"data\.photos"):
         find_photos(tmp_path / name)
+
+
+def test_a_subfolder_that_may_not_be_listed_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = os.scandir
+
+    def scandir(path: object) -> object:
+        if Path(str(path)).name == "inside":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match=r"cannot list \S+/inside: Permission denied; change its permissions"):
+        find_photos(folder)
 
 
 def test_crops_are_the_same_for_a_seed_and_position(folder: Path) -> None:

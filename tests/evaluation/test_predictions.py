@@ -183,8 +183,10 @@ def test_the_size_of_a_png_is_that_of_the_upright_picture(tmp_path: Path) -> Non
 
 def test_a_pipe_is_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "1.png")
+    matched = match_predictions(tmp_path, ["1"])
+    check_sizes(matched, {"1": (4, 6)})
     with pytest.raises(UserError, match=r"1\.png is no file but a folder, a pipe or a device"):
-        check_sizes(match_predictions(tmp_path, ["1"]), {"1": (4, 6)})
+        predict_from(matched)("1", np.zeros((4, 6, 3), np.uint8), 0)
 
 
 def test_sizes_of_a_test_set_are_those_of_its_lows(tmp_path: Path) -> None:

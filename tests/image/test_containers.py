@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,9 @@ def picture(height: int = 64, width: int = 96) -> np.ndarray:
     return (np.stack([rows, columns, rows + columns], axis=2) + noise).astype(np.uint8)
 
 
-def encoded(form: str, **options: object) -> bytes:
+def encoded(form: str, mode: str = "RGB", **options: object) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(picture()).save(stream, form, **options)
+    Image.fromarray(picture()).convert(mode).save(stream, form, **options)
     return stream.getvalue()
 
 
@@ -39,6 +40,7 @@ KINDS = {
     "baseline": (".jpg", encoded("JPEG")),
     "progressive": (".jpg", encoded("JPEG", progressive=True)),
     "restarts": (".jpg", encoded("JPEG", restart_marker_rows=1)),
+    "grey": (".jpg", encoded("JPEG", "L", progressive=True)),
     "png": (".png", encoded("PNG")),
 }
 
@@ -50,7 +52,7 @@ def test_trailing_bytes_are_ignored(tmp_path: Path, kind: str) -> None:
     assert np.array_equal(read(tmp_path, data + b"\0\0\0\x18ftypmp42" + bytes(5000), extension), whole)
     assert np.array_equal(read(tmp_path, data + data, extension), whole)
     with Image.open(io.BytesIO(data)) as image:
-        assert np.array_equal(whole, np.asarray(image))
+        assert np.array_equal(whole, np.asarray(image.convert("RGB")))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,13 +63,45 @@ def test_a_truncated_file_is_refused(tmp_path: Path, kind: str, tenth: int) -> N
         read(tmp_path, data[: tenth * len(data) // 10], extension)
 
 
-@pytest.mark.parametrize("kind", ["baseline", "restarts"])
-@pytest.mark.parametrize("tenth", range(4, 9))
+@pytest.mark.parametrize("kind", ["baseline", "restarts", "progressive", "grey"])
+@pytest.mark.parametrize("tenth", range(2, 10))
 def test_a_truncated_jpeg_with_an_end_marker_is_refused(tmp_path: Path, kind: str, tenth: int) -> None:
-    """Recovery programs write such files: the lower part is grey."""
+    """Recovery programs write such files: the lower part is grey, or coarse where it is progressive."""
     extension, data = KINDS[kind]
     with pytest.raises(UserError):
         read(tmp_path, data[: tenth * len(data) // 10] + b"\xff\xd9", extension)
+
+
+def png_of(rows: list[bytes], bits: int = 8, kind: int = 2, interlaced: int = 0) -> bytes:
+    """A PNG of 5×4 pixels from the bytes of its rows, without filters."""
+    header = struct.pack(">IIBBBBB", 5, 4, bits, kind, 0, 0, interlaced)
+    chunks = {b"IHDR": header, b"IDAT": zlib.compress(b"".join(b"\0" + row for row in rows)), b"IEND": b""}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks.items()
+    )
+
+
+# Adam7: columns of the rows of each pass in 5×4 pixels.
+INTERLACED = [1, 1, 1, 3, 2, 2, 5, 5]
+
+
+@pytest.mark.parametrize(("bits", "kind", "row"), [(8, 2, 15), (8, 0, 5), (1, 0, 1), (8, 6, 20), (16, 2, 30)])
+def test_a_png_without_all_its_rows_is_damaged(bits: int, kind: int, row: int, tmp_path: Path) -> None:
+    """Its chunks are whole; Pillow leaves the other rows black."""
+    black, grey = bytes(row), b"\x70" * row
+    assert read(tmp_path, png_of([grey] * 3 + [black], bits, kind), ".png").shape == (4, 5, 3)
+    for rows in ([grey] * 3, [grey, grey, grey, black[1:]], []):
+        with pytest.raises(UserError, match="is damaged"):
+            read(tmp_path, png_of(rows, bits, kind), ".png")
+
+
+def test_an_interlaced_png_without_all_its_passes_is_damaged(tmp_path: Path) -> None:
+    rows = [b"\x70" * 3 * columns for columns in INTERLACED]
+    assert (read(tmp_path, png_of(rows, interlaced=1), ".png") == 0x70).all()
+    for count in range(len(rows)):
+        with pytest.raises(UserError, match="is damaged"):
+            read(tmp_path, png_of(rows[:count], interlaced=1), ".png")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import threading
 from collections import Counter
@@ -45,9 +46,9 @@ class ThreadWorld(World):
     meeting: Meeting = field(default_factory=lambda: Meeting(1))
 
     def gather(self, value: T) -> list[T]:
-        self.meeting.values[self.rank] = value
+        self.meeting.values[self.rank] = pickle.dumps(value)  # a thread would go on to change it
         self.meeting.barrier.wait()
-        values = [self.meeting.values[rank] for rank in range(self.size)]
+        values = [pickle.loads(self.meeting.values[rank]) for rank in range(self.size)]
         self.meeting.barrier.wait()
         return values
 

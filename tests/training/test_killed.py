@@ -68,10 +68,10 @@ def test_a_lost_worker_ends_the_run_in_one_line(forks) -> None:
 
 
 def test_only_leftovers_are_removed(tmp_path: Path) -> None:
-    for name in (".state.pt.12.tmp", "state.pt", "notes.tmp", ".lock"):
+    for name in (".state.pt.12.tmp", "state.pt", "notes.tmp", ".draft.tmp", ".lock"):
         (tmp_path / name).touch()
     remove_leftovers(tmp_path)
-    assert {p.name for p in tmp_path.iterdir()} == {"state.pt", "notes.tmp", ".lock"}
+    assert {p.name for p in tmp_path.iterdir()} == {"state.pt", "notes.tmp", ".draft.tmp", ".lock"}
 
 
 def test_a_copy_missed_by_a_kill_is_written_later(tmp_path: Path) -> None:

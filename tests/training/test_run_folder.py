@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,15 @@ import torch
 from tiny_runs import Run, settings
 
 from reddit.checkpoint.format import load_state, read_info
-from reddit.config import Config, TeacherConfig
+from reddit.config import Config, TeacherConfig, resolve_config
 from reddit.training.logging import read_log
-from reddit.training.run_folder import changed_settings, known_teacher, remember_teacher
+from reddit.training.run_folder import (
+    changed_settings,
+    check_kind,
+    known_teacher,
+    open_run,
+    remember_teacher,
+)
 from reddit.training.state import Progress, read_progress
 from reddit.utils.errors import UserError
 
@@ -96,3 +103,38 @@ def test_progress_that_is_none(wrong: dict[str, object], tmp_path: Path) -> None
     torch.save({"progress": wrong}, tmp_path / "state.pt")
     with pytest.raises(UserError, match="is not a training state"):
         read_progress(tmp_path / "state.pt")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["config.yaml", "log.jsonl", "data.json", "teacher.json", "origin.json", "checkpoints/00000002.pt"],
+)
+def test_a_folder_of_others_is_no_run_folder(name: str, run: Run, tmp_path: Path) -> None:
+    """Nor does it become one by a folder of checkpoints, as many programs have."""
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine: 1\n")
+    (tmp_path / "checkpoints").mkdir(exist_ok=True)
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    with pytest.raises(UserError, match=rf"is no run folder, but holds {name}, which would be replaced"):
+        check_kind(tmp_path, "teacher", 4, student=False)
+    shutil.copy(run.checkpoints / "last.safetensors", tmp_path / "checkpoints")
+    check_kind(tmp_path, "teacher", 4, student=False)
+
+
+def test_the_settings_of_an_older_run_make_its_folder_known(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(Config().to_yaml())
+    (tmp_path / "log.jsonl").touch()
+    check_kind(tmp_path, "teacher", 4, student=False)
+
+
+def test_a_finished_run_keeps_the_settings_that_it_was_trained_with(run: Run) -> None:
+    config = resolve_config({"train": {"iterations": 2}}, source="test")
+    changed = resolve_config({"train": {"iterations": 2}, "seed": 5}, source="test")
+    path = run.folder / "config.yaml"
+    path.write_text(config.to_yaml())
+    open_run(run.folder, changed)
+    assert path.read_text() == config.to_yaml()
+    longer = resolve_config({"train": {"iterations": 4}, "seed": 5}, source="test")
+    open_run(run.folder, longer)
+    assert path.read_text() == longer.to_yaml()

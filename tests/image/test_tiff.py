@@ -1,0 +1,132 @@
+"""TIFF in the ways in which others write it: each is read as it is meant, or refused in a line."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reddit.image import tiff
+from reddit.image.read import read_photo
+from reddit.utils.errors import UserError
+
+HEIGHT, WIDTH = 24, 36
+ROWS, COLUMNS = np.mgrid[:HEIGHT, :WIDTH]
+COLOURS = np.stack([COLUMNS * 6, ROWS * 9, ROWS + COLUMNS], axis=2).astype(np.uint8)
+GREY = COLOURS[..., 0]
+WHITE_IS_ZERO, PALETTE, YCBCR = 0, 3, 6
+
+
+def tiff_of(data: bytes, bits: int, photometric: int, channels: int = 1, compression: int = 1) -> bytes:
+    """A TIFF of one strip."""
+    entries = [
+        *((256, WIDTH), (257, HEIGHT), (258, bits), (259, compression), (262, photometric)),
+        *((273, 0), (277, channels), (278, HEIGHT), (279, len(data))),
+    ]
+    extra = b""
+    start = 8 + 2 + 12 * (len(entries) + 2) + 4
+    if photometric == PALETTE:
+        extra = struct.pack(
+            f"<{3 << bits}H",
+            *(level * 65535 // ((1 << bits) - 1) for level in range(1 << bits)),
+            *[0] * (2 << bits),
+        )
+    parts = []
+    for tag, value in entries:
+        if tag == 258 and channels > 1:
+            parts.append(struct.pack("<HHII", tag, 3, channels, start + len(extra)))
+            extra += struct.pack(f"<{channels}H", *[bits] * channels)
+        elif tag == 273:
+            parts.append(None)
+        else:
+            parts.append(struct.pack("<HHII", tag, 4, 1, value))
+    if photometric == PALETTE:
+        parts.append(struct.pack("<HHII", 320, 3, 3 << bits, start))
+    if photometric == YCBCR:
+        parts.append(struct.pack("<HHIHH", 530, 3, 2, 1, 1))
+    parts = [part or struct.pack("<HHII", 273, 4, 1, start + len(extra)) for part in parts]
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(parts)) + b"".join(parts)
+    return head.ljust(start, b"\0") + extra + data
+
+
+def read(folder: Path, data: bytes) -> np.ndarray:
+    (folder / "a.tif").write_bytes(data)
+    return read_photo(folder / "a.tif").pixels
+
+
+def saved(mode: str, compression: str | None) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(GREY).convert(mode).save(stream, "TIFF", compression=compression)
+    return stream.getvalue()
+
+
+def with_photometric(data: bytes, value: int) -> bytes:
+    content = bytearray(data)
+    place = content.index(struct.pack("<HHI", 262, 3, 1))
+    struct.pack_into("<H", content, place + 8, value)
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "compression", [None, "tiff_lzw", "packbits", "tiff_adobe_deflate", "jpeg", "group4"]
+)
+@pytest.mark.parametrize("mode", ["L", "1"])
+def test_white_may_be_zero(mode: str, compression: str | None, tmp_path: Path) -> None:
+    """Some decoders invert such pictures, and some do not."""
+    if (mode, compression) in (("L", "group4"), ("1", "jpeg")):
+        pytest.skip("there is no such file")
+    data = saved(mode, compression)
+    normal = read(tmp_path, with_photometric(data, 1))
+    assert np.array_equal(read(tmp_path, with_photometric(data, WHITE_IS_ZERO)), 255 - normal)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
+def test_palettes_of_every_compression(compression: str | None, tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    palette = Image.fromarray(COLOURS).quantize(40)
+    palette.save(stream, "TIFF", compression=compression)
+    found = read(tmp_path, stream.getvalue()).astype(int)
+    assert np.abs(found - np.asarray(palette.convert("RGB"))).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_few_bits_are_scaled(bits: int, tmp_path: Path) -> None:
+    levels = GREY >> (8 - bits)
+    shifts = np.arange(8 - bits, -1, -bits)
+    packed = (levels.reshape(HEIGHT, -1, 8 // bits) << shifts).sum(axis=2).astype(np.uint8).tobytes()
+    wanted = (levels.astype(int) * 255 // ((1 << bits) - 1)).astype(np.uint8)
+    assert np.array_equal(read(tmp_path, tiff_of(packed, bits, 1)), wanted)
+    assert np.array_equal(read(tmp_path, tiff_of(packed, bits, WHITE_IS_ZERO)), 255 - wanted)
+    assert np.array_equal(read(tmp_path, tiff_of(packed, bits, PALETTE))[..., 0], wanted)
+
+
+def test_twelve_bits_are_refused_by_their_number(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds 12-bit MINISBLACK .*convert it to grey or RGB of 8 or 16"):
+        read(tmp_path, tiff_of(bytes(HEIGHT * WIDTH * 3 // 2), 12, 1))
+
+
+@pytest.mark.parametrize("compression", [1, 8])
+def test_luma_and_chroma_become_colours(compression: int, tmp_path: Path) -> None:
+    data = np.asarray(Image.fromarray(COLOURS).convert("YCbCr")).tobytes()
+    data = zlib.compress(data) if compression == 8 else data
+    found = read(tmp_path, tiff_of(data, 8, YCBCR, 3, compression)).astype(int)
+    assert np.abs(found - COLOURS).max() <= 3
+
+
+@pytest.mark.parametrize("compression", [8, 34925])
+def test_a_strip_that_grows_without_end_is_refused(
+    compression: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = {8: zlib.compress, 34925: lzma.compress}[compression]
+    monkeypatch.setattr(tiff, "LARGE_PART", 10_000)
+    assert np.array_equal(read(tmp_path, tiff_of(pack(GREY.tobytes()), 8, 1, 1, compression)), GREY)
+    with pytest.raises(UserError, match="is damaged: a strip or tile is longer than its pixels"):
+        read(tmp_path, tiff_of(pack(GREY.tobytes() + bytes(10**6)), 8, 1, 1, compression))
+    with pytest.raises(UserError, match="is damaged: a strip or tile cannot be decompressed"):
+        read(tmp_path, tiff_of(b"\xff" * 50 + pack(bytes(10**6))[50:], 8, 1, 1, compression))
