@@ -164,7 +164,7 @@ def _scored(arguments: argparse.Namespace) -> str:
 
 def _check_flags(arguments: argparse.Namespace) -> None:
     """Refuse flags that have no effect, alone or together."""
-    from reddit.image.geometry import SYMMETRIES
+    from reddit.image.arrays import SYMMETRIES
 
     check_overrides(
         arguments,
