@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+
+_LOGGING: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4.8 has its functions at the top
+_SILENT = 0
 
 
 def decoded(data: bytes) -> np.ndarray | None:
@@ -11,16 +16,14 @@ def decoded(data: bytes) -> np.ndarray | None:
 
     OpenCV's log lines about what is damaged are left out.
     """
-    logging = cv2.utils.logging
-    level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    level = _LOGGING.getLogLevel()
+    _LOGGING.setLogLevel(_SILENT)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     finally:
-        logging.setLogLevel(level)
+        _LOGGING.setLogLevel(level)
     if pixels is None or pixels.ndim == 2:
         return pixels
-    for strip in np.array_split(
-        pixels, max(1, len(pixels) // 1024)
-    ):  # in place: big pictures take much memory
+    for strip in np.array_split(pixels, max(1, len(pixels) // 1024)):  # in place, to save memory
         strip[..., :3] = strip[..., 2::-1].copy()
     return np.asarray(pixels)

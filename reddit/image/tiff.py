@@ -126,7 +126,8 @@ def _decoded(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     try:
         pixels = page.asarray()
     except (ValueError, ImportError) as error:
-        if isinstance(error, ValueError) and "imagecodecs" not in str(error):
+        unsupported = ("imagecodecs", "not supported")
+        if isinstance(error, ValueError) and not any(text in str(error) for text in unsupported):
             raise
         return _by_others(path, page, data)
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and pixels.ndim == 3:
