@@ -80,18 +80,15 @@ def main(argv: list[str] | None = None) -> int:
     from reddit.config import load_config
     from reddit.data import data_folders
     from reddit.evaluation.evaluate import evaluate, mean_over
-    from reddit.evaluation.page import GENERATOR, EvaluationPage
+    from reddit.evaluation.page import EvaluationPage
     from reddit.evaluation.published import our_row, rows_beside, without_empty_columns
     from reddit.evaluation.saving import check_save
     from reddit.report.tables import render
     from reddit.utils.device import choose_device
-    from reddit.utils.files import begins, check_overwrite, write_bytes
+    from reddit.utils.files import write_bytes
 
     _check_flags(arguments)
-    if arguments.json:
-        check_overwrite(arguments.json, "--json", lambda path: begins(path, b'{\n "dataset": '))
-    if arguments.html:
-        check_overwrite(arguments.html, "--html", lambda path: begins(path, GENERATOR, within=1000))
+    _check_outputs(arguments)
     config = load_config(arguments.config, [*arguments.set, f"data.dataset={arguments.dataset}"])
     if arguments.validation:
         pictures = sources.validation_set(arguments, config)
@@ -141,6 +138,17 @@ def main(argv: list[str] | None = None) -> int:
     if page:
         page.finish(evaluation, arguments.html)
     return 1 if failed else 0
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Refuse to overwrite files that are no results of this command."""
+    from reddit.evaluation.page import GENERATOR
+    from reddit.utils.files import begins, check_overwrite
+
+    if arguments.json:
+        check_overwrite(arguments.json, "--json", lambda path: begins(path, b'{\n "dataset": '))
+    if arguments.html:
+        check_overwrite(arguments.html, "--html", lambda path: begins(path, GENERATOR, within=1000))
 
 
 def _check_metrics(arguments: argparse.Namespace, gt: bool) -> None:

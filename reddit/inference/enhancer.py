@@ -103,23 +103,14 @@ class Enhancer(PictureEnhancer):
         self.check_settings(strength, tile, tile_overlap, ensemble)
         name = name or (str(picture) if isinstance(picture, str | Path) else "the picture")
         arrays, result = arrays_of(picture)
-        return result(
-            [
-                self.enhance_array(
-                    array,
-                    seed=seed,
-                    strength=strength,
-                    ensemble=ensemble,
-                    guard=guard,
-                    tile=tile,
-                    tile_overlap=tile_overlap,
-                    same_noise=same_noise,
-                    name=name,
-                    quiet=quiet,
-                )
-                for array in arrays
-            ]
-        )
+        results = []
+        for array in arrays:
+            one = self.enhance_array(
+                array, seed=seed, strength=strength, ensemble=ensemble, guard=guard, tile=tile,
+                tile_overlap=tile_overlap, same_noise=same_noise, name=name, quiet=quiet,
+            )  # fmt: skip
+            results.append(one)
+        return result(results)
 
     def _restored(
         self, rgb: np.ndarray, noise_seed: int, ensemble: int, tiling: Tiling | None, quiet: bool

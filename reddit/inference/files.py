@@ -79,13 +79,7 @@ def plan_outputs(
         UserError: no pictures; an original would be overwritten, or another picture that is no result of this
             program; two files have the same output; the output is a file but must be a folder.
     """
-    if "/" in suffix or "\\" in suffix:
-        raise UserError(f"--suffix {suffix}: must be a part of a file name, without slashes")
-    to_file = output.suffix.lower() in (*FORMATS, *CONTAINERS) and not output.is_dir()
-    if is_film(output) and not to_file and not output.is_dir():
-        raise UserError(f"-o {output}: films are written as {', '.join(CONTAINERS)}")
-    if output.is_file() and not to_file:
-        raise UserError(f"-o {output} is a file: use a folder, or a file name with .png, .jpg …")
+    to_file = _is_single(output, suffix, form)
     originals: dict[Path, Path] = {}  # of each output
     unreadable: list[str] = []
     for source in sources:
@@ -108,8 +102,6 @@ def plan_outputs(
                 raise UserError(f"-o {output} is a single file, but -i has several pictures: use a folder")
             if other != file:
                 raise UserError(f"{other} and {file} would both become {target}; rename one")
-    if to_file and (form or suffix):
-        raise UserError(f"-o {output} is a full file name: omit --format and --suffix, or use a folder")
     results = set(map(os.path.realpath, originals))  # unlike Path.resolve, at ease with a link to itself
     wanted = {file: target for target, file in originals.items() if os.path.realpath(file) not in results}
     there = {file for file, target in wanted.items() if os.path.lexists(target)}
@@ -119,6 +111,24 @@ def plan_outputs(
     outputs = {file: target for file, target in wanted.items() if file not in present}
     others = [file for source in sources if is_folder(source) for file in _others(source, recursive)]
     return Plan(outputs, present, len(sources) == 1 and is_file(sources[0]), others, unreadable)
+
+
+def _is_single(output: Path, suffix: str, form: str | None) -> bool:
+    """Whether the output is a single file, and not a folder.
+
+    Raises:
+        UserError: it is neither, or does not go with the suffix or the format.
+    """
+    if "/" in suffix or "\\" in suffix:
+        raise UserError(f"--suffix {suffix}: must be a part of a file name, without slashes")
+    single = output.suffix.lower() in (*FORMATS, *CONTAINERS) and not output.is_dir()
+    if is_film(output) and not single and not output.is_dir():
+        raise UserError(f"-o {output}: films are written as {', '.join(CONTAINERS)}")
+    if output.is_file() and not single:
+        raise UserError(f"-o {output} is a file: use a folder, or a file name with .png, .jpg …")
+    if single and (form or suffix):
+        raise UserError(f"-o {output} is a full file name: omit --format and --suffix, or use a folder")
+    return single
 
 
 def _extension(file: Path, form: str | None) -> str:
