@@ -14,8 +14,6 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from reddit.checkpoint.format import load_denoiser
 from reddit.checkpoint.registry import find_checkpoint
 from reddit.image.write import encode
@@ -69,19 +67,14 @@ def runtime(archive: Path | None) -> None:
 
 
 def network(path: Path) -> None:
-    """The network with its one step, for tiles. Its input `noise` is left out: a blind start ignores it."""
-    onnx, _ = require("onnx", "onnxscript")
+    """The network with its one step, for tiles."""
+    (onnx,) = require("onnx")
     denoiser, info = load_denoiser(find_checkpoint(WEIGHTS, Path("runs"), None).path)
     export_sampler(path, "onnx", denoiser, info, info.steps)
     model = onnx.load(path)
     graph = model.graph
-    for unused in [one for one in graph.input if one.name == "noise"]:
-        graph.input.remove(unused)
-        zero = onnx.numpy_helper.from_array(np.zeros((), np.float32), "no_noise")
-        graph.initializer.append(zero)
-        graph.node.insert(0, onnx.helper.make_node("Mul", ["low", "no_noise"], ["noise"]))
     for default in [one for one in graph.initializer if one.name == "thumbnail"]:
-        graph.initializer.remove(default)  # so that it is never left out
+        graph.initializer.remove(default)  # ONNX Runtime Web takes no input that may be left out
     onnx.checker.check_model(model)
     write_bytes(path, model.SerializeToString())
 

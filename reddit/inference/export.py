@@ -1,9 +1,9 @@
 """Exporting a model with its whole sampler as one file for other runtimes; `exported` loads and checks it.
 
 An `onnx` file runs in ONNX Runtime, a `pt2` file in PyTorch; neither needs this package. Inputs are `low`,
-(1, 3, H, W) in [0, 1], and `noise`, standard normal of the same shape. The output is `restored`, of the same
-shape, in [0, 1]. All are RGB float32; H and W are free. A third input of an `onnx` file, `thumbnail`, may be
-left out; see `sampler_graph.Sampler`.
+(1, 3, H, W) in [0, 1], and, unless the start is blind, `noise`, standard normal of the same shape. The output
+is `restored`, of the same shape, in [0, 1]. All are RGB float32; H and W are free. Another input of an `onnx`
+file, `thumbnail`, may be left out; see `sampler_graph.Sampler`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from reddit.diffusion import Denoiser
 from reddit.image.geometry import THUMBNAIL
 from reddit.inference.enhancer import Enhancer
 from reddit.inference.sampler_graph import Sampler
-from reddit.inference.sampling import uses_noise
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
 
@@ -69,26 +68,23 @@ def _metadata(info: CheckpointInfo, steps: int, denoiser: Denoiser) -> dict[str,
         "trained_for_steps": str(info.steps),
         "family": info.family,
         "sampler": "ddim, clipped" if info.config.diffusion.clip else "ddim",
-        "normalisation": "RGB float32; low and restored in [0, 1], noise standard normal",
+        "normalisation": "RGB float32; low and restored in [0, 1], noise, if asked for, standard normal",
         "source_digest": info.digest,
-        "picture_settings": json.dumps(
-            model.picture_settings() | {"noise": int(uses_noise(denoiser, steps))}
-        ),
+        "picture_settings": json.dumps(model.picture_settings()),
     }
 
 
 def _trace(sampler: Sampler, tiles: bool = False) -> ExportedProgram:
     """The graph of a sampler; `tiles`: with the thumbnail as an input."""
-    inputs = {"low": torch.zeros(1, 3, *TRACED), "noise": torch.zeros(1, 3, *TRACED)}
+    pictures = ["low", "noise"] if sampler.uses_noise else ["low"]
+    named = {"thumbnail": no_thumbnail()} if tiles else {}
     sides = {2: Dim("height", min=2), 3: Dim("width", min=2)}
-    shapes: dict[str, dict[int, Dim] | None] = {"low": sides, "noise": sides}
-    if tiles:
-        inputs["thumbnail"], shapes["thumbnail"] = no_thumbnail(), None
     with torch.no_grad():
         program = torch.export.export(
             sampler,
-            tuple(inputs.values()),
-            dynamic_shapes=shapes,
+            tuple(torch.zeros(1, 3, *TRACED) for _ in pictures),
+            named,
+            dynamic_shapes=dict.fromkeys(pictures, sides) | dict.fromkeys(named),
             prefer_deferred_runtime_asserts_over_guards=True,
         )
     for node in program.graph.nodes:
@@ -97,14 +93,15 @@ def _trace(sampler: Sampler, tiles: bool = False) -> ExportedProgram:
 
 
 def _onnx_bytes(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
+    inputs = program.graph_signature.user_inputs
     exported = torch.onnx.export(
         program,
         dynamo=True,
         verbose=False,
         opset_version=OPSET,
-        input_names=["low", "noise", "thumbnail"],
+        input_names=list(inputs),
         output_names=["restored"],
-        dynamic_shapes={"low": {2: "height", 3: "width"}, "noise": {}, "thumbnail": None},  # `noise` follows
+        dynamic_shapes={name: {2: "height", 3: "width"} if name == "low" else {} for name in inputs},
     )
     assert exported is not None
     for node in exported.model.graph:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from reddit.checkpoint.format import load_denoiser
 from reddit.diffusion import Denoiser
 from reddit.inference.export import METADATA_FILE
-from reddit.inference.exported_enhancer import open_session
+from reddit.inference.exported_enhancer import asks_for_noise, open_session
 from reddit.inference.sampler_graph import Sampler
 from reddit.inference.sampling import restore
 from reddit.utils.errors import UserError
@@ -79,7 +79,7 @@ def check_sampler(
 
 
 def load_sampler(path: Path, form: Format, steps: int, clip: bool) -> Run:
-    """Load an exported file as a function of `low` and `noise`, on the CPU.
+    """Load an exported file as a function of `low` and `noise`, on the CPU; a blind start ignores `noise`.
 
     `steps` and `clip` are used for a safetensors file; the other formats contain them.
 
@@ -89,13 +89,15 @@ def load_sampler(path: Path, form: Format, steps: int, clip: bool) -> Run:
     if form == "onnx":
         return _onnx_session(path)
     if form == "pt2":
-        module: nn.Module = torch.export.load(path).module()
+        program = torch.export.load(path)
+        module: nn.Module = program.module()
+        asks = "noise" in program.graph_signature.user_inputs
     else:
-        module = Sampler(load_denoiser(path)[0], steps, clip)
+        module, asks = Sampler(load_denoiser(path)[0], steps, clip), True
 
     @torch.no_grad()
     def run(low: Tensor, noise: Tensor) -> Tensor:
-        return module(low, noise)
+        return module(low, noise) if asks else module(low)
 
     return run
 
@@ -111,9 +113,11 @@ def is_exported(path: Path, form: Format) -> bool:
 
 def _onnx_session(path: Path) -> Run:
     session = open_session(path)
+    asks = asks_for_noise(session)
 
     def run(low: Tensor, noise: Tensor) -> Tensor:
-        (restored,) = session.run(["restored"], {"low": low.numpy(), "noise": noise.numpy()})
+        given = {"low": low.numpy()} | ({"noise": noise.numpy()} if asks else {})
+        (restored,) = session.run(["restored"], given)
         return torch.from_numpy(restored)
 
     return run

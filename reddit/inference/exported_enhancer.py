@@ -47,6 +47,7 @@ class ExportedEnhancer(PictureEnhancer):
                 f"{path} does not say how pictures are enhanced: export it again with this version"
             )
         self._settings: dict[str, int] = json.loads(known["picture_settings"])
+        self._asks_for_noise = asks_for_noise(self._session)
         self.steps = int(known["steps"])
 
     @property
@@ -87,7 +88,7 @@ class ExportedEnhancer(PictureEnhancer):
         return progress(strips, "tiles", "row", total=len(tiling.spans(len(rgb))), quiet=quiet)
 
     def _noise(self, seed: int, shape: tuple[int, ...]) -> np.ndarray | None:
-        if not self._settings["noise"]:
+        if not self._asks_for_noise:
             return None
         return torch_randn(seed, int(np.prod(shape))).reshape(shape)
 
@@ -97,10 +98,12 @@ class ExportedEnhancer(PictureEnhancer):
         """The mean over flips and rotations of a picture or tile (3, H, W)."""
         total = np.zeros_like(low)
         for view, noise in enumerate(noises):
-            given = {"low": low, "noise": np.zeros_like(low) if noise is None else noise}
-            if thumbnail is not None:
-                given["thumbnail"] = thumbnail
-            feed = {key: np.ascontiguousarray(turned(value, view))[None] for key, value in given.items()}
+            given = {"low": low, "noise": noise, "thumbnail": thumbnail}
+            feed = {
+                key: np.ascontiguousarray(turned(value, view))[None]
+                for key, value in given.items()
+                if value is not None
+            }
             (restored,) = self._session.run(["restored"], feed)
             total += turned_back(restored[0], view)
         if not np.isfinite(total).all():
@@ -131,6 +134,11 @@ def open_session(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # of several kinds, all of that package
         raise UserError(f"{path} cannot be loaded: {reason(error)}; export it again") from error
+
+
+def asks_for_noise(session: Any) -> bool:
+    """Whether an exported network has the input `noise`; one with a blind start has not."""
+    return "noise" in [one.name for one in session.get_inputs()]
 
 
 def averaged(rgb: np.ndarray) -> np.ndarray:

@@ -55,12 +55,16 @@ class Sampler(nn.Module):
         self.clip = clip
         self.register_buffer("times", torch.arange(steps + 1))
 
-    def forward(self, low: Tensor, noise: Tensor, thumbnail: Tensor | None = None) -> Tensor:
+    def forward(self, low: Tensor, noise: Tensor | None = None, thumbnail: Tensor | None = None) -> Tensor:
         """The restored image in [0, 1] from `low` (1, 3, H, W) in [0, 1] and standard normal `noise`.
 
+        `noise` may be left out where `uses_noise` is False: it changes nothing.
         `thumbnail` (1, 3, 64, 64) is that of the picture that `low` is a tile of, in [0, 1]. None, or values
         below 0: `low` is the whole of it.
         """
+        if noise is None:
+            assert not self.uses_noise
+            noise = torch.zeros_like(low)
         schedule, whole = self.schedule, 2 * low - 1
         padding = padding_indices(low.shape[2], low.shape[3], self.network.multiple)
         inside = torch.arange(low.shape[2]), torch.arange(low.shape[3])
