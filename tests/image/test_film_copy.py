@@ -7,10 +7,12 @@ import pytest
 from tiny_film import TIMES, Contents, contents, picture, write_film, write_sound
 
 from reddit.image.film_copy import FilmCopy
-from reddit.image.films import is_film_result, read_film
+from reddit.image.films import is_film_result, open_film, read_film
 from reddit.utils.errors import UserError
 
 pytest.importorskip("av")
+ADTS = 7
+"""Bytes of the header of an AAC packet in a transport stream, without a check sum."""
 
 
 def copied(source: Path, target: Path) -> tuple[Contents, Contents]:
@@ -19,6 +21,12 @@ def copied(source: Path, target: Path) -> tuple[Contents, Contents]:
     assert list(copy.write(target, target.suffix)) == list(range(1, len(TIMES) + 1))
     assert copy.left_out == []
     return contents(source), contents(target)
+
+
+def packets(path: Path) -> list[bytes]:
+    """The audio packets of a film."""
+    with open_film(path) as film:
+        return [bytes(packet) for packet in film.demux(film.streams.audio) if packet.dts is not None]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +57,14 @@ def test_webm(tmp_path: Path) -> None:
     source = write_film(tmp_path / "a.webm", codec="libvpx-vp9", sound="libopus")
     before, after = copied(source, tmp_path / "b.webm")
     assert (after.sound, after.times, after.look) == (before.sound, before.times, before.look)
+
+
+def test_sound_of_a_transport_stream_loses_its_headers_alone(tmp_path: Path) -> None:
+    source, target = write_film(tmp_path / "a.mts"), tmp_path / "b.mkv"
+    before, after = copied(source, target)
+    assert packets(target) == [packet[ADTS:] for packet in packets(source)] != []
+    assert after.sound_times == pytest.approx(before.sound_times, abs=0.001)
+    assert after.times == pytest.approx(before.times, abs=0.001)
 
 
 def test_the_pictures_are_those_of_the_change(tmp_path: Path) -> None:
