@@ -9,7 +9,7 @@ import os
 import select
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def _error(message: dict[str, Any]) -> Iterator[str]:
 
 
 @contextmanager
-def browser(profile: Path) -> Iterator[Tab]:
+def browser(profile: Path, flags: Sequence[str] = FLAGS) -> Iterator[Tab]:
     """Start a browser and end it; `profile` is a folder for it alone."""
     import fcntl
 
@@ -141,7 +141,7 @@ def browser(profile: Path) -> Iterator[Tab]:
         os.dup2(ends[1], 4)  # and writes
 
     started = subprocess.Popen(
-        [PROGRAM, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        [PROGRAM, *flags, f"--user-data-dir={profile}", "about:blank"],
         pass_fds=(3, 4),
         preexec_fn=connect,
         stdout=subprocess.DEVNULL,

@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""Time the page in Chromium, from drop to picture, and compare it with `enhance` in single precision."""
+"""Time the page in Chromium, from drop to picture, and compare it with `enhance` in single precision.
+
+--webgpu checks the pixels of WebGPU on a machine without a GPU: Chromium emulates one, which takes minutes.
+"""
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -12,27 +16,46 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
-from browser import browser
+import browser
 from docs.test_demo_page import READY, dark, dropped, served
 
 from reddit.inference.loading import load
 
 SIZES = ((600, 400),)
 REPEATS = 5
+EMULATED = ((120, 80), (660, 40))
+"""Sizes for WebGPU."""
+WEBGPU = (
+    *(flag for flag in browser.FLAGS if flag != "--disable-gpu"),
+    "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan",
+)  # fmt: skip
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--webgpu", action="store_true")
+    webgpu = parser.parse_args().webgpu
+    flags, query = (WEBGPU, "?backend=webgpu") if webgpu else (browser.FLAGS, "?backend=wasm")
+    browser.SECONDS = 300
     model = load("light-1", precision="fp32", device="cpu")
     print("| size | seconds, median (fastest) | largest difference | mean |\n|---|---:|---:|---:|")
-    with tempfile.TemporaryDirectory() as profile, served() as address, browser(Path(profile)) as tab:
-        tab.open(address, width=1280)
+    with (
+        tempfile.TemporaryDirectory() as profile,
+        served() as address,
+        browser.browser(Path(profile), flags) as tab,
+    ):
+        tab.open(address + query, width=1280)
         tab.evaluate(READY)
         dropped(tab, dark(64, 64))  # loads the network
-        for width, height in SIZES:
+        for width, height in EMULATED if webgpu else SIZES:
             low, times = dark(width, height), []
-            for _ in range(REPEATS):
+            for _ in range(1 if webgpu else REPEATS):
                 found = dropped(tab, low)
                 times.append(float(tab.evaluate("document.getElementById('viewer').dataset.seconds")))
+            where = "GPU" if webgpu else "processor"
+            assert f"on the {where}" in tab.evaluate("document.getElementById('message').textContent")
             gap = np.abs(found.astype(float) - model.enhance(low))
             print(
                 f"| {width}×{height} | {statistics.median(times):.1f} ({min(times):.1f}) "

@@ -2,7 +2,7 @@
 const at = id => document.getElementById(id);
 const viewer = at("viewer"), before = at("before"), after = at("after");
 const MOST = matchMedia("(pointer: coarse)").matches ? 16e6 : 48e6; // pixels; phones allow no larger canvas
-const worker = new Worker("worker.js", { type: "module" });
+const worker = new Worker("worker.js" + location.search, { type: "module" });
 let number = 0, started = 0, name = "", type = "", note = "";
 
 function say(text, { bad = false, progress } = {}) {
@@ -68,10 +68,12 @@ worker.onerror = () => say("The network could not be started in this browser.", 
 function blended() {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [after.width, after.height];
-  const context = canvas.getContext("2d");
-  context.drawImage(before, 0, 0);
-  context.globalAlpha = at("strength").value / 100;
-  context.drawImage(after, 0, 0);
+  const context = canvas.getContext("2d"), strength = at("strength").value / 100;
+  context.globalCompositeOperation = "lighter"; // the sum, also of alpha
+  for (const [picture, share] of [[before, 1 - strength], [after, strength]]) {
+    context.globalAlpha = share;
+    context.drawImage(picture, 0, 0);
+  }
   return canvas;
 }
 

@@ -2,19 +2,25 @@
 import { enhance } from "./enhance.js";
 
 const VENDOR = new URL("vendor/", import.meta.url).href;
+const FORCED = new URLSearchParams(self.location.search).get("backend"); // wasm or webgpu, from the page's address
 let session = null; // a promise of {run, backend}
 
 async function onGpu() {
-  if (!(await navigator.gpu?.requestAdapter())) return null;
+  const adapter = FORCED === "wasm" ? null : await navigator.gpu?.requestAdapter();
+  if (!adapter || (isEmulated(adapter.info) && FORCED !== "webgpu")) return null;
   return create("ort.webgpu.min.mjs", "webgpu");
 }
+
+/** Whether a GPU is a program, which is slower than WebAssembly. */
+const isEmulated = info => info?.isFallbackAdapter || /swiftshader|llvmpipe/i.test(info?.architecture);
 
 async function create(library, backend) {
   const ort = await import(VENDOR + library);
   ort.env.wasm.wasmPaths = VENDOR;
   ort.env.logLevel = "error";
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, 8) : 1;
-  const model = await ort.InferenceSession.create(VENDOR + "light-1.onnx", { executionProviders: [backend] });
+  const model = await ort.InferenceSession.create(VENDOR + "light-1.onnx",
+    { executionProviders: [backend], logSeverityLevel: 3 }); // errors
   const run = async (low, height, width, thumbnail) => {
     const { restored } = await model.run({
       low: new ort.Tensor("float32", low, [1, 3, height, width]),

@@ -36,6 +36,19 @@ DROP = """
   return document.getElementById("after").toDataURL("image/png");
 })()
 """
+SAVE = """
+(async () => {
+  const slider = document.getElementById("strength"), {click} = HTMLAnchorElement.prototype;
+  slider.value = 50;
+  slider.dispatchEvent(new Event("input"));
+  const link = new Promise(next => HTMLAnchorElement.prototype.click = function () { next(this); });
+  document.getElementById("save").click();
+  const {href, download} = await link;
+  HTMLAnchorElement.prototype.click = click;
+  const bytes = new Uint8Array(await (await fetch(href)).arrayBuffer());
+  return [download, btoa(Array.from(bytes, one => String.fromCharCode(one)).join(""))];
+})()
+"""
 READY = """
 (async () => {
   while (!document.body?.dataset.ready) await new Promise(next => setTimeout(next, 50));
@@ -104,6 +117,22 @@ def test_the_page_gives_the_pixels_of_enhance(tab: Tab, address: str, width: int
     assert tab.errors == []
 
 
+def test_what_is_saved_has_the_strength_and_the_transparency(tab: Tab, address: str) -> None:
+    tab.open(address, width=1280)
+    tab.evaluate(READY)
+    low = np.dstack([dark(90, 60), np.full((60, 90), 255, np.uint8)])
+    low[:, :30, 3] = 102
+    dropped(tab, low)
+    name, data = tab.evaluate(SAVE)
+    saved = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    assert name == "night_enhanced.png"
+    assert np.abs(saved[..., 3].astype(int) - low[..., 3]).max() <= 1
+    model = load("light-1", precision="fp32", device="cpu")
+    expected = model.enhance(low[..., :3].copy(), strength=0.5)
+    difference = np.abs(saved[:, 30:, :3].astype(float) - expected[:, 30:])
+    assert difference.max() <= LARGEST, difference.max()
+
+
 def test_tiles_are_put_together_where_they_belong(tab: Tab, address: str) -> None:
     """With a network that returns its input, a large picture comes back as it was."""
     tab.open(address, width=1280)
@@ -122,9 +151,8 @@ def test_tiles_are_put_together_where_they_belong(tab: Tab, address: str) -> Non
     assert worst <= 1 and calls > 4
 
 
-@pytest.mark.parametrize("dark_mode", [False, True])
-def test_nothing_is_wider_than_a_phone(tab: Tab, address: str, dark_mode: bool) -> None:
-    tab.open(address, width=390, dark=dark_mode)
+def test_nothing_is_wider_than_a_phone(tab: Tab, address: str) -> None:
+    tab.open(address, width=390, dark=True)
     tab.evaluate(READY)
     assert tab.overflow() == []
     dropped(tab, dark(150, 100))
