@@ -26,14 +26,41 @@ EXAMPLES = {"launch-pad": ("rocket.jpg", None), "coffee": ("coffee.png", 0.03), 
 """Photographs of scikit-image, and how much light is left of theirs."""
 STYLE = """
 .gradio-container { max-width: 1100px !important; margin: 0 auto !important; }
+.dark { --color-accent: #f59e0b; }
+#results .fixed-height { min-height: 8rem; }
+#results .grid-container { grid-template-columns: repeat(auto-fill, minmax(max(9rem, 30%), 1fr)) !important; }
 footer { display: none !important; }
-.tall { min-height: 320px; }
 """
+ACCENT, ON_DARK, INK = "#b45309", "#f59e0b", "#1d1a18"
+COLOURS = {
+    "body_background_fill": ("*neutral_50", "*neutral_950"),
+    "block_label_background_fill": ("*block_background_fill", "*block_background_fill"),
+    "block_label_text_color": ("*body_text_color", "*body_text_color"),
+    "block_title_background_fill": ("none", "none"),
+    "block_title_text_color": ("*body_text_color", "*body_text_color"),
+    "block_info_text_color": ("*neutral_500", "*neutral_400"),
+    "button_primary_background_fill": (ACCENT, ON_DARK),
+    "button_primary_background_fill_hover": ("#92400e", "#fbbf24"),
+    "button_primary_text_color": ("white", INK),
+    "checkbox_label_background_fill_selected": (ACCENT, ON_DARK),
+    "checkbox_label_text_color_selected": ("white", INK),
+    "checkbox_background_color_selected": ("#92400e", ACCENT),
+    "slider_color": (ACCENT, ON_DARK),
+    "link_text_color": (ACCENT, ON_DARK),
+    "link_text_color_visited": (ACCENT, ON_DARK),
+    "link_text_color_hover": (ACCENT, ON_DARK),
+}
+"""Of the theme, in light and dark mode; readable on their backgrounds."""
 THEME = gr.themes.Soft(
     primary_hue="amber",
     neutral_hue="stone",
     font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
+).set(
+    **{name: light for name, (light, _) in COLOURS.items()},
+    **{f"{name}_dark": dark for name, (_, dark) in COLOURS.items()},
+    color_accent=ACCENT,
+    block_title_padding="0",
 )
 
 
@@ -79,7 +106,7 @@ def _picture_tab(settings: list[gr.components.Component]) -> None:
 def _batch_tab(settings: list[gr.components.Component]) -> None:
     files = gr.File(file_count="multiple", label="Dark photographs")
     button = gr.Button("Brighten all", variant="primary")
-    gallery = gr.Gallery(label="Results", columns=3, object_fit="contain")
+    gallery = gr.Gallery(label="Results", object_fit="contain", height="auto", elem_id="results")
     archive = gr.DownloadButton("Save all", interactive=False)
     button.click(brighten_all, [files, *settings], [gallery, archive])
 
