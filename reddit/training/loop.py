@@ -82,7 +82,7 @@ class Trainer:
         self.state = TrainingState(method.denoiser, settings, precision)
         self.progress = self.state.progress
         self.meter = Meter(self.state.device)
-        self.stop = StopRequest(aloud=self.world.main)
+        self.stop = StopRequest(aloud=self.world.main, alone=self.world.size == 1)
         self.tracker: Tracker | None = None
 
     def train(self, resume: Path | None = None) -> Progress:

@@ -31,10 +31,12 @@ class StopRequest:
 
     Args:
         aloud: print a message at the first signal; one of several processes is enough.
+        alone: no other processes take part in the run.
     """
 
-    def __init__(self, aloud: bool = True) -> None:
+    def __init__(self, aloud: bool = True, alone: bool = True) -> None:
         self.aloud = aloud
+        self.alone = alone
         self.signal: signal.Signals | None = None
 
     def __bool__(self) -> bool:
@@ -48,7 +50,11 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
-        """Handle the two signals inside the block, if this is the main thread."""
+        """Handle the two signals inside the block, if this is the main thread.
+
+        After an error of one of several processes SIGTERM stays ignored: torchrun sends it to the others when
+        one is lost, and they still have to print why they end.
+        """
         try:
             before = {s: signal.signal(s, self._handle) for s in (signal.SIGTERM, signal.SIGINT)}
         except ValueError:  # not the main thread
@@ -56,6 +62,10 @@ class StopRequest:
             return
         try:
             yield self
+        except UserError:
+            if not self.alone:
+                before[signal.SIGTERM] = signal.SIG_IGN
+            raise
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

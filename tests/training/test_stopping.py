@@ -330,3 +330,16 @@ def test_a_full_disk_does_not_prevent_the_lock(tmp_path: Path) -> None:
     (folder / ".lock").symlink_to("/dev/full")
     with only_process(folder):
         pass
+
+
+def test_a_process_that_lost_another_can_print_why() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(UserError), StopRequest(alone=False).listening():
+            raise UserError("another process was lost")
+        os.kill(os.getpid(), signal.SIGTERM)  # as torchrun does; otherwise this process would end here
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(UserError), StopRequest().listening():
+        raise UserError("alone, a signal ends the process as always")
+    assert signal.getsignal(signal.SIGTERM) == before
