@@ -46,7 +46,7 @@ def card_of(model: CheckpointInfo, name: str, licence: str | None = None) -> str
         "network": f"`{config.model.architecture}`, {parameters:,} parameters",
         "weights": "half precision" if is_half_precision(model.path) else "single precision",
         "prediction": f"{config.model.prediction}, {config.diffusion.steps} noise levels",
-        "training data": ", ".join(_data_sets(model)),
+        "training data": ", ".join(config.data.sets),
         "training pictures": str(len(model.training_pictures)) if model.training_pictures else "not recorded",
         "iterations": str(model.iteration),
         "family": model.family,
@@ -95,12 +95,6 @@ def public_settings(model: CheckpointInfo) -> dict[str, Any]:
         "model": config.model.model_dump(mode="json"),
         "diffusion": config.diffusion.model_dump(mode="json"),
     }
-
-
-def _data_sets(model: CheckpointInfo) -> list[str]:
-    """The names of its training data, without the folders of the machine."""
-    data = model.config.data
-    return list(dict.fromkeys([part.dataset for part in data.mix] or [data.dataset]))
 
 
 def _scores(model: CheckpointInfo) -> list[str]:

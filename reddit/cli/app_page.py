@@ -50,7 +50,7 @@ COLOURS = {
     "link_text_color_visited": (ACCENT, ON_DARK),
     "link_text_color_hover": (ACCENT, ON_DARK),
 }
-"""Of the theme, in light and dark mode; readable on their backgrounds."""
+"""Colours of the theme in light and in dark mode, readable on their backgrounds."""
 THEME = gr.themes.Soft(
     primary_hue="amber",
     neutral_hue="stone",

@@ -19,7 +19,7 @@ from reddit.utils.text import counted, printable
 
 if TYPE_CHECKING:
     from reddit.inference.files import Enhanced, Plan
-    from reddit.inference.pictures import PictureEnhancer
+    from reddit.inference.picture_enhancer import PictureEnhancer
 
 FORMATS = ("jpg", "png", "tif", "webp", "bmp")
 
@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     keep_freed_memory()
     from reddit.inference.files import enhance_files, plan_outputs
-    from reddit.inference.pictures import EnhanceWarning
+    from reddit.inference.picture_enhancer import EnhanceWarning
 
     def planned() -> Plan:
         return plan_outputs(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reddit.cli.flags import check_overrides, config_flags, parser_of, scorer_flags, weights_flag
 from reddit.utils.errors import UserError
 from reddit.utils.memory import keep_freed_memory
 from reddit.utils.names import PRECISIONS
 from reddit.utils.progress import print_out
+
+if TYPE_CHECKING:
+    from reddit.evaluation.evaluate import Evaluation
 
 
 def parser() -> argparse.ArgumentParser:
@@ -81,7 +85,6 @@ def main(argv: list[str] | None = None) -> int:
     from reddit.data import data_folders
     from reddit.evaluation.evaluate import evaluate, mean_over
     from reddit.evaluation.page import EvaluationPage
-    from reddit.evaluation.published import our_row, rows_beside, without_empty_columns
     from reddit.evaluation.saving import check_save
     from reddit.report.tables import render
     from reddit.utils.device import choose_device
@@ -90,10 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     _check_flags(arguments)
     _check_outputs(arguments)
     config = load_config(arguments.config, [*arguments.set, f"data.dataset={arguments.dataset}"])
-    if arguments.validation:
-        pictures = sources.validation_set(arguments, config)
-    else:
-        pictures = sources.test_set(config, arguments.frames, lows=not arguments.predictions)
+    pictures = sources.scored_set(arguments, config)
     if arguments.save:
         own = [arguments.predictions] if arguments.predictions else []
         check_save(arguments.save, pictures, [*data_folders(config.data, config.data_root()), *own])
@@ -126,18 +126,25 @@ def main(argv: list[str] | None = None) -> int:
         evaluation = sources.incomplete(evaluation, failed, len(source.pictures))
     sources.print_settings(evaluation, arguments.format)
     if arguments.time:
-        print_out(
-            render(sources.times(source.label, predict, settings, source.pictures, device), arguments.format)
-        )
-    published = [] if arguments.validation else rows_beside(evaluation, arguments.dataset)
-    table = render(without_empty_columns([our_row(evaluation), *published]), arguments.format)
-    print_out(table.rstrip("\n"))
+        timed = sources.times(source.label, predict, settings, source.pictures, device)
+        print_out(render(timed, arguments.format))
+    _print_scores(evaluation, arguments)
     # Scores are printed before files are written: a full disk cannot lose them.
     if arguments.json:
         write_bytes(arguments.json, (json.dumps(evaluation.to_json(), indent=1) + "\n").encode())
     if page:
         page.finish(evaluation, arguments.html)
     return 1 if failed else 0
+
+
+def _print_scores(evaluation: Evaluation, arguments: argparse.Namespace) -> None:
+    """The scores, on a test set beside published ones."""
+    from reddit.evaluation.published import our_row, rows_beside, without_empty_columns
+    from reddit.report.tables import render
+
+    published = [] if arguments.validation else rows_beside(evaluation, arguments.dataset)
+    table = render(without_empty_columns([our_row(evaluation), *published]), arguments.format)
+    print_out(table.rstrip("\n"))
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:

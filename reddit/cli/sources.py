@@ -54,6 +54,13 @@ class Source:
     seen: frozenset[str] | None = None
 
 
+def scored_set(arguments: argparse.Namespace, config: Config) -> list[TestPicture]:
+    """The pictures that `evaluate` scores: a test set, or the validation pairs of a model."""
+    if arguments.validation:
+        return validation_set(arguments, config)
+    return test_set(config, arguments.frames, lows=not arguments.predictions)
+
+
 def test_set(config: Config, frames: Frames, lows: bool = True) -> list[TestPicture]:
     """The test pictures; `lows`: whether the low pictures are needed, or the ground truths are enough."""
     data, root = config.data, config.data_root()

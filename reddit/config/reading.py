@@ -19,7 +19,7 @@ from reddit.utils.text import counted, short
 MOST_MISTAKES, DEEPEST = 10, 8
 """Lines of an error, and dots of a key."""
 MOST_PIXELS = 100_000_000
-"""Of the crops that are in memory at a time: 2.4 GB with their ground truths."""
+"""Most pixels of the crops that are in memory at a time: 2.4 GB with their ground truths."""
 
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = (), *, stage: bool = False) -> Config:

@@ -15,7 +15,8 @@ from torch.utils.data import Dataset, Sampler
 from reddit.config import DataConfig
 from reddit.data.cache import PictureCache
 from reddit.data.pairing import Pair
-from reddit.image.geometry import THUMBNAIL, thumbnail
+from reddit.image.arrays import THUMBNAIL
+from reddit.image.geometry import thumbnail
 from reddit.image.pixels import to_float
 from reddit.utils.errors import UserError
 from reddit.utils.progress import progress

@@ -18,7 +18,7 @@ from reddit.data import Pair, TestPicture, fingerprint, load_picture
 from reddit.diffusion import Denoiser
 from reddit.image.pixels import to_float
 from reddit.image.write import save_result
-from reddit.inference.pictures import picture_seed
+from reddit.inference.picture_enhancer import picture_seed
 from reddit.inference.sampling import restore
 from reddit.metrics import Scorer, Scores, json_safe, summarise
 from reddit.utils.device import to_device_of

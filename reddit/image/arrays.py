@@ -5,6 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+THUMBNAIL = 64
+"""Side of the thumbnail that some networks look at."""
+SYMMETRIES = 8
+"""Flips and quarter turns of a square, numbered as by `reddit.image.geometry.turn`."""
+
 
 def shrink(picture: np.ndarray, longest: int) -> np.ndarray:
     """Average an array (H, W) or (H, W, C) down so that its longer side is at most `longest`."""
@@ -17,10 +22,6 @@ def shrink(picture: np.ndarray, longest: int) -> np.ndarray:
         picture = picture.astype(np.float32)
     picture = np.ascontiguousarray(picture)
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
-
-
-SYMMETRIES = 8
-"""Flips and quarter turns of a square, numbered as by `reddit.image.geometry.turn`."""
 
 
 def turned(image: np.ndarray, number: int) -> np.ndarray:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-THUMBNAIL = 64
-"""Side of the thumbnail that some networks look at."""
+from reddit.image.arrays import THUMBNAIL
 
 
 def thumbnail(image: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from reddit.checkpoint.format import CheckpointInfo
 from reddit.diffusion import Denoiser
 from reddit.image.pixels import to_tensor
 from reddit.inference.inputs import Kind, Picture, Settings, arrays_of
-from reddit.inference.pictures import OVERLAP, EnhanceWarning, PictureEnhancer, Strips
+from reddit.inference.picture_enhancer import OVERLAP, EnhanceWarning, PictureEnhancer, Strips
 from reddit.inference.sampling import restore, restore_rows
 from reddit.inference.tiling import Span, Tiling
 from reddit.utils.device import to_device_of

@@ -20,7 +20,7 @@ from torch.export import Dim, ExportedProgram
 
 from reddit.checkpoint.format import CheckpointInfo
 from reddit.diffusion import Denoiser
-from reddit.image.geometry import THUMBNAIL
+from reddit.image.arrays import THUMBNAIL
 from reddit.inference.enhancer import Enhancer
 from reddit.inference.sampler_graph import Sampler
 from reddit.utils.errors import UserError

@@ -10,18 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from reddit.image.arrays import turned, turned_back
+from reddit.image.arrays import THUMBNAIL, turned, turned_back
 from reddit.image.pixels import to_planes
 from reddit.inference.numpy_noise import torch_randn
-from reddit.inference.pictures import PictureEnhancer, Strips, view_seed
+from reddit.inference.picture_enhancer import PictureEnhancer, Strips, view_seed
 from reddit.inference.tiling import Span, Tiling, blended_rows
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file
 from reddit.utils.progress import progress
 from reddit.utils.text import reason
 
-THUMBNAIL = 64
-"""Side of the thumbnail that some networks look at."""
 SUFFIX = ".onnx"
 
 

@@ -14,7 +14,7 @@ from reddit.image.marks import is_result, mark
 from reddit.image.read import EXTENSIONS, list_images, read_photo
 from reddit.image.write import write_photo
 from reddit.inference.films import enhance_film
-from reddit.inference.pictures import PictureEnhancer
+from reddit.inference.picture_enhancer import PictureEnhancer
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, is_folder
 from reddit.utils.progress import progress

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from reddit.diffusion import Denoiser, NoiseSchedule, Prediction, clipped, sample_ddim, without_pure_noise
 from reddit.diffusion.levels import LevelMemo
-from reddit.image.geometry import THUMBNAIL
+from reddit.image.arrays import THUMBNAIL
 from reddit.inference.sampling import uses_noise
 from reddit.models import CompactUNet, ConditionalUNet
 

@@ -17,9 +17,10 @@ from reddit.diffusion import (
     clipped,
     noise_like,
 )
-from reddit.image.geometry import THUMBNAIL, turn, turn_back
+from reddit.image.arrays import THUMBNAIL
+from reddit.image.geometry import turn, turn_back
 from reddit.inference.noise import NoiseField
-from reddit.inference.pictures import view_seed
+from reddit.inference.picture_enhancer import view_seed
 from reddit.inference.tiling import Span, Tiling, blended_rows
 from reddit.utils.arithmetic import arithmetic
 from reddit.utils.device import autocast, to_device_of

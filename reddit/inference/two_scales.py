@@ -19,7 +19,7 @@ from reddit.image.luminance import luminance
 from reddit.image.pixels import to_planes
 
 RADIUS = 6
-"""Of the windows of the guided filter, in pixels of the small copy."""
+"""Radius of the guided filter's windows, in pixels of the small copy."""
 SMOOTHNESS = 0.02
 """Variance of log light below which a window counts as flat."""
 FLOOR = 0.02

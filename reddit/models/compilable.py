@@ -18,7 +18,7 @@ class Compilable(nn.Module):
     """
 
     multiple: int
-    """Of what height and width must be, inside."""
+    """The padded height and width are divisible by this."""
     takes_context: bool
     """Whether `context` is used."""
     _padded_outside = False

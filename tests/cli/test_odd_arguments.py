@@ -59,7 +59,7 @@ def test_an_odd_argument(
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OSError(errno.EACCES, "Permission denied", "/root/x"), "error: /root/x: Permission denied"),
+        (OSError(errno.EACCES, "Permission denied", "locked/x"), "error: locked/x: Permission denied"),
         (MemoryError(), "error: out of memory: lower"),
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "error: out of memory"),
     ],

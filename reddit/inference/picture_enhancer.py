@@ -1,4 +1,4 @@
-"""What enhancing takes besides a network: guard, tiles, strength, and the brightness of large pictures."""
+"""Enhancing arrays by any runtime: guard, tiles, strength, and the brightness of large pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reddit.utils.errors import UserError
 WHOLE_PIXELS = 1_500_000
 """Pictures with more pixels are processed in tiles."""
 TILE_PIXELS = 1_250_000
-"""Of the tiles that are fitted to a picture, at most."""
+"""Most pixels of a tile whose sides are fitted to the picture."""
 TILE, OVERLAP, SMALLEST_TILE = 512, 64, 64
 
 Strips = Iterable[tuple[int, np.ndarray]]
@@ -62,7 +62,7 @@ class PictureEnhancer(ABC):
     @property
     @abstractmethod
     def _multiple(self) -> int:
-        """Of what a tile's position is."""
+        """Tile positions are multiples of this."""
 
     def picture_settings(self) -> dict[str, int]:
         """What an exported file says, so that pictures can be enhanced without this class."""
