@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reddit.cli.flags import parser_of, weights_flag
+from reddit.cli.flags import parser_of, shard_of, weights_flag
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, is_folder
 from reddit.utils.memory import keep_freed_memory
@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
         "-i night.jpg -o bright.png --strength 0.7",
         "-i clip.mp4 -o bright.mp4",
         "-i camera -o bright --watch",
+        "-i photos -o bright --shard 1/2",
     )
     parser.add_argument(
         "-i",
@@ -61,6 +62,12 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--watch", action="store_true", help="go on, and enhance what arrives in the folders; Ctrl-C ends it"
+    )
+    parser.add_argument(
+        "--shard",
+        default="1/1",
+        metavar="I/N",
+        help="enhance part I of N of the files: for N commands at a time, on several GPUs or machines",
     )
     parser.add_argument("--overwrite", action="store_true", help="overwrite existing results")
     parser.add_argument("--format", choices=FORMATS, help="format of the pictures; default: that of each")
@@ -135,10 +142,12 @@ def main(argv: list[str] | None = None) -> int:
             recursive=arguments.recursive,
             overwrite=arguments.overwrite,
             may_be_empty=arguments.watch,
+            shard=shard,
         )
 
+    shard = shard_of(arguments.shard)
     if arguments.watch:
-        _check_watched(arguments.input, arguments.output)
+        _check_watched(arguments)
     plan = planned()
     model, name = _model(arguments)
 
@@ -172,7 +181,10 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if done.failed else 0
 
 
-def _check_watched(sources: list[Path], output: Path) -> None:
+def _check_watched(arguments: argparse.Namespace) -> None:
+    sources, output = arguments.input, arguments.output
+    if arguments.shard != "1/1":
+        raise UserError("--watch: the parts of --shard would change as pictures arrive; omit one of them")
     for source in sources:
         if not is_folder(source):
             raise UserError(f"--watch: {source} is no folder")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +17,12 @@ from reddit.utils.names import PRECISIONS
 from reddit.utils.progress import print_out
 
 if TYPE_CHECKING:
-    from reddit.evaluation.evaluate import Evaluation
+    import torch
+
+    from reddit.cli.sources import Source
+    from reddit.evaluation.page import EvaluationPage
+    from reddit.evaluation.result import Evaluation
+    from reddit.training.distributed import World
 
 
 def parser() -> argparse.ArgumentParser:
@@ -79,6 +87,21 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     keep_freed_memory()
+    _check_flags(arguments)
+    _check_outputs(arguments)
+    from reddit.training.distributed import join
+
+    world = join()
+    with ExitStack() as stack:
+        if not world.main:  # whose errors are printed all the same, where they end the command
+            nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+            stack.enter_context(redirect_stdout(nowhere))
+            stack.enter_context(redirect_stderr(nowhere))
+        return _score(arguments, world)
+
+
+def _score(arguments: argparse.Namespace, world: World) -> int:
+    """Score, print the table and write the files; returns the exit code."""
     from reddit.cli import sources
     from reddit.cli.models import scorer_from
     from reddit.config import load_config
@@ -86,12 +109,8 @@ def main(argv: list[str] | None = None) -> int:
     from reddit.evaluation.evaluate import evaluate, mean_over
     from reddit.evaluation.page import EvaluationPage
     from reddit.evaluation.saving import check_save
-    from reddit.report.tables import render
     from reddit.utils.device import choose_device
-    from reddit.utils.files import write_bytes
 
-    _check_flags(arguments)
-    _check_outputs(arguments)
     config = load_config(arguments.config, [*arguments.set, f"data.dataset={arguments.dataset}"])
     pictures = sources.scored_set(arguments, config)
     if arguments.save:
@@ -101,10 +120,10 @@ def main(argv: list[str] | None = None) -> int:
     _check_metrics(arguments, gt)
     device = choose_device(config.device)
     source = sources.source(arguments, config, pictures, device)
-    predict, settings = source.predict, source.settings
     seeds = arguments.seeds or [0]
     if arguments.average:
-        predict, settings["average over"] = mean_over(predict, seeds), f"seeds {' '.join(map(str, seeds))}"
+        settings = source.settings | {"average over": f"seeds {' '.join(map(str, seeds))}"}
+        source = replace(source, predict=mean_over(source.predict, seeds), settings=settings)
         seeds = seeds[:1]
     page = EvaluationPage(arguments.html.parent, _scored(arguments), source.seen) if arguments.html else None
     failed: list[str] = []
@@ -112,21 +131,39 @@ def main(argv: list[str] | None = None) -> int:
         f"{arguments.dataset} validation" if arguments.validation else arguments.dataset,
         source.pictures,
         source.label,
-        predict,
+        source.predict,
         scorer_from(arguments, gt=gt, device=str(device)),
         seeds=seeds,
-        settings=settings | ({"frames": arguments.frames} if arguments.frames != "all" else {}),
+        settings=source.settings | ({"frames": arguments.frames} if arguments.frames != "all" else {}),
         seen=source.seen,
         save=arguments.save,
         watch=page.add if page else None,
         failed=failed,
+        world=world,
         quiet=arguments.quiet,
     )
     if failed:
         evaluation = sources.incomplete(evaluation, failed, len(source.pictures))
+    if world.main:
+        _publish(evaluation, arguments, source, page, device)
+    return 1 if failed else 0
+
+
+def _publish(
+    evaluation: Evaluation,
+    arguments: argparse.Namespace,
+    source: Source,
+    page: EvaluationPage | None,
+    device: torch.device,
+) -> None:
+    """Print the scores and write the files."""
+    from reddit.cli import sources
+    from reddit.report.tables import render
+    from reddit.utils.files import write_bytes
+
     sources.print_settings(evaluation, arguments.format)
     if arguments.time:
-        timed = sources.times(source.label, predict, settings, source.pictures, device)
+        timed = sources.times(source.label, source.predict, source.settings, source.pictures, device)
         print_out(render(timed, arguments.format))
     _print_scores(evaluation, arguments)
     # Scores are printed before files are written: a full disk cannot lose them.
@@ -134,7 +171,6 @@ def main(argv: list[str] | None = None) -> int:
         write_bytes(arguments.json, (json.dumps(evaluation.to_json(), indent=1) + "\n").encode())
     if page:
         page.finish(evaluation, arguments.html)
-    return 1 if failed else 0
 
 
 def _print_scores(evaluation: Evaluation, arguments: argparse.Namespace) -> None:

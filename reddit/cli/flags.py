@@ -132,6 +132,22 @@ def overrides(arguments: argparse.Namespace, stage: Stage = "teacher") -> list[s
     return [*ablation, *arguments.set, *extra]
 
 
+def shard_of(text: str) -> tuple[int, int]:
+    """`--shard 2/8` → (2, 8).
+
+    Raises:
+        UserError: it is written otherwise, or there is no such part.
+    """
+    number, slash, count = text.partition("/")
+    parts = [number, count] if slash else []
+    if not parts or not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts):
+        raise UserError(f"--shard {short(text)}: write I/N, e.g. 1/8 for the first of eight parts")
+    first, of = map(int, parts)
+    if not 1 <= first <= of:
+        raise UserError(f"--shard {short(text)}: I must be between 1 and N")
+    return first, of
+
+
 def weights_flag(parser: argparse._ActionsContainer, default: str) -> None:
     """`--weights`, and `--checkpoint`, its older name."""
     parser.add_argument(

@@ -17,16 +17,11 @@ from reddit.config import Config, resolve_config
 from reddit.data import LAYOUTS, TestPicture, load_pairs, load_picture, load_test_set, overlap
 from reddit.data.layouts import locate
 from reddit.data.pairing import Frames, find_truths, truths_in
-from reddit.evaluation.evaluate import (
-    Evaluation,
-    Predict,
-    device_name,
-    model_settings,
-    predict_with,
-)
+from reddit.evaluation.evaluate import Predict, device_name, model_settings, predict_with
 from reddit.evaluation.held_out import validation_pairs
 from reddit.evaluation.predictions import check_sizes, match_predictions, predict_from, sizes_of
 from reddit.evaluation.published import published_times
+from reddit.evaluation.result import Evaluation
 from reddit.evaluation.timing import seconds_a_call
 from reddit.models import count_parameters
 from reddit.report.tables import Cell, Format

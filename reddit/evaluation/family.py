@@ -14,7 +14,8 @@ from reddit.checkpoint.registry import all_models, find_model, name_of, student_
 from reddit.config import Config
 from reddit.data import Pair, load_pairs, load_picture, overlap
 from reddit.evaluation.baselines import fit_gain_gamma
-from reddit.evaluation.evaluate import Evaluation, Predict, evaluate, model_settings, predict_with
+from reddit.evaluation.evaluate import Predict, evaluate, model_settings, predict_with
+from reddit.evaluation.result import Evaluation
 from reddit.evaluation.timing import seconds_a_call
 from reddit.image.pixels import to_float
 from reddit.metrics import Scorer

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from torch import Tensor
 
 from reddit.evaluation.error_map import ERROR_TOP, error_map, scale_colours
-from reddit.evaluation.evaluate import Evaluation, flat_scores
+from reddit.evaluation.result import Evaluation, flat_scores
 from reddit.image.pixels import to_uint8
 from reddit.metrics import Scores
 from reddit.report.page import render, stream

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from reddit.evaluation.evaluate import Evaluation
+from reddit.evaluation.result import Evaluation
 from reddit.metrics.protocol import PAPER
 from reddit.report.tables import Cell
 

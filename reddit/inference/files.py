@@ -62,6 +62,7 @@ def plan_outputs(
     recursive: bool = False,
     overwrite: bool = False,
     may_be_empty: bool = False,
+    shard: tuple[int, int] = (1, 1),
 ) -> Plan:
     """Plan the output files: `output/STEM[_suffix].EXT`, in the same subfolder as in the source.
 
@@ -74,6 +75,8 @@ def plan_outputs(
         recursive: include subfolders.
         overwrite: overwrite existing results.
         may_be_empty: folders without pictures are no error.
+        shard: (I, N): every Nth of the files, from the Ith on, so that N processes can share the work. Which
+            files these are does not depend on the results that exist.
 
     Raises:
         UserError: no pictures; an original would be overwritten, or another picture that is no result of this
@@ -104,6 +107,8 @@ def plan_outputs(
                 raise UserError(f"{other} and {file} would both become {target}; rename one")
     results = set(map(os.path.realpath, originals))  # unlike Path.resolve, at ease with a link to itself
     wanted = {file: target for target, file in originals.items() if os.path.realpath(file) not in results}
+    first, count = shard
+    wanted = dict(list(wanted.items())[first - 1 :: count])
     there = {file for file, target in wanted.items() if os.path.lexists(target)}
     present = [] if overwrite else [file for file in wanted if file in there]
     if overwrite:

@@ -16,7 +16,8 @@ from reddit.checkpoint.format import load_denoiser
 from reddit.config import Config
 from reddit.data import Pair, fingerprint, load_pairs, load_picture
 from reddit.diffusion import Denoiser
-from reddit.evaluation.evaluate import Predict, device_name, evaluate, flat_scores, predict_with
+from reddit.evaluation.evaluate import Predict, device_name, evaluate, predict_with
+from reddit.evaluation.result import flat_scores
 from reddit.evaluation.timing import seconds_a_call
 from reddit.metrics import Scorer
 from reddit.reproduce.plan import Cell, Plan

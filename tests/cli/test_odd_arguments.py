@@ -100,3 +100,14 @@ def test_names_are_checked_in_files_too(name: str, tmp_path: Path) -> None:
     path.write_text(f'name: "{name}"\n')
     with pytest.raises(UserError, match=r"mine\.yaml: name: '.*; choose"):
         load_config(path)
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b", "1/", "/2", "1/2/3", "٣/٤", "1/" + "9" * 5000])
+def test_a_part_that_does_not_exist(shard: str) -> None:
+    with pytest.raises(UserError, match=r"^--shard .*(write I/N, e.g. 1/8|must be between 1 and N)"):
+        call("enhance", "-i", "in", "-o", "out", "--shard", shard)
+
+
+def test_parts_of_a_watched_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^--watch: the parts of --shard would change"):
+        call("enhance", "-i", str(tmp_path), "-o", str(tmp_path / "out"), "--watch", "--shard", "1/2")

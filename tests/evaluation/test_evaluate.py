@@ -10,7 +10,8 @@ from torch import Tensor
 
 from reddit.data import TestPicture
 from reddit.diffusion import Denoiser, NoiseSchedule
-from reddit.evaluation.evaluate import Evaluation, evaluate, flat_scores, mean_over, predict_with
+from reddit.evaluation.evaluate import evaluate, mean_over, predict_with
+from reddit.evaluation.result import Evaluation, flat_scores
 from reddit.image.pixels import to_float
 from reddit.metrics import Scorer
 from reddit.models import ConditionalUNet

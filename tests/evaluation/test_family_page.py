@@ -11,9 +11,9 @@ from torch import Tensor
 
 from reddit.config import Config, resolve_config
 from reddit.data import Pair
-from reddit.evaluation.evaluate import Evaluation, PictureResult
 from reddit.evaluation.family import Row
 from reddit.evaluation.family_page import write_report
+from reddit.evaluation.result import Evaluation, PictureResult
 from reddit.image.pixels import to_float
 from reddit.metrics import Scores
 from reddit.metrics.protocol import STANDARD

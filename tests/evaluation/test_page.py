@@ -18,8 +18,9 @@ from torch import Tensor
 
 from reddit.data import TestPicture
 from reddit.evaluation.error_map import ERROR_TOP
-from reddit.evaluation.evaluate import Evaluation, PictureResult, evaluate
+from reddit.evaluation.evaluate import evaluate
 from reddit.evaluation.page import EvaluationPage
+from reddit.evaluation.result import Evaluation, PictureResult
 from reddit.image.pixels import to_float
 from reddit.metrics import Scorer, Scores
 from reddit.metrics.protocol import STANDARD

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from reddit.data import LAYOUTS
-from reddit.evaluation.evaluate import Evaluation, PictureResult
 from reddit.evaluation.published import (
     COLUMNS,
     our_row,
@@ -19,6 +18,7 @@ from reddit.evaluation.published import (
     rows_beside,
     without_empty_columns,
 )
+from reddit.evaluation.result import Evaluation, PictureResult
 from reddit.metrics import Scores
 from reddit.metrics.protocol import PAPER, STANDARD, Protocol
 from reddit.report.tables import render

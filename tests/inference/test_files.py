@@ -56,6 +56,22 @@ def test_recursion_keeps_the_subfolders(here: Path) -> None:
     }
 
 
+def test_parts_share_the_files_whatever_results_exist(here: Path) -> None:
+    everything = planned(plan_outputs([Path("in")], Path("in/out"), recursive=True))
+    assert len(everything) == 4
+    parts: dict[str, str] = {}
+    for number in (1, 2, 3):  # each begins when the results of those before it lie there
+        plan = plan_outputs([Path("in")], Path("in/out"), recursive=True, shard=(number, 3))
+        assert len(plan.outputs) == (2 if number == 1 else 1) and not plan.present
+        parts |= planned(plan)
+        for target in plan.outputs.values():
+            write_photo(target, Photo(dark()))
+    assert parts == everything
+    again = plan_outputs([Path("in")], Path("in/out"), recursive=True, shard=(1, 3))
+    assert not again.outputs and len(again.present) == 2
+    assert not plan_outputs([Path("in/a.png")], Path("out"), shard=(2, 2)).outputs
+
+
 def test_existing_results_are_kept_by_default(here: Path) -> None:
     photo = Photo(dark())
     mark(photo.exif)

@@ -1,12 +1,14 @@
 """Commands that several processes carry out together: torchrun … commands.py FOLDER.
 
 One start for all of them: PyTorch takes seconds to import. Each process writes FOLDER/done-RANK.json: the
-exit code of every command of FOLDER/commands.json, and what the process wrote under FOLDER/runs.
+exit code of every command of FOLDER/commands.json, what each printed, and what the process wrote under
+FOLDER/runs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -63,17 +65,22 @@ def main(folder: Path) -> None:
     rank = int(os.environ["RANK"])
     written = watch_writes(folder / "runs")
     codes: list[object] = []
+    printed: list[str] = []
     for command in json.loads((folder / "commands.json").read_text()):
+        said = io.StringIO()
         try:
-            with stopped_at(command.get("stop") if rank == 1 else None):
-                call(command["command"], *command["arguments"])
-            codes.append(0)
+            with (
+                stopped_at(command.get("stop") if rank == 1 else None),
+                contextlib.redirect_stdout(said),
+            ):
+                codes.append(call(command["command"], *command["arguments"]))
         except Stopped as stopped:
             codes.append(stopped.code)
         except UserError as error:
             codes.append(str(error))
+        printed.append(said.getvalue())
     leave()
-    done = {"codes": codes, "written": written, "pid": os.getpid()}
+    done = {"codes": codes, "printed": printed, "written": written, "pid": os.getpid()}
     (folder / f"done-{rank}.json").write_text(json.dumps(done))
 
 

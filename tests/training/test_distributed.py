@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from repository import call
@@ -20,6 +22,7 @@ from tiny_runs import left_by, same, write_lol
 from torch import Tensor
 
 from reddit.checkpoint.format import load_state
+from reddit.image.write import encode
 from reddit.training import distributed
 from reddit.training.distributed import World, join
 from reddit.training.logging import read_log
@@ -42,6 +45,35 @@ def student(folder: Path, name: str, *settings: str) -> dict[str, Any]:
     taught = command(folder, name, *settings)
     taught["arguments"] += ["--steps", "1", "--teacher", str(folder / "runs" / "together")]
     return taught | {"command": "distill"}
+
+
+def scoring(folder: Path, name: str) -> dict[str, Any]:
+    """Score five pictures, of which one is broken: more than fits evenly."""
+    pairs = write_scored(folder / "scored")
+    arguments = [
+        "--dataset",
+        "pairs",
+        "--weights",
+        str(folder / "runs/together"),
+        "--metrics",
+        "psnr",
+        "ssim",
+    ]
+    arguments += ["--seeds", "0", "1", "--quiet", "--html", str(folder / f"{name}.html")]
+    arguments += ["--save", str(folder / name), "--json", str(folder / f"{name}-all.json")]
+    arguments += ["--set", "device=cpu", *(f"data.test_{side}={pairs / side}" for side in ("low", "high"))]
+    return {"command": "evaluate", "arguments": arguments}
+
+
+def write_scored(folder: Path) -> Path:
+    """Five pairs of pictures, the second of which cannot be read."""
+    for number in range(5):
+        for side in ("low", "high"):
+            picture = np.random.default_rng([number, side == "low"]).integers(0, 200, (24, 32, 3), np.uint8)
+            (folder / side).mkdir(parents=True, exist_ok=True)
+            (folder / side / f"{number}.png").write_bytes(encode(picture))
+    (folder / "low" / "1.png").write_bytes(b"nothing")
+    return folder
 
 
 TWENTY, TEN = "train.iterations=20", "train.iterations=10"
@@ -73,6 +105,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         student(folder, "student-twice", TEN, *COMMON),
         student(folder, "student-twice", TWENTY, *COMMON),
         command(folder, "handed-over", TEN, *COMMON),
+        scoring(folder, "scores-2"),
         command(folder, "uneven", TWENTY, "train.batch_size=3"),
     ]
     (folder / "commands.json").write_text(json.dumps(together))
@@ -91,6 +124,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     for one in alone:
         call(one["command"], *one["arguments"])
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        code = call("evaluate", *scoring(folder, "scores-1")["arguments"])
+    (folder / "scores-1.json").write_text(json.dumps([code, printed.getvalue()]))
     return folder
 
 
@@ -149,10 +185,27 @@ def test_a_stop_of_one_process_stops_all(folder: Path) -> None:
     assert same(left(folder, "stopped"), left(folder, "together"))
 
 
+def test_two_processes_print_the_table_of_one(folder: Path) -> None:
+    """To the last digit, with an unreadable picture; the files are the same, too."""
+    code, table = json.loads((folder / "scores-1.json").read_text())
+    first, second = (json.loads((folder / f"done-{rank}.json").read_text()) for rank in (0, 1))
+    number = first["codes"].index(1)
+    assert code == 1 and second["codes"][number] == 1
+    assert "4 of 5 test pictures" in table and "psnr" in table.lower()
+    assert first["printed"][number] == table and second["printed"][number] == ""
+    files = [folder / f"scores-{count}-all.json" for count in (1, 2)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    ours, theirs = (
+        {path.name: path.read_bytes() for path in (folder / f"scores-{count}").iterdir()} for count in (1, 2)
+    )
+    assert len(ours) == 4 and ours == theirs
+    assert (folder / "scores-1.html").read_bytes() == (folder / "scores-2.html").read_bytes()
+
+
 def test_a_batch_that_does_not_part_evenly(folder: Path) -> None:
     for rank in (0, 1):
         codes = json.loads((folder / f"done-{rank}.json").read_text())["codes"]
-        assert [code for code in codes if code not in (0, 143)] == [codes[-1]]
+        assert [code for code in codes if code not in (0, 1, 143)] == [codes[-1]]
         assert codes[-1] == (
             "train.batch_size: 3 must be divisible by 2 processes × train.grad_accum_steps 1; "
             "choose a multiple of 2"
