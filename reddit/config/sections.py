@@ -81,6 +81,9 @@ class DataConfig(Section):
     memory_gb: float = Field(4.0, ge=0, le=1e5)
     """Gigabytes of decoded pictures to keep in memory (LOL-v1 needs 0.7, and half as much for denoised
     ones)."""
+    decoded: bool = False
+    """Keep those that do not fit on disk, decoded, in `runs/cache/decoded`: three bytes a pixel. Crops then
+    come several times as fast as from picture files."""
     workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = "auto"
     """Worker processes that prepare batches; `auto`: none if pictures are in memory and there is no GPU."""
     on_corrupt: Literal["error", "skip"] = "error"

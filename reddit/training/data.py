@@ -72,6 +72,7 @@ class TrainingSet:
     def __init__(self, config: Config) -> None:
         data, root = config.data, config.data_root()
         self.settings = data
+        self.decoded = config.runs_folder() / "cache" / "decoded" if data.decoded else None
         self.parts = data.mix or [MixPart(dataset=data.dataset, folder=data.photos)]
         self.found = [_find(part, config) for part in self.parts]
         self.test = load_pairs(data, root, "test") if config.train.select_on_test else None
@@ -98,7 +99,7 @@ class TrainingSet:
         Raises:
             UserError: a picture cannot be read or is too small for a crop.
         """
-        reading = _Reading(self.settings, seed, denoise, world, log, quiet)
+        reading = _Reading(self.settings, seed, denoise, world, log, quiet, self.decoded)
         kept_out = before.kept_out if before and len(before.kept_out) == len(self.found) else None
         prepared = [
             reading.photographs(found.files, part)
@@ -135,7 +136,10 @@ def _find(part: MixPart, config: Config) -> list[Pair] | Photographs:
 
 @dataclass
 class _Reading:
-    """One pass over the pictures, shared between the processes; arguments as in `TrainingSet.prepare`."""
+    """One pass over the pictures, shared between the processes; arguments as in `TrainingSet.prepare`.
+
+    `decoded` is the folder for what does not fit into memory; None: such pictures are read again.
+    """
 
     settings: DataConfig
     seed: int
@@ -143,9 +147,10 @@ class _Reading:
     world: World
     log: Log
     quiet: bool
+    decoded: Path | None = None
 
     def __post_init__(self) -> None:
-        self.cache = PictureCache(self.settings.memory_gb * 1e9)
+        self.cache = PictureCache(self.settings.memory_gb * 1e9, self.decoded)
 
     def pairs(
         self, pairs: list[Pair], before: Sequence[Prints] | None = None
@@ -190,7 +195,7 @@ class _Reading:
             count = NIGHT_VALIDATION if settings.validation else 0
             held = photo_pairs(None, count if before is None else len(before), settings.split_seed)
             return PhotoCrops(None, settings, self.seed, self.denoise), held
-        cache = PictureCache(0)
+        cache = PictureCache(0, self.decoded)
         if before is None:
             count = min(PHOTO_VALIDATION, len(files) // 2) if settings.validation else 0
             order = [files[i] for i in np.random.default_rng(settings.split_seed).permutation(len(files))]
@@ -203,7 +208,7 @@ class _Reading:
         held = photo_pairs(chosen, len(chosen), settings.split_seed)
         crops = PhotoCrops(order[len(chosen) :], settings, self.seed, self.denoise)
         self._look_at([file for file in crops.photos or [] if file not in cache.facts], cache)
-        crops.cache.facts.update(cache.facts)
+        crops.cache = cache
         crops.check_sizes()
         return crops, held
 
@@ -225,6 +230,7 @@ class _Reading:
         self._tell(cache)
 
     def _tell(self, cache: PictureCache) -> None:
-        """Exchange sizes and fingerprints between the processes."""
-        for facts in self.world.gather(cache.facts):
+        """Exchange sizes, fingerprints and places on disk between the processes."""
+        for facts, stored in self.world.gather((cache.facts, cache.stored)):
             cache.facts.update(facts)
+            cache.stored.update(stored)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,3 +112,49 @@ def test_a_failure_is_not_kept() -> None:
     with pytest.raises(UserError):
         cache.get("a", makes[0])
     assert (cache.get("a", makes[1]) == 3).all()
+
+
+# On disk
+
+
+def test_what_does_not_fit_into_memory_is_mapped(tmp_path: Path) -> None:
+    cache, first, second = PictureCache(15, tmp_path), Counting(10, 1), Counting(6, 2)
+    for _ in range(3):
+        assert (cache.get("a", first) == 1).all() and (cache.get("b", second) == 2).all()
+    assert (first.made, second.made, cache.holds("b")) == (1, 1, False)
+    assert [path.stat().st_size for path in tmp_path.iterdir()] == [6]
+    assert not cache.get("b", second).flags.writeable
+
+
+def test_arrays_on_disk_keep_type_and_shape(tmp_path: Path) -> None:
+    cache = PictureCache(0, tmp_path)
+    array = np.random.default_rng(0).random((2, 3, 4)).astype(np.float32)
+    cache.get("a", lambda: array)
+    found = pickle.loads(pickle.dumps(cache)).get("a", Counting(1))  # as a worker process receives it
+    assert found.dtype == np.float32 and np.array_equal(found, array)
+
+
+def test_equal_pictures_share_a_file(tmp_path: Path) -> None:
+    one, other = PictureCache(0, tmp_path), PictureCache(0, tmp_path)
+    one.get("a", Counting(6))
+    (file,) = tmp_path.iterdir()
+    written = file.stat().st_mtime_ns
+    other.get("b", Counting(6))
+    assert [path.stat().st_mtime_ns for path in tmp_path.iterdir()] == [written]
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"12"), Path.touch])
+def test_a_file_that_is_gone_or_cut_is_made_again(damage: Callable[[Path], object], tmp_path: Path) -> None:
+    cache, make = PictureCache(0, tmp_path), Counting(6, 3)
+    cache.get("a", make)
+    (file,) = tmp_path.iterdir()
+    damage(file)
+    for _ in range(2):
+        assert (cache.get("a", make) == 3).all()
+    assert make.made == (1 if damage is Path.touch else 2)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot write .*check the folder"):
+        PictureCache(0, tmp_path / "file" / "below").get("a", Counting(6))

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+import torch
 from tiny_runs import tiny_settings, write_lol
 
 from reddit.config import Config, resolve_config
@@ -129,6 +130,28 @@ def test_a_set_larger_than_memory_is_read_once(
     assert read == dict.fromkeys(files(tmp_path), 1)
     lows = [fingerprint(read_uint8(path)) for path in files(tmp_path) if path.parent.name == "low"]
     assert sorted(made) == (sorted(lows) if denoised else [])
+    assert not any(one.crops.in_memory for one in data)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_set_larger_than_memory_is_decoded_once(
+    processes: int, tmp_path: Path, read: Counter[Path]
+) -> None:
+    """Every process finds what the others have written, and makes the same crops."""
+    write_lol(tmp_path, PAIRS)
+    tiny = "data.memory_gb=0"
+    plain, *_ = prepared(config(tmp_path, tiny), 1, lambda low: low // 2)
+    expected = [plain.crops[(7, index)] for index in range(len(plain.crops))]
+    read.clear()
+    data = prepared(config(tmp_path, tiny, "data.decoded=true"), processes, lambda low: low // 2)
+    for one in data:
+        for index, theirs in enumerate(expected):
+            ours = one.crops[(7, index)]
+            assert not isinstance(ours, UserError) and not isinstance(theirs, UserError)
+            assert all(
+                torch.equal(ours[name], theirs[name]) for name in ("low", "high", "denoised", "context")
+            )
+    assert read == dict.fromkeys(files(tmp_path), 1)
     assert not any(one.crops.in_memory for one in data)
 
 
