@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reddit.cli.errors import terminable
 from reddit.cli.flags import parser_of, shard_of, weights_flag
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, is_folder
@@ -164,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
             quiet=arguments.quiet or arguments.watch,
         )
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), terminable():
         warnings.simplefilter("always", EnhanceWarning)
         warnings.showwarning = _show_warning
         if arguments.watch:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 from reddit.utils.errors import Stopped, UserError
@@ -14,6 +17,39 @@ from reddit.utils.text import printable, short
 LONGEST_LINE = 900
 """Most characters of an error message."""
 _NO_MEMORY = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, or SIGHUP of a terminal that is closed."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the block as Ctrl-C does, so that nothing half-written remains.
+
+    A second signal ends the process at once. Signals that are ignored, as under `nohup`, stay ignored.
+    """
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    default = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Terminated(number)
+
+    try:
+        for number in default:
+            signal.signal(number, handle)
+    except ValueError:  # not the main thread
+        default = []
+    try:
+        yield
+    finally:
+        for number in default:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
@@ -33,9 +69,9 @@ def run(main: Callable[[list[str] | None], int | None]) -> NoReturn:
     except UserError as error:
         print(*(f"error: {_shown(line)}" for line in str(error).split("\n")), sep="\n", file=sys.stderr)
         code = 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("stopped; finished results are kept: repeat the command to continue", file=sys.stderr)
-        code = 130
+        code = 128 + (stop.number if isinstance(stop, Terminated) else signal.SIGINT)
     except (MemoryError, RuntimeError) as error:
         line = _out_of_memory(error)
         if line is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from reddit.image.films import (
     CONTAINERS,
     MARK,
     Film,
+    address,
     frame_of_rgb,
     open_film,
     pyav,
@@ -97,13 +99,13 @@ class FilmCopy:
         options = {}
         if extension in (".mp4", ".m4v", ".mov"):  # which would choose a finer time base
             options["video_track_timescale"] = str(time_base.denominator)
-        return pyav(self.source).open(str(target), "w", format=CONTAINERS[extension], options=options)
+        return pyav(self.source).open(address(target), "w", format=CONTAINERS[extension], options=options)
 
     def _copies(self, before: Any, after: Any, video: Any) -> dict[Any, Any]:
         """A track of the copy for each track of sound or subtitles; notes those that do not fit."""
         copies = {}
         for track in before.streams:
-            if track is video:
+            if track is video or (track.type == "data" and before.chapters()):  # QuickTime's track of chapters
                 continue
             kind = f"{track.type} ({track.name or 'unknown'})"
             try:
@@ -166,6 +168,7 @@ def _encoder(after: Any, video: Any, film: Film) -> Any:
     supported = after.supported_codecs
     codec = film.codec if film.codec in ENCODERS and film.codec in supported else "h264"
     name, options = ENCODERS[codec if codec in supported else "vp9"]
+    os.environ.setdefault("SVT_LOG", "1")  # AV1's encoder prints its settings otherwise
     encoder = after.add_stream(name, rate=film.rate, options=options)
     encoder.width, encoder.height = film.width, film.height
     encoder.pix_fmt = _pixel_format(encoder.codec, film)

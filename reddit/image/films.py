@@ -94,12 +94,17 @@ def pyav(path: Path) -> ModuleType:
     return av
 
 
+def address(path: Path) -> str:
+    """A path as FFmpeg takes it, for which `a:b.mp4` would be an address on a network."""
+    return f"file:{path}"
+
+
 def is_film_result(path: Path) -> bool:
     """Whether a film carries this program's mark; False where it cannot be read."""
     if not is_file(path):
         return False
     try:
-        with pyav(path).open(str(path)) as container:
+        with pyav(path).open(address(path)) as container:
             tags = container.streams.video[0].metadata
             return MARK in (tags.get("handler_name"), tags.get("HANDLER_NAME"))
     except Exception:  # damaged, or no film
@@ -116,7 +121,7 @@ def open_film(path: Path) -> Any:
     if not is_file(path):
         raise UserError(f"no such file or folder: {path}")
     try:
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(address(path), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UserError(
             f"{path} is damaged, truncated or no film ({reason(error)}): copy it again"
@@ -151,7 +156,7 @@ def read_film(path: Path) -> Film:
             rate=rate,
             frames=video.frames or round(seconds * rate) or None,
             seconds=seconds,
-            codec=video.codec_context.name,
+            codec=video.codec_context.codec.canonical_name,  # not that of its decoder
             pixel_format=frame.format.name,
             display_matrix=matrix and tuple(int(value) for value in np.frombuffer(bytes(matrix), np.int32)),
             color_range=int(frame.color_range),
@@ -183,6 +188,8 @@ def _warnings(path: Path, container: Any, video: Any, frame: Any) -> list[str]:
         found.append(f"{path} is an HDR film ({kind}): models know ordinary films; convert it first")
     if frame.interlaced_frame:
         found.append(f"{path} is interlaced: its fields are enhanced as whole frames")
+    if any(part.is_alpha for part in frame.format.components):
+        found.append(f"{path} has transparency, which is not kept")
     return found
 
 

@@ -13,7 +13,7 @@ from reddit.image.films import pyav, read_film
 from reddit.inference.picture_enhancer import EnhanceWarning, PictureEnhancer
 from reddit.inference.steady import Steady
 from reddit.utils.errors import UserError
-from reddit.utils.files import write_file
+from reddit.utils.files import remove_leftovers_of, write_file
 from reddit.utils.progress import progress
 from reddit.utils.text import reason
 
@@ -59,6 +59,7 @@ def enhance_film(source: Path, target: Path, model: PictureEnhancer, **settings:
         for _ in progress(frames, source.name, "frame", total=film.frames, quiet=settings.get("quiet", True)):
             pass
 
+    remove_leftovers_of(target)
     try:
         write_file(target, write)
     except pyav(source).FFmpegError as error:

@@ -97,9 +97,7 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, durable: bool =
     Raises:
         OSError: the disk is full or the folder cannot be written.
     """
-    # A name may have 255 bytes, and this one is longer than that of the file.
-    beginning = path.name.encode(errors="surrogateescape")[:200].decode(errors="ignore")
-    temporary = path.with_name(f".{beginning}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{_beginning(path)}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
@@ -115,6 +113,33 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, durable: bool =
         with contextlib.suppress(OSError):  # the folder itself may be the problem
             temporary.unlink()
         raise
+
+
+def _beginning(path: Path) -> str:
+    """Of the names of its temporary files: a name may have 255 bytes, and theirs are longer than the file's."""
+    return path.name.encode(errors="surrogateescape")[:200].decode(errors="ignore")
+
+
+def remove_leftovers_of(path: Path) -> None:
+    """Remove the temporary files that killed processes of this machine have left of a file."""
+    if os.name == "nt" or not is_folder(path.parent):  # there, asking for a process would end it
+        return
+    ours = re.compile(rf"\.{re.escape(_beginning(path))}\.(\d+)\.tmp")
+    with contextlib.suppress(OSError):  # a folder that cannot be read: what is written there fails in words
+        for file in path.parent.iterdir():
+            found = ours.fullmatch(file.name)
+            if found and not _runs(int(found[1])):
+                file.unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def remove_leftovers(folder: Path) -> None:
