@@ -7,7 +7,7 @@ The film is a pan of two pixels a frame over a photograph of scikit-image, darke
 other noise in each frame, and with sound. `reddit-llie enhance` runs in a process of its own. Jumps are
 changes of log brightness from frame to frame: of the whole frame, and of the same 32×32 pixels of the scene,
 followed along the pan. `frame by frame` is the same without averaging over time, on the first `--unsteady`
-frames.
+frames. --batches times the network on several frames at a time instead, in turn.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import skimage.data
+import torch
 
 import reddit
 from reddit.cli.errors import run
@@ -33,6 +34,7 @@ from reddit.data.darken import Camera, darken
 from reddit.image.films import open_film, pyav
 from reddit.image.luminance import luminance
 from reddit.image.read import read_uint8
+from reddit.inference.sampling import restore
 from reddit.report.tables import Cell, render
 from reddit.utils.progress import progress
 
@@ -44,6 +46,9 @@ RATE = 25
 
 def main(argv: list[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
+    if arguments.batches:
+        print(render(batches(arguments.batches, *arguments.size), "md"))
+        return
     rows: list[dict[str, Cell]] = []
     with tempfile.TemporaryDirectory() as folder:
         for number, name in enumerate(arguments.photographs):
@@ -130,6 +135,27 @@ def frame_by_frame(path: Path, count: int) -> Iterator[np.ndarray]:
         yield model.enhance(frame)
 
 
+def batches(sizes: list[int], width: int, height: int, rounds: int = 4) -> list[dict[str, Cell]]:
+    """Seconds per frame of the network alone, for batches of these sizes."""
+    model = reddit.load()
+    low = torch.rand(1, 3, height, width).mul(0.2).expand(max(sizes), -1, -1, -1)
+    seconds: dict[int, list[float]] = {size: [] for size in sizes}
+    for number in range(rounds + 1):
+        for size in sizes:
+            started = time.perf_counter()
+            restore(model.denoiser, low[:size], 1, [0] * size, precision=model.info.config.precision)
+            if number:  # the first round warms up
+                seconds[size].append((time.perf_counter() - started) / size)
+    return [
+        {
+            "frames at a time": str(size),
+            "median, s a frame": f"{np.median(found):.2f}",
+            "best": f"{min(found):.2f}",
+        }
+        for size, found in seconds.items()
+    ]
+
+
 def steadiness(frames: Iterator[np.ndarray]) -> dict[str, Cell]:
     """Mean brightness and jumps; the frames are a pan."""
     means, blocks = [], []
@@ -164,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, nargs=2, default=(1280, 720), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--exposure", type=float, default=1 / 20, help="share of the light, up to 1")
     parser.add_argument("--unsteady", type=int, default=50, help="frames to enhance one by one, too")
+    parser.add_argument("--batches", type=int, nargs="+", help="time the network on batches of these sizes")
     return parser
 
 

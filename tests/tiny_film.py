@@ -102,12 +102,12 @@ class Contents:
 def contents(path: Path) -> Contents:
     av = pytest.importorskip("av")
     digest, sound_times = hashlib.sha256(), []
-    with av.open(str(path)) as film:
+    with av.open(f"file:{path}") as film:
         for packet in film.demux(film.streams.audio) if film.streams.audio else ():
             if packet.dts is not None:
                 digest.update(bytes(packet))
                 sound_times.append(float(packet.pts * packet.time_base))
-    with av.open(str(path)) as film:
+    with av.open(f"file:{path}") as film:
         video = film.streams.video[0]
         frames = list(film.decode(video))
         look = {

@@ -105,7 +105,9 @@ class FilmCopy:
         """A track of the copy for each track of sound or subtitles; notes those that do not fit."""
         copies = {}
         for track in before.streams:
-            if track is video or (track.type == "data" and before.chapters()):  # QuickTime's track of chapters
+            if track is video or (
+                track.type == "data" and before.chapters()
+            ):  # QuickTime's track of chapters
                 continue
             kind = f"{track.type} ({track.name or 'unknown'})"
             try:

@@ -125,7 +125,7 @@ def remove_leftovers_of(path: Path) -> None:
     if os.name == "nt" or not is_folder(path.parent):  # there, asking for a process would end it
         return
     ours = re.compile(rf"\.{re.escape(_beginning(path))}\.(\d+)\.tmp")
-    with contextlib.suppress(OSError):  # a folder that cannot be read: what is written there fails in words
+    with contextlib.suppress(OSError):  # if unreadable, writing there fails in words
         for file in path.parent.iterdir():
             found = ours.fullmatch(file.name)
             if found and not _runs(int(found[1])):

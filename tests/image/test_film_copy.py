@@ -59,6 +59,22 @@ def test_webm(tmp_path: Path) -> None:
     assert (after.sound, after.times, after.look) == (before.sound, before.times, before.look)
 
 
+def test_av1_stays_av1_and_names_are_no_addresses(tmp_path: Path) -> None:
+    source = write_film(tmp_path / "a.mp4", codec="libsvtav1", size=(128, 96)).rename(tmp_path / "pipe:1.mp4")
+    with pytest.MonkeyPatch.context() as here:
+        here.chdir(tmp_path)  # relative, so that the name begins with the colon's word
+        before, after = copied(Path(source.name), Path("file:2.mp4"))
+        assert is_film_result(Path("file:2.mp4"))
+    assert (after.sound, after.times, after.look) == (before.sound, before.times, before.look)
+    assert read_film(tmp_path / "file:2.mp4").codec == "av1"
+
+
+def test_transparency_is_warned_of(tmp_path: Path) -> None:
+    form = "yuva444p10le"
+    source = write_film(tmp_path / "a.mov", codec="prores_ks", pixel_format=form, sound=None)
+    assert read_film(source).warnings == (f"{source} has transparency, which is not kept",)
+
+
 def test_sound_of_a_transport_stream_loses_its_headers_alone(tmp_path: Path) -> None:
     source, target = write_film(tmp_path / "a.mts"), tmp_path / "b.mkv"
     before, after = copied(source, target)

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -7,7 +11,7 @@ import numpy as np
 import pytest
 from tiny_film import TIMES, contents, picture, write_film
 
-from reddit.cli.main import main
+from reddit.cli.main import entry_point, main
 from reddit.image.films import is_film_result
 from reddit.inference.enhancer import Enhancer, EnhanceWarning
 from reddit.inference.files import plan_outputs
@@ -71,6 +75,44 @@ def test_nothing_half_written_remains(
     with pytest.raises(error):
         enhance_film(clip, clip.with_name("bright.mp4"), Tripled())  # type: ignore[arg-type]
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="processes cannot be asked for there")
+def test_what_a_killed_process_left_is_removed(clip: Path) -> None:
+    bright = clip.with_name("bright.mp4")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names = {number: clip.with_name(f".bright.mp4.{number}.tmp") for number in (ended.pid, 1)}
+    other = clip.with_name(f".other.mp4.{ended.pid}.tmp")
+    for path in (*names.values(), other):
+        path.touch()
+    enhance_film(clip, bright, Tripled())  # type: ignore[arg-type]
+    assert not names[ended.pid].exists()
+    assert names[1].exists() and other.exists()  # process 1 runs always
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals end a process at once there")
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_signals_leave_nothing(
+    number: str, clip: Path, light_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    which = getattr(signal, number)
+    before = signal.getsignal(which)
+
+    def stops(self: Steady, dark: np.ndarray, bright: np.ndarray, time: float) -> np.ndarray:
+        signal.raise_signal(which)
+        return bright
+
+    monkeypatch.setattr(Steady, "__call__", stops)
+    monkeypatch.setattr(
+        sys, "argv", ["reddit-llie", "enhance", "-i", str(clip), "-o", str(clip.parent / "b")]
+    )
+    sys.argv += ["--weights", str(light_weights), "--force", "--quiet"]
+    with pytest.raises(SystemExit) as left:
+        entry_point()
+    assert left.value.code == 128 + which
+    assert [path.name for path in clip.parent.rglob("*") if path.is_file()] == ["clip.mp4"]
+    assert signal.getsignal(which) is before
 
 
 def test_warnings_of_frames_come_once(tmp_path: Path, model: Enhancer) -> None:
