@@ -9,6 +9,8 @@ from reddit.cli.flags import config_flags, parser_of, scorer_flags
 from reddit.utils.errors import UserError
 from reddit.utils.progress import print_err, print_out
 
+MIN_FOLDS = 3
+
 
 def parser() -> argparse.ArgumentParser:
     from reddit.reproduce.targets import TARGETS
@@ -37,6 +39,13 @@ def parser() -> argparse.ArgumentParser:
         help="train a teacher for each seed; default: all seeds share one",
     )
     parser.add_argument(
+        "--folds",
+        type=int,
+        default=0,
+        metavar="K",
+        help="cross-validation: train K times on all scenes of the training set but a K-th, and test on that",
+    )
+    parser.add_argument(
         "--iterations",
         type=int,
         metavar="N",
@@ -59,11 +68,14 @@ def main(argv: list[str] | None = None) -> None:
             raise UserError(f"{flag} {min(values)}: must be at least {least}")
     if arguments.iterations is not None and arguments.iterations < 1:
         raise UserError(f"--iterations {arguments.iterations}: must be at least 1")
+    if arguments.folds and arguments.folds < MIN_FOLDS:
+        raise UserError(f"--folds {arguments.folds}: must be at least {MIN_FOLDS}")
+    if arguments.folds and arguments.target == "table4":
+        raise UserError("--folds: table4 measures times, which need no training")
 
     from reddit.cli.models import scorer_from
     from reddit.reproduce.choice import Choice
     from reddit.reproduce.commands import commands
-    from reddit.reproduce.findings import verdicts
     from reddit.reproduce.reproduction import prepare
     from reddit.utils.device import choose_device
 
@@ -73,20 +85,27 @@ def main(argv: list[str] | None = None) -> None:
         tuple(dict.fromkeys(arguments.seeds)),
         arguments.iterations,
         arguments.teacher_seeds,
+        arguments.folds,
     )
     work = prepare(arguments.target, choice, arguments.steps, log=print_err)
     if arguments.commands:
         again = sys.argv[1:] if argv is None else argv
-        lines = commands(work.runs, arguments.config, [word for word in again if word != "--commands"])
+        lines = commands(
+            [part.runs for part in work.parts],
+            arguments.config,
+            [word for word in again if word != "--commands"],
+        )
         print(*lines, sep="\n")
         return
     scorer = scorer_from(arguments, gt=not work.plan.timed, device=str(choose_device(work.config.device)))
     print_out(work.describe())
-    if work.runs.pending():
+    if work.pending():
         print(f"estimate: {_duration(work.seconds(arguments.quiet))} on this machine, from a few timed steps")
         work.train(arguments.quiet, print_out)
-    judged = work.write(work.score(scorer, arguments.quiet, print_out), scorer.protocol.describe())
-    for claim, verdict in verdicts(judged).items():
+    scored, beside = (
+        score(scorer, arguments.quiet, print_out) for score in (work.score, work.score_test_set)
+    )
+    for claim, verdict in work.write(scored, scorer.protocol.describe(), beside).items():
         print(f"{verdict}: {claim}")
     print_out(str(work.folder / "index.html"))
 

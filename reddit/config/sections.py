@@ -78,6 +78,11 @@ class DataConfig(Section):
     split_seed: int = Field(0, ge=0, lt=2**31)
     """Seed of that split; independent of `seed`, so that a student is never chosen by pictures that its
     teacher was trained on."""
+    folds: int = Field(0, ge=0, le=1000)
+    """Cross-validation: the scenes of the training set are dealt out to so many folds (by `split_seed`), and
+    one of them takes the place of the test set; 0: none."""
+    fold: int = Field(0, ge=0, lt=1000)
+    """The fold that is held out, from 0."""
     memory_gb: float = Field(4.0, ge=0, le=1e5)
     """Gigabytes of decoded pictures to keep in memory (LOL-v1 needs 0.7, and half as much for denoised
     ones)."""

@@ -14,16 +14,24 @@ from reddit.data.cache import PictureCache
 from reddit.data.demo import demo_pairs
 from reddit.data.layouts import LAYOUTS, Split, get_layout, locate
 from reddit.data.pairing import Frames, Pair, Picture, TestPicture, find_pairs, find_pictures, pair_folders
+from reddit.data.scenes import by_scene, hold_out
 from reddit.utils.errors import UserError
 from reddit.utils.progress import Log, print_out, progress
 
 
 def load_pairs(config: DataConfig, root: Path, split: Split) -> list[Pair]:
-    """The pairs of a split of the configured data set.
+    """The pairs of a split of the configured data set; with `data.folds`, of its training set.
 
     Raises:
-        UserError: an unknown name, a missing folder, or a picture without a partner.
+        UserError: an unknown name, a missing folder, a picture without a partner, or no such fold.
     """
+    if not config.folds:
+        return _load_split(config, root, split)
+    others, held = hold_out(_load_split(config, root, "train"), config.folds, config.fold, config.split_seed)
+    return others if split == "train" else held
+
+
+def _load_split(config: DataConfig, root: Path, split: Split) -> list[Pair]:
     if config.dataset == "demo":
         return demo_pairs(split)
     if config.dataset == "pairs":
@@ -141,7 +149,7 @@ def split_validation(
     cache = cache or PictureCache()
     if share == 0:
         return pairs, []
-    groups = _groups(pairs, cache, quiet)
+    groups = by_scene(pairs, cache, quiet)
     if len(groups) < 2:
         raise UserError("data.validation: one scene or high picture cannot be split; set data.validation=0")
     order = np.random.default_rng(seed).permutation(sorted(groups))
@@ -175,15 +183,7 @@ def split_as_before(
         found[low, high].append(pair)
     held = [found[prints].pop(0) for prints in held_before if found[prints]]
     names = {pair.name for pair in held}
-    groups = _groups(pairs, cache, quiet).values()
+    groups = by_scene(pairs, cache, quiet).values()
     apart = {pair.name for group in groups if names & {p.name for p in group} for pair in group}
     train = sorted((pair for pair in pairs if pair.name not in apart), key=lambda p: p.name)
     return train, held, [pair for pair in pairs if pair.name in apart - names]
-
-
-def _groups(pairs: list[Pair], cache: PictureCache, quiet: bool) -> dict[str, list[Pair]]:
-    """Pairs by scene, or by high picture where there is no scene."""
-    groups: dict[str, list[Pair]] = defaultdict(list)
-    for pair in progress(pairs, "grouping by high picture", "pair", quiet=quiet):
-        groups[pair.scene or cache.facts_of(pair.high).fingerprint].append(pair)
-    return groups

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reddit.config import Config, is_read, load_config, readers, settings_for
 from reddit.reproduce.plan import Arm
@@ -20,6 +20,8 @@ class Choice:
         seeds: seeds of the training runs and of their sampling noise.
         iterations: iterations of each distillation stage; None: the configuration's.
         teacher_seeds: train a teacher for each seed; else all seeds share the configuration's.
+        folds: number of folds of a cross-validation; 0: none.
+        fold: the fold that these runs are tested on; None: all, or there are none.
     """
 
     file: str | None
@@ -27,6 +29,15 @@ class Choice:
     seeds: tuple[int, ...] = (0, 1, 2)
     iterations: int | None = None
     teacher_seeds: bool = False
+    folds: int = 0
+    fold: int | None = None
+
+    def in_fold(self, fold: int) -> Choice:
+        """The options of the runs that are tested on one fold; each fold has its own seeds."""
+        own = self.base().seed * self.folds + fold
+        seeds = tuple(seed * self.folds + fold for seed in self.seeds)
+        settings = (*self.settings, f"data.folds={self.folds}", f"data.fold={fold}", f"seed={own}")
+        return replace(self, settings=settings, seeds=seeds, fold=fold)
 
     def base(self) -> Config:
         """The configuration of a teacher."""
@@ -59,5 +70,12 @@ class Choice:
                 raise UserError(f"--set {short(setting)}: no run here reads it; only {would} would")
 
     def variant(self) -> str:
-        """A suffix for the names of runs with other iterations or own teachers; else empty."""
-        return (f"-{self.iterations}it" if self.iterations else "") + "-teachers" * self.teacher_seeds
+        """A suffix for the names of runs with other iterations, own teachers, or folds; else empty."""
+        own = (f"-{self.iterations}it" if self.iterations else "") + "-teachers" * self.teacher_seeds
+        return own + self.of_fold()
+
+    def of_fold(self) -> str:
+        """A suffix for the names of a fold's runs, and for pages; empty without folds."""
+        if not self.folds:
+            return ""
+        return f"-{self.folds}folds" if self.fold is None else f"-{self.fold + 1}of{self.folds}"

@@ -9,17 +9,18 @@ from collections.abc import Iterable
 from reddit.reproduce.runs import Run, Runs
 
 
-def commands(runs: Runs, file: str | None, again: Iterable[str]) -> list[str]:
+def commands(parts: Iterable[Runs], file: str | None, again: Iterable[str]) -> list[str]:
     """Shell commands: teachers, then students, then the command that scores and plots.
 
     The lines between two comments are independent of each other. A chain of halvings is one line. Finished
     runs are omitted.
 
     Args:
+        parts: the runs, of each fold if there are folds.
         file: the configuration.
         again: the arguments of this `reddit-llie reproduce`, without `--commands`.
     """
-    pending = runs.pending()
+    pending = [run for runs in parts for run in runs.pending()]
     teachers = [_command(run, file) for run in pending if run.teacher is None]
     chains: dict[tuple[str, int, str], list[str]] = defaultdict(list)
     for run in pending:

@@ -12,7 +12,8 @@ import numpy as np
 
 from reddit.report.tables import Cell as Shown
 from reddit.reproduce import statistics
-from reddit.reproduce.plan import Cell, Claim, Comparison, Plan
+from reddit.reproduce.folds import DECIDING, decide, find_over_folds, worth_naming
+from reddit.reproduce.plan import Cell, Claim, Comparison, Plan, metric_name
 from reddit.reproduce.scoring import Scored
 from reddit.reproduce.statistics import Finding, Verdict
 from reddit.utils.errors import UserError
@@ -23,7 +24,10 @@ LESS_IS_BETTER = ("lpips", "niqe", "niqe_grey")
 
 @dataclass(frozen=True)
 class Judged:
-    """One comparison of a claim, with its p-value adjusted for all comparisons of the plan."""
+    """One comparison of a claim, with its p-value adjusted for all comparisons of the plan.
+
+    With folds, the p-value is adjusted for the comparisons of the claim.
+    """
 
     claim: Claim
     comparison: Comparison
@@ -39,6 +43,10 @@ def judge(plan: Plan, scored: Sequence[Scored]) -> list[Judged]:
     Raises:
         UserError: a picture equals its ground truth, so that its PSNR is infinite.
     """
+    folds = sorted({one.fold for one in scored})
+    if len(folds) > 1:
+        by_fold = [[one for one in scored if one.fold == fold] for fold in folds]
+        return [one for claim in plan.claims for one in _judge_over_folds(claim, by_fold, plan.metric)]
     asked = [(claim, comparison) for claim in plan.claims for comparison in claim.comparisons]
     matrices = [differences(comparison, scored, comparison.metric or plan.metric) for _, comparison in asked]
     found = [statistics.find(matrix) for matrix in matrices]
@@ -53,6 +61,26 @@ def judge(plan: Plan, scored: Sequence[Scored]) -> list[Judged]:
         )
         for which, m, finding, p in zip(asked, matrices, found, adjusted, strict=True)
     ]
+
+
+def _judge_over_folds(claim: Claim, by_fold: Sequence[Sequence[Scored]], metric: str) -> list[Judged]:
+    """The comparisons of a claim by the rule of `reddit.reproduce.folds`."""
+    found = []
+    for comparison in claim.comparisons:
+        used = comparison.metric or metric
+        matrices = [differences(comparison, scored, used) for scored in by_fold]
+        # With a margin, 0 is not the point of no difference.
+        found.append(find_over_folds(matrices, None if comparison.margin else worth_naming(used)))
+    adjusted = statistics.holm([finding.p for finding in found])
+    same = statistics.holm([finding.p_same for finding in found])
+    judged = []
+    for comparison, finding, p, p_same in zip(claim.comparisons, found, adjusted, same, strict=True):
+        verdict = decide(finding, p, p_same)
+        p = finding.p if finding.mean > 0 else p
+        judged.append(
+            Judged(claim, comparison, finding, p, verdict, f"p {p:.2g}" if verdict == "undecided" else "")
+        )
+    return judged
 
 
 def by_other_metrics(plan: Plan, scored: Sequence[Scored]) -> dict[str, list[Judged]]:
@@ -78,6 +106,25 @@ def differences(comparison: Comparison, scored: Sequence[Scored], metric: str) -
     total = sum(weight * np.array(by_cell[cell]) for weight, cell in comparison.terms)
     sign = -1 if metric.endswith(LESS_IS_BETTER) else 1
     return np.asarray(sign * total + comparison.margin)
+
+
+def deciding(
+    plan: Plan, judged: Sequence[Judged], others: Mapping[str, Sequence[Judged]]
+) -> dict[str, Sequence[Judged]]:
+    """The comparisons by each metric that decides; `others`: from `by_other_metrics`."""
+    folds = any(one.finding.unit == "fold" for one in judged)
+    return {plan.metric: judged} | {
+        metric: others[metric] for metric in DECIDING if folds and metric in others
+    }
+
+
+def in_words(by_metric: Mapping[str, Sequence[Judged]]) -> dict[str, str]:
+    """The verdict of each claim in words; by each metric, if several decide."""
+    words: dict[str, list[str]] = defaultdict(list)
+    for metric, judged in by_metric.items():
+        for claim, verdict in verdicts(judged).items():
+            words[claim].append(f"{verdict} by {metric_name(metric)}" if len(by_metric) > 1 else verdict)
+    return {claim: ", ".join(each) for claim, each in words.items()}
 
 
 def verdicts(judged: Sequence[Judged]) -> dict[str, Verdict]:
@@ -120,8 +167,10 @@ def summary_rows(plan: Plan, scored: Sequence[Scored]) -> list[dict[str, Shown]]
     rows = []
     for cell in plan.cells:
         ours = [one for one in scored if one.cell == cell]
-        row: dict[str, Shown] = {**_about(plan, cell), "sampler": ours[0].sampler, "seeds": len(ours)}
-        row["pictures"], row["scenes"] = len(ours[0].pictures), len(set(ours[0].scenes.values()))
+        row: dict[str, Shown] = {**_about(plan, cell), "sampler": ours[0].sampler}
+        row["seeds"] = len({one.seed for one in ours})
+        scenes = {name: scene for one in ours for name, scene in one.scenes.items()}
+        row["pictures"], row["scenes"] = len(scenes), len(set(scenes.values()))
         for metric in next(iter(ours[0].pictures.values())):
             means = [one.mean(metric) for one in ours]
             row[_column(metric)] = sum(means) / len(means)
@@ -136,25 +185,26 @@ def verdict_rows(judged: Sequence[Judged]) -> list[dict[str, Shown]]:
     """Every comparison: difference, intervals, p-values and verdict."""
     rows: list[dict[str, Shown]] = []
     for one in judged:
-        finding = one.finding
-        agree = sum(seed * finding.mean > 0 for seed in finding.by_seed)
-        rows.append(
-            {
-                "claim": one.claim.text,
-                "comparison": one.comparison.text,
-                "difference": finding.mean,
-                "low": finding.whole[0],
-                "high": finding.whole[1],
-                "low_over_scenes": finding.scenes[0],
-                "high_over_scenes": finding.scenes[1],
-                "p_over_scenes": finding.p_scenes,
-                "p": finding.p,
-                "p_adjusted": one.adjusted_p,
-                "seeds_agreeing": f"{agree} of {len(finding.by_seed)}",
-                "verdict": one.verdict,
-                "why": one.why,
-            }
-        )
+        finding, spread = one.finding, one.finding.spread
+        row: dict[str, Shown] = {
+            "claim": one.claim.text,
+            "comparison": one.comparison.text,
+            "difference": finding.mean,
+            "low": finding.whole[0],
+            "high": finding.whole[1],
+            "low_over_scenes": finding.scenes[0],
+            "high_over_scenes": finding.scenes[1],
+            "p_over_scenes": finding.p_scenes,
+            "p": finding.p,
+            "p_adjusted": one.adjusted_p,
+            f"{finding.unit}s_agreeing": f"{finding.agreeing} of {len(finding.parts)}",
+            "verdict": one.verdict,
+            "why": one.why,
+        }
+        if spread:
+            row |= {"p_same": finding.p_same, "sd_folds": spread.folds}
+            row |= {"sd_runs": spread.runs, "sd_scenes": spread.scenes}
+        rows.append(row)
     return rows
 
 

@@ -9,8 +9,9 @@ from reddit.evaluation.published import published, published_times
 from reddit.report.charts import Chart
 from reddit.report.page import render
 from reddit.report.tables import Table, page_table, show, table
-from reddit.reproduce.findings import Judged, summary_rows, verdicts
-from reddit.reproduce.plan import Plan
+from reddit.reproduce.findings import Judged, deciding, summary_rows, verdicts
+from reddit.reproduce.folds import WORTH
+from reddit.reproduce.plan import Plan, metric_name
 from reddit.reproduce.scoring import Scored
 
 RULE = (
@@ -20,6 +21,14 @@ RULE = (
     "a difference below 0, and else undecided. A claim is supported if all its comparisons are, and "
     "contradicted if one is."
 )
+RULE_OF_FOLDS = (
+    "The rule, fixed before the runs (docs/reproduce.md): a comparison has no difference if one of "
+    f"{WORTH['psnr']:g} dB or {WORTH['lpips']:g} LPIPS can be excluded at the level of 0.05 (two one-sided "
+    "tests); else it is supported if its difference is above 0, and contradicted if it is below, with a "
+    "p-value of at most 0.05; else undecided. The p-value is the larger of those over folds and over scenes. "
+    "GT-mean PSNR and GT-mean LPIPS each give a verdict. A claim is as good as its weakest comparison; what "
+    "speaks against it is adjusted by Holm for its comparisons."
+)
 _DIGITS = {"psnr": 3, "ssim": 4, "lpips": 4, "seconds": 4}
 _HEADER = (
     "difference",
@@ -28,7 +37,7 @@ _HEADER = (
     "95 % over scenes and seeds",
     "over scenes",
     "p, adjusted",
-    "seeds",
+    "agreeing",
 )
 
 
@@ -40,6 +49,7 @@ def write_page(
     charts: Sequence[Chart],
     facts: Mapping[str, str],
     left_out: Mapping[str, str],
+    beside: Sequence[Scored] = (),
 ) -> bytes:
     """The page as HTML.
 
@@ -47,14 +57,22 @@ def write_page(
         others: the same comparisons by other metrics, for information only.
         facts: what else affects the numbers (data set, protocol, seeds, iterations, hardware).
         left_out: arms that equal another under this configuration: label → the other's label.
+        beside: with folds, the scores on the test set, which decide nothing.
     """
-    together = verdicts(judged)
+    by_metric = deciding(plan, judged, others)
     claims = [
         {
             "text": claim.text,
             "source": claim.source or "a control that is not in the paper",
-            "verdict": together[claim.text],
-            "table": _comparisons([one for one in judged if one.claim is claim]),
+            "by": [
+                {
+                    "metric": metric_name(metric) if len(by_metric) > 1 else "",
+                    "verdict": verdicts(each)[claim.text],
+                    "table": _comparisons([one for one in each if one.claim.text == claim.text]),
+                }
+                for metric, each in by_metric.items()
+                if claim.text in verdicts(each)
+            ],
         }
         for claim in plan.claims
     ]
@@ -64,11 +82,12 @@ def write_page(
         title=plan.title,
         claims=claims,
         charts=charts,
-        others={metric: _comparisons(each) for metric, each in others.items()},
+        others={metric: _comparisons(each) for metric, each in others.items() if metric not in by_metric},
         arms=page_table(summary_rows(plan, scored), _DIGITS),
+        beside=page_table(summary_rows(plan, beside), _DIGITS) if beside else None,
         published=_published(plan, facts.get("data set", "")),
         facts=dict(facts) | ({"omitted": skipped} if skipped else {}),
-        rule=RULE,
+        rule=RULE_OF_FOLDS if len({one.fold for one in scored}) > 1 else RULE,
     )
     return page.encode()
 
@@ -77,7 +96,6 @@ def _comparisons(judged: Sequence[Judged]) -> Table:
     rows = []
     for one in judged:
         finding = one.finding
-        agree = sum(seed * finding.mean > 0 for seed in finding.by_seed)
         rows.append(
             [
                 one.comparison.text,
@@ -86,7 +104,7 @@ def _comparisons(judged: Sequence[Judged]) -> Table:
                 _interval(finding.whole),
                 _interval(finding.scenes),
                 f"{one.adjusted_p:.3g}",
-                f"{agree} of {len(finding.by_seed)}",
+                f"{finding.agreeing} of {len(finding.parts)} {finding.unit}s",
             ]
         )
     return table(_HEADER, rows)

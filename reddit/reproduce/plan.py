@@ -112,6 +112,13 @@ class Plan:
         )
 
 
+def metric_name(metric: str) -> str:
+    """`gt_mean.psnr` → `GT-mean PSNR`, for text."""
+    return {"raw.psnr": "raw PSNR", "gt_mean.psnr": "GT-mean PSNR", "gt_mean.lpips": "GT-mean LPIPS"}.get(
+        metric, metric
+    )
+
+
 @dataclass(frozen=True)
 class Target:
     """A figure or table of the paper.

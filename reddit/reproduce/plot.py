@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 from reddit.report.charts import DASHES, MARKERS, SERIES, Chart, mark_steps, on_page, style
 from reddit.reproduce.findings import Judged
-from reddit.reproduce.plan import Plan
+from reddit.reproduce.plan import Plan, metric_name
 from reddit.reproduce.scoring import Scored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIGNS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
-CELLS = "Every arm by sampling steps; bars: standard deviation over seeds"
-DIFFERENCES = "Differences, above 0 as claimed; 95 % intervals: thin over scenes and seeds, thick over scenes"
+SIGNS = {"supported": "✓", "contradicted": "✗", "no difference": "=", "undecided": "?"}
+CELLS = "Every arm by sampling steps; bars: standard deviation over {unit}"
+DIFFERENCES = (
+    "Differences, above 0 as claimed; 95 % intervals: thin over scenes and {unit}, thick over scenes"
+)
 
 
 def draw(plan: Plan, scored: Sequence[Scored], judged: Sequence[Judged]) -> dict[str, bytes]:
@@ -36,8 +38,8 @@ def draw(plan: Plan, scored: Sequence[Scored], judged: Sequence[Judged]) -> dict
         _cells(left, plan, scored)
         left.legend(fontsize=7)
         _differences(right, judged)
-        left.set_title(CELLS, fontsize=8)
-        right.set_title(DIFFERENCES.replace("; ", ";\n"), fontsize=8)
+        left.set_title(_titled(CELLS, judged), fontsize=8)
+        right.set_title(_titled(DIFFERENCES, judged).replace("; ", ";\n"), fontsize=8)
         figure.suptitle(plan.title)
         return {kind: _rendered(figure, kind) for kind in ("png", "svg")}
 
@@ -50,11 +52,15 @@ def charts(plan: Plan, scored: Sequence[Scored], judged: Sequence[Judged]) -> li
         figure = Figure(figsize=(4.8, 3.2 + 0.12 * len(plan.arms)), layout="constrained")
         _cells(figure.subplots(), plan, scored)
         figure.legend(loc="outside lower left", ncols=2, fontsize=9.5)
-        cells = on_page(CELLS, figure)
+        cells = on_page(_titled(CELLS, judged), figure)
     with style(f"{plan.title}: differences", page=True):
         figure = Figure(figsize=(4.8, 0.9 + 0.44 * len(judged)), layout="constrained")
         _differences(figure.subplots(), judged)
-        return [cells, on_page(DIFFERENCES, figure)]
+        return [cells, on_page(_titled(DIFFERENCES, judged), figure)]
+
+
+def _titled(title: str, judged: Sequence[Judged]) -> str:
+    return title.format(unit=f"{judged[0].finding.unit}s" if judged else "seeds")
 
 
 def _rendered(figure: Figure, kind: str) -> bytes:
@@ -85,7 +91,7 @@ def _cells(axes: Axes, plan: Plan, scored: Sequence[Scored]) -> None:
         )
     mark_steps(axes, counts)
     axes.set_xlabel("sampling steps")
-    axes.set_ylabel("seconds per picture" if plan.timed else "raw PSNR, dB")
+    axes.set_ylabel("seconds per picture" if plan.timed else f"{metric_name(plan.metric)}, dB")
     if plan.timed:
         axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter("{x:.3g}")
@@ -110,7 +116,7 @@ def _differences(axes: Axes, judged: Sequence[Judged]) -> None:
     axes.set_yticks([])
     axes.spines.left.set_visible(False)
     axes.set_ylim(len(judged) - 0.5, -1)
-    axes.set_xlabel("✓ supported, ✗ contradicted, ? undecided")
+    axes.set_xlabel(", ".join(f"{sign} {verdict}" for verdict, sign in SIGNS.items()))
 
 
 def _deviation(values: Sequence[float]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reddit.config import Config
@@ -13,18 +13,20 @@ from reddit.report.tables import render
 from reddit.reproduce.choice import Choice
 from reddit.reproduce.estimate import estimate
 from reddit.reproduce.findings import (
-    Judged,
     by_other_metrics,
+    deciding,
+    in_words,
     judge,
     other_metric_rows,
     picture_rows,
     summary_rows,
     verdict_rows,
 )
+from reddit.reproduce.folds import DECIDING
 from reddit.reproduce.page import write_page
 from reddit.reproduce.plan import Plan
 from reddit.reproduce.plot import charts, draw
-from reddit.reproduce.runs import Runs, check, collect, same_as
+from reddit.reproduce.runs import Run, Runs, check, collect, same_as
 from reddit.reproduce.scoring import Scored, Scoring
 from reddit.reproduce.targets import TARGETS
 from reddit.training.run_folder import run_folder
@@ -36,11 +38,26 @@ from reddit.utils.text import counted
 
 
 @dataclass(frozen=True)
+class Part:
+    """The runs that are scored on one set of pictures: the test set, or a fold.
+
+    Attributes:
+        choice: the user's options, for this fold.
+        config: the configuration of its teacher.
+    """
+
+    choice: Choice
+    config: Config
+    runs: Runs
+
+
+@dataclass(frozen=True)
 class Reproduction:
     """A target under one configuration.
 
     Attributes:
-        config: the configuration of a teacher.
+        config: the configuration of a teacher, without folds.
+        parts: the folds, or the only part.
         left_out: arms that equal another under this configuration: label → the other's label.
         folder: the folder of the page, the plot and the tables.
     """
@@ -48,15 +65,31 @@ class Reproduction:
     plan: Plan
     choice: Choice
     config: Config
-    runs: Runs
+    parts: tuple[Part, ...]
     left_out: Mapping[str, str]
     folder: Path
 
+    @property
+    def runs(self) -> Runs:
+        """The runs of the first or only part."""
+        return self.parts[0].runs
+
+    def all(self) -> list[Run]:
+        """Every run of every part."""
+        return [run for part in self.parts for run in part.runs.all()]
+
+    def pending(self) -> list[Run]:
+        """The unfinished runs; with folds arm by arm, so that those of the first arms are whole early."""
+        pending = [run for part in self.parts for run in part.runs.pending()]
+        order = {arm.key: number for number, arm in enumerate(self.plan.arms)}
+        return sorted(pending, key=lambda run: order[run.arm.key]) if self.choice.folds else pending
+
     def describe(self) -> str:
         """The remaining work, in two or three lines."""
-        lines = [f"{self.plan.title}, {self.config.name}: {len(self.plan.cells)} cells × seeds "
+        folds = f" × {self.choice.folds} folds" if self.choice.folds else ""
+        lines = [f"{self.plan.title}, {self.config.name}: {len(self.plan.cells)} cells{folds} × seeds "
                  f"{' '.join(map(str, self.choice.seeds))}"]  # fmt: skip
-        everything, pending = self.runs.all(), self.runs.pending()
+        everything, pending = self.all(), self.pending()
         started = sum(run.iteration() > 0 for run in pending)
         iterations = sum(run.config.train.iterations - run.iteration() for run in pending)
         if everything:
@@ -69,26 +102,42 @@ class Reproduction:
 
     def seconds(self, quiet: bool) -> float:
         """An estimate of the remaining time."""
-        cells = len(self.plan.cells) * len(self.choice.seeds)
-        return estimate(self.plan, self.runs.pending(), self.config, cells, quiet)
+        cells = len(self.plan.cells) * len(self.choice.seeds) * len(self.parts)
+        return estimate(self.plan, self.pending(), self.parts[0].config, cells, quiet)
 
     def train(self, quiet: bool, log: Log) -> None:
         """Train every unfinished run, teachers before their students, seed by seed."""
-        pending = self.runs.pending()
+        pending = self.pending()
         for number, run in enumerate(pending, 1):
             who = f"{run.arm.label}, {counted(run.steps, 'step')}" if run.teacher else "teacher"
             log(f"run {number} of {len(pending)}: {who}, seed {run.seed}")
             run.train(quiet, log)
 
     def score(self, scorer: Scorer, quiet: bool, log: Log) -> list[Scored]:
-        """The scores of every cell and seed."""
-        scoring = Scoring(self.config, quiet, log)
+        """The scores of every cell and seed, on the test set or on the fold that is held out."""
         if self.plan.timed:
-            return scoring.time(self.plan, self.choice.seeds)
-        return scoring.score(self.plan, self.runs, scorer, self.choice.seeds)
+            return Scoring(self.config, quiet, log).time(self.plan, self.choice.seeds)
+        return [one for part in self.parts for one in self._scores_of(part, part.config, scorer, quiet, log)]
 
-    def write(self, scored: Sequence[Scored], protocol: str) -> list[Judged]:
-        """Judge, and write the page, the plot and the tables."""
+    def score_test_set(self, scorer: Scorer, quiet: bool, log: Log) -> list[Scored]:
+        """With folds, the scores of every cell and seed on the test set, which decide nothing."""
+        if not self.choice.folds:
+            return []
+        return [one for part in self.parts for one in self._scores_of(part, self.config, scorer, quiet, log)]
+
+    def _scores_of(self, part: Part, config: Config, scorer: Scorer, quiet: bool, log: Log) -> list[Scored]:
+        scored = Scoring(config, quiet, log).score(self.plan, part.runs, scorer, part.choice.seeds)
+        return [replace(one, fold=part.choice.fold or 0) for one in scored]
+
+    def write(self, scored: Sequence[Scored], protocol: str, beside: Sequence[Scored] = ()) -> dict[str, str]:
+        """Judge, and write the page, the plot and the tables.
+
+        Args:
+            beside: the scores on the test set, if others decide.
+
+        Returns:
+            Claim → its verdict in words.
+        """
         judged, others = judge(self.plan, scored), by_other_metrics(self.plan, scored)
         plots = draw(self.plan, scored, judged)
         files = {
@@ -105,13 +154,16 @@ class Reproduction:
                 charts(self.plan, scored, judged),
                 self._facts(protocol, scored),
                 self.left_out,
+                beside,
             ),
         }
+        if beside:
+            files["test_set.csv"] = render(summary_rows(self.plan, beside), "csv").encode()
         if others:
             files["other_metrics.csv"] = render(other_metric_rows(others), "csv").encode()
         for name, data in files.items():
             write_bytes(self.folder / name, data)
-        return judged
+        return in_words(deciding(self.plan, judged, others))
 
     def _facts(self, protocol: str, scored: Sequence[Scored]) -> dict[str, str]:
         facts = {
@@ -121,12 +173,16 @@ class Reproduction:
             "hardware": device_name(choose_device(self.config.device)),
         }
         seeds = " ".join(map(str, self.choice.seeds))
-        if not self.runs.students:
+        if self.plan.timed:
             return facts | {"rounds of timing": seeds}
-        budget = min(run.config.train.iterations for run in self.runs.students.values())
-        teachers = {run.name: run for run in self.runs.teachers.values()}.values()
+        budget = min(run.config.train.iterations for run in self.all() if run.teacher)
+        teachers = [run for run in self.all() if not run.teacher]
         seen = {one.run: one.seen for one in scored if one.seen}
         leaks = "; ".join(f"{run}: {count}" for run, count in seen.items())
+        if self.choice.folds:
+            scenes = {scene for one in scored for scene in one.scenes.values()}
+            facts["folds"] = f"{self.choice.folds} of {len(scenes)} scenes, each with its own teacher"
+            seeds = " ".join(str(seed) for part in self.parts for seed in part.choice.seeds)
         return facts | {
             "training seeds, and sampling seeds with them": seeds,
             "iterations": f"{budget} for each stage of a chain; equal in total for every arm",
@@ -161,8 +217,14 @@ def prepare(target: str, choice: Choice, steps: Sequence[int] | None, log: Log) 
             f"{target}: with this configuration nothing is left to compare ({pairs}): set its "
             "weight, e.g. --set distill.reddit.omega=0.2"
         )
-    runs = Runs() if plan.timed else collect(plan, choice, shared)
-    check(runs, log)
+    if choice.folds and not plan.timed:
+        plan = replace(plan, metric=DECIDING[0])
+    parts = tuple(
+        Part(own, own.base(), Runs() if plan.timed else collect(plan, own, shared))
+        for own in (map(choice.in_fold, range(choice.folds)) if choice.folds else [choice])
+    )
+    for part in parts:
+        check(part.runs, log)
     folder = run_folder(config, f"reproduce/{target}-{config.name}{choice.variant()}")
     left_out = {labels[arm]: labels[other] for arm, other in equal.items()}
-    return Reproduction(plan, choice, config, runs, left_out, folder)
+    return Reproduction(plan, choice, config, parts, left_out, folder)

@@ -104,7 +104,9 @@ class Runs:
     """(arm, steps, seed) → the student."""
 
     def all(self) -> list[Run]:
-        unique = {run.name: run for run in (*self.teachers.values(), *self.students.values())}
+        unique: dict[str, Run] = {}
+        for run in (*self.teachers.values(), *self.students.values()):
+            unique.setdefault(run.name, run)
         return list(unique.values())
 
     def pending(self) -> list[Run]:
@@ -184,9 +186,9 @@ def _teacher(choice: Choice, arm: Arm, seed: int) -> Run:
     shared = tuple(f"{section}." for section in OWN_TEACHER)
     own = tuple(s for s in arm.settings if s.startswith(shared) and not s.startswith(SAMPLER))
     config = load_config(choice.file, choice.of_teacher(*own))
-    name = base.name
+    name = f"reproduce/{base.name}/teacher{choice.of_fold()}" if choice.folds else base.name
     if any(getattr(config, section) != getattr(base, section) for section in OWN_TEACHER):
-        name = f"reproduce/{base.name}/{arm.key}-teacher"
+        name = f"reproduce/{base.name}/{arm.key}-teacher{choice.of_fold()}"
     if choice.teacher_seeds and seed != base.seed:
         name += f"-seed{seed}"
     else:

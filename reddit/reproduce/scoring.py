@@ -46,6 +46,7 @@ class Scored:
         sampler: the sampler.
         scenes: picture → scene; pictures of one scene are not independent.
         seen: number of pictures that were in the training or validation set.
+        fold: the fold of the pictures or of the run, from 0.
     """
 
     cell: Cell
@@ -56,6 +57,7 @@ class Scored:
     pictures: Numbers
     scenes: dict[str, str]
     seen: int = 0
+    fold: int = 0
 
     def mean(self, metric: str) -> float:
         """The mean over pictures."""

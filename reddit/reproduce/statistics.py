@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
@@ -23,28 +23,42 @@ EXACT_UP_TO = 15
 SAMPLES = 9999
 """Number of random patterns of signs for more scenes."""
 
-Verdict = Literal["supported", "contradicted", "undecided"]
+Verdict = Literal["supported", "contradicted", "no difference", "undecided"]
 Interval = tuple[float, float]
+
+
+class Spread(NamedTuple):
+    """Standard deviations of a difference: folds, runs in a fold (None: one each), scenes in a fold."""
+
+    folds: float
+    runs: float | None
+    scenes: float
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The statistics of a matrix of differences.
+    """The statistics of a matrix of differences, or of one for each fold.
 
     Attributes:
-        mean: mean over seeds and scenes, all scenes with equal weight.
-        by_seed: the mean of each seed.
-        scenes: 95 % interval over scenes for these training runs, by inverting the sign-flip test.
-        whole: 95 % interval over scenes and training seeds.
-        p_scenes, p_whole: two-sided p-values of no difference, over scenes, and over scenes and seeds.
+        mean: mean over seeds and scenes, all scenes (of a fold) with equal weight.
+        parts: the mean of each seed, or of each fold.
+        scenes: 95 % interval over scenes for these training runs.
+        whole: 95 % interval over scenes and training runs.
+        p_scenes, p_whole: two-sided p-values of no difference, over scenes, and over scenes and runs.
+        unit: `seed` or `fold`.
+        p_same: p-value of a difference worth naming, by two one-sided tests; 1: not tested.
+        spread: for folds, the standard deviations.
     """
 
     mean: float
-    by_seed: tuple[float, ...]
+    parts: tuple[float, ...]
     scenes: Interval
     whole: Interval
     p_scenes: float
     p_whole: float
+    unit: Literal["seed", "fold"] = "seed"
+    p_same: float = 1.0
+    spread: Spread | None = None
 
     @property
     def p(self) -> float:
@@ -52,8 +66,13 @@ class Finding:
         return max(self.p_scenes, self.p_whole)
 
     @property
+    def agreeing(self) -> int:
+        """How many seeds or folds have the sign of the mean."""
+        return sum(part * self.mean > 0 for part in self.parts)
+
+    @property
     def seeds_agree(self) -> bool:
-        return all(seed * self.mean > 0 for seed in self.by_seed)
+        return self.agreeing == len(self.parts)
 
 
 def find(differences: np.ndarray) -> Finding:
@@ -61,8 +80,8 @@ def find(differences: np.ndarray) -> Finding:
     scenes = differences.mean(axis=0)
     p_scenes, interval = sign_flips(scenes)
     p_whole, whole = crossed(differences)
-    by_seed = tuple(float(x) for x in differences.mean(axis=1))
-    return Finding(float(scenes.mean()), by_seed, interval, whole, p_scenes, p_whole)
+    parts = tuple(float(x) for x in differences.mean(axis=1))
+    return Finding(float(scenes.mean()), parts, interval, whole, p_scenes, p_whole)
 
 
 def sign_flips(values: np.ndarray, level: float = LEVEL) -> tuple[float, Interval]:
@@ -139,9 +158,10 @@ def verdict(finding: Finding, adjusted_p: float) -> Verdict:
 
 
 def together(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict of a claim: one contradicted comparison refutes it, support needs all of them."""
-    if "contradicted" in verdicts:
-        return "contradicted"
+    """The verdict of a claim, that of its weakest comparison: support needs all of them."""
+    for failed in ("contradicted", "no difference"):
+        if failed in verdicts:
+            return failed
     return "supported" if verdicts and set(verdicts) == {"supported"} else "undecided"
 
 
@@ -152,7 +172,7 @@ def why_undecided(finding: Finding, adjusted_p: float, scenes: int) -> str:
     needed = math.ceil(math.log2(2 / LEVEL))
     if scenes < needed:
         return f"{scenes} scenes; no verdict is possible with fewer than {needed}"
-    if len(finding.by_seed) < 2:
+    if len(finding.parts) < 2:
         return "one training seed"
     if not finding.seeds_agree:
         return "seeds disagree" if finding.mean else "no difference"
