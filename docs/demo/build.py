@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -16,8 +17,10 @@ from pathlib import Path
 
 from reddit.checkpoint.format import load_denoiser
 from reddit.checkpoint.registry import find_checkpoint
+from reddit.cli.errors import run
 from reddit.image.write import encode
 from reddit.inference.export import export_sampler, require
+from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
 
 HERE = Path(__file__).resolve().parent
@@ -38,12 +41,13 @@ EXAMPLES = {
 """Functions of docs/before_after.py → titles."""
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runtime", type=Path, help=f"an archive of {RUNTIME}; default: fetched with npm")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
+    require("onnx")  # before anything is fetched
     VENDOR.mkdir(exist_ok=True)
     style = HERE.parents[1] / "reddit" / "report" / "templates" / "style.css"
     write_bytes(VENDOR / "report.css", style.read_bytes())
@@ -56,14 +60,29 @@ def runtime(archive: Path | None) -> None:
     """The files of ONNX Runtime Web."""
     with tempfile.TemporaryDirectory() as folder:
         if archive is None:
-            command = ["npm", "pack", "--silent", RUNTIME]
-            answer = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
-            archive = Path(folder) / answer.stdout.split()[-1]
-        with tarfile.open(archive) as files:
-            for name in RUNTIME_FILES:
-                file = files.extractfile(f"package/dist/{name}")
-                assert file is not None
-                write_bytes(VENDOR / name, file.read())
+            archive = fetched(Path(folder))
+        try:
+            with tarfile.open(archive) as files:
+                for name in RUNTIME_FILES:
+                    file = files.extractfile(f"package/dist/{name}")
+                    assert file is not None
+                    write_bytes(VENDOR / name, file.read())
+        except (OSError, tarfile.TarError, KeyError) as error:
+            raise UserError(f"--runtime {archive} is no archive of {RUNTIME}") from error
+
+
+def fetched(folder: Path) -> Path:
+    """The archive of ONNX Runtime Web, fetched into a folder."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise UserError(f"npm is missing: install Node.js, or name an archive of {RUNTIME} with --runtime")
+    command = [npm, "pack", "--silent", RUNTIME]
+    answer = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if answer.returncode or not answer.stdout.strip():
+        said = (answer.stderr or answer.stdout).strip().splitlines()
+        why = f": {said[0]}" if said else ""
+        raise UserError(f"npm cannot fetch {RUNTIME}{why}; name an archive of it with --runtime")
+    return folder / answer.stdout.split()[-1]
 
 
 def network(path: Path) -> None:
@@ -90,4 +109,4 @@ def examples() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

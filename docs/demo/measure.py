@@ -21,8 +21,6 @@ from docs.test_demo_page import READY, dark, dropped, served
 
 from reddit.inference.loading import load
 
-SIZES = ((600, 400),)
-REPEATS = 5
 EMULATED = ((120, 80), (660, 40))
 """Sizes for WebGPU."""
 WEBGPU = (
@@ -35,8 +33,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--size", type=int, nargs=2, default=(600, 400), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--webgpu", action="store_true")
-    webgpu = parser.parse_args().webgpu
+    arguments = parser.parse_args()
+    webgpu = arguments.webgpu
     flags, query = (WEBGPU, "?backend=webgpu") if webgpu else (browser.FLAGS, "?backend=wasm")
     browser.SECONDS = 300
     model = load("light-1", precision="fp32", device="cpu")
@@ -49,9 +50,9 @@ def main() -> None:
         tab.open(address + query, width=1280)
         tab.evaluate(READY)
         dropped(tab, dark(64, 64))  # loads the network
-        for width, height in EMULATED if webgpu else SIZES:
+        for width, height in EMULATED if webgpu else (arguments.size,):
             low, times = dark(width, height), []
-            for _ in range(1 if webgpu else REPEATS):
+            for _ in range(1 if webgpu else arguments.repeats):
                 found = dropped(tab, low)
                 times.append(float(tab.evaluate("document.getElementById('viewer').dataset.seconds")))
             where = "GPU" if webgpu else "processor"

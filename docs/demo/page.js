@@ -26,21 +26,27 @@ async function read(file) {
   return { rgba: context.getImageData(0, 0, width, height).data, width, height };
 }
 
-async function open(file) {
+/** Enhance a picture; `left` others came with it. */
+async function open(file, left = 0) {
   if (!file) return;
   const mine = ++number; // a picture that came before is no longer waited for
+  const shown = viewer.classList.contains("done");
   started = performance.now();
   at("save").disabled = true;
-  viewer.classList.remove("done");
+  viewer.classList.remove("done", "failed");
   let picture;
   try {
     picture = await read(file);
   } catch {
-    at("start").hidden = false;
-    at("work").hidden = true;
+    if (mine !== number) return;
+    viewer.classList.toggle("done", shown); // the picture before stays
+    at("save").disabled = !shown;
+    at("start").hidden = shown;
+    at("work").hidden = !shown;
     return say(`${file.name || "This"} is not a picture that this browser can read: try a JPEG or a PNG.`, { bad: true });
   }
   if (mine !== number) return;
+  if (left) note += ` This is the first of ${left + 1} pictures: the page takes one at a time.`;
   [name, type] = [(file.name || "photograph").replace(/\.[^.]*$/, ""), file.type];
   viewer.style.setProperty("--width", picture.width);
   viewer.style.setProperty("--height", picture.height);
@@ -52,7 +58,10 @@ async function open(file) {
 
 worker.onmessage = ({ data }) => {
   if (data.number !== number) return;
-  if (data.error) return say(`It did not work: ${data.error}`, { bad: true });
+  if (data.error) {
+    viewer.classList.add("failed");
+    return say(`It did not work: ${data.error}`, { bad: true });
+  }
   if ("progress" in data) return say("Brightening …", data);
   after.getContext("2d").putImageData(new ImageData(data.rgba, after.width, after.height), 0, 0);
   viewer.classList.add("done");
@@ -88,7 +97,11 @@ function save() {
   }, kind, 0.95);
 }
 
-const files = data => [...(data?.files ?? [])].find(file => file.type.startsWith("image/")) ?? data?.files[0];
+/** Open the first picture of a drop or of the clipboard. */
+function take(data) {
+  const files = [...(data?.files ?? [])], pictures = files.filter(file => file.type.startsWith("image/"));
+  open(pictures[0] ?? files[0], Math.max(0, pictures.length - 1));
+}
 for (const input of [at("file"), at("other")])
   input.addEventListener("change", () => {
     open(input.files[0]);
@@ -102,10 +115,17 @@ addEventListener("dragleave", event => event.relatedTarget ?? document.body.clas
 addEventListener("drop", event => {
   event.preventDefault();
   document.body.classList.remove("dragging");
-  open(files(event.dataTransfer));
+  take(event.dataTransfer);
 });
-addEventListener("paste", event => open(files(event.clipboardData)));
+addEventListener("paste", event => take(event.clipboardData));
 at("divider").addEventListener("input", event => viewer.style.setProperty("--at", event.target.value + "%"));
+at("divider").addEventListener("keydown", event => { // its own steps are for the mouse
+  const by = { ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2 }[event.key];
+  if (!by) return;
+  event.preventDefault();
+  event.target.value = Number(event.target.value) + by;
+  event.target.dispatchEvent(new Event("input"));
+});
 at("strength").addEventListener("input", event => {
   viewer.style.setProperty("--strength", event.target.value / 100);
   at("percent").textContent = `${event.target.value} %`;

@@ -25,7 +25,7 @@ WEIGHTS = {"photographs (light)": "light", "the benchmark LOL-v1 (light-lol)": "
 EXAMPLES = {"launch-pad": ("rocket.jpg", None), "coffee": ("coffee.png", 0.03), "cat": ("chelsea.png", 0.015)}
 """Photographs of scikit-image, and how much light is left of theirs."""
 STYLE = """
-.gradio-container { max-width: 1100px !important; margin: 0 auto !important; }
+.gradio-container { width: 100% !important; max-width: 1100px !important; margin: 0 auto !important; }
 .dark { --color-accent: #f59e0b; }
 #results .fixed-height { min-height: 8rem; }
 #results .grid-container { grid-template-columns: repeat(auto-fill, minmax(max(9rem, 30%), 1fr)) !important; }
@@ -64,6 +64,18 @@ THEME = gr.themes.Soft(
 )
 
 
+def _error(message: object, *files: str) -> gr.Error:
+    """For the visitor alone, not for the terminal; names the files without their folders."""
+    return gr.Error(_named(message, *files), print_exception=False)
+
+
+def _named(message: object, *files: str) -> str:
+    text = str(message)
+    for file in files:
+        text = text.replace(file, Path(file).name)
+    return text
+
+
 def page(weights: str | None = None, device: str = "auto") -> gr.Blocks:
     """The page, not yet served.
 
@@ -95,6 +107,8 @@ def _picture_tab(settings: list[gr.components.Component]) -> None:
             low = gr.Image(
                 type="filepath", label="Dark photograph", sources=["upload", "clipboard"], elem_id="low"
             )
+            # The file as it is: gradio would convert it to 8 bits without alpha, and fails without words.
+            low.preprocess = lambda payload: payload.path if payload else None  # type: ignore[method-assign]
             button = gr.Button("Brighten", variant="primary", elem_id="brighten")
         with gr.Column(min_width=300):
             both = gr.ImageSlider(label="Before and after", format="png", interactive=False, elem_id="both")
@@ -120,7 +134,7 @@ def _chosen(name: str, steps: int, device: str) -> Enhancer:
     try:
         return _model(name, int(steps), device)
     except UserError as error:
-        raise gr.Error(str(error)) from error
+        raise _error(error) from error
 
 
 def brighten(
@@ -128,7 +142,7 @@ def brighten(
 ) -> tuple[tuple[np.ndarray, np.ndarray], gr.DownloadButton]:
     """One photograph: before and after for the slider, and the file to save."""
     if low is None:
-        raise gr.Error("Choose a photograph first.")
+        raise _error("Choose a photograph first.")
     source = Path(low)
     plan = plan_outputs([source], _folder(), suffix="enhanced")
     (target,) = plan.outputs.values()
@@ -139,9 +153,9 @@ def brighten(
                 source, target, _chosen(name, steps, device), strength=strength, ensemble=int(ensemble)
             )
         except UserError as error:
-            raise gr.Error(str(error)) from error
+            raise _error(error, low) from error
     for warning in found:
-        gr.Warning(str(warning.message))
+        gr.Warning(_named(warning.message, low))
     pictures = read_uint8(source), read_uint8(target)
     return pictures, gr.DownloadButton("Save", value=str(target), interactive=True)
 
@@ -151,7 +165,7 @@ def brighten_all(
 ) -> tuple[list[str], gr.DownloadButton]:
     """Several photographs: the results, and an archive of them. Those that cannot be read are named."""
     if not files:
-        raise gr.Error("Choose photographs first.")
+        raise _error("Choose photographs first.")
     folder = _folder()
     try:
         plan = plan_outputs(list(map(Path, files)), folder, suffix="enhanced")
@@ -159,9 +173,9 @@ def brighten_all(
             plan, _chosen(name, steps, device), strength=strength, ensemble=int(ensemble), quiet=True
         )
     except UserError as error:
-        raise gr.Error(str(error)) from error
+        raise _error(error, *files) from error
     for line in done.failed:
-        gr.Warning(line)
+        gr.Warning(_named(line, *files))
     archive = folder / "enhanced.zip"
     with ZipFile(archive, "w", ZIP_STORED) as packed:
         for path in done.written:

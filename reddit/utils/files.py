@@ -116,7 +116,7 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, durable: bool =
 
 
 def _beginning(path: Path) -> str:
-    """Of the names of its temporary files: a name may have 255 bytes, and theirs are longer than the file's."""
+    """How the names of its temporary files begin: a name may have 255 bytes, and theirs are longer."""
     return path.name.encode(errors="surrogateescape")[:200].decode(errors="ignore")
 
 
@@ -125,7 +125,7 @@ def remove_leftovers_of(path: Path) -> None:
     if os.name == "nt" or not is_folder(path.parent):  # there, asking for a process would end it
         return
     ours = re.compile(rf"\.{re.escape(_beginning(path))}\.(\d+)\.tmp")
-    with contextlib.suppress(OSError):  # if unreadable, writing there fails in words
+    with contextlib.suppress(OSError):  # writing to the folder then fails in words
         for file in path.parent.iterdir():
             found = ours.fullmatch(file.name)
             if found and not _runs(int(found[1])):

@@ -52,6 +52,14 @@ DROP_SEVERAL = f"""
   await find("#results", one => one.querySelectorAll("img").length > 2);
 }})()
 """
+DROP_BAD = f"""
+(async () => {{ {FIND}
+  choose(await find("#low input[type=file]"), ["night.png"]);
+  await find("#low img");
+  (await find("#brighten")).click();
+  return (await find(".toast-body", one => one.textContent.includes("night"))).textContent;
+}})()
+"""
 FETCH = """
 (async () => {
   const bytes = new Uint8Array(await (await fetch("ADDRESS")).arrayBuffer());
@@ -120,6 +128,16 @@ def test_the_page_gives_the_pixels_of_enhance(address: str, tab: Tab) -> None:
     tab.evaluate(DROP_SEVERAL.replace("BYTES", png(low)))
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     assert tab.errors == []
+
+
+def test_a_file_that_is_no_picture_is_named(
+    address: str, tab: Tab, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tab.open(address, width=1280)
+    said = tab.evaluate(DROP_BAD.replace("BYTES", base64.b64encode(b"no picture").decode()))
+    assert "night.png is damaged" in said and "/" not in said  # without its folder
+    assert "Traceback" not in capfd.readouterr().err
+    assert tab.evaluate("document.querySelector('#low').offsetWidth") > 400  # two columns
 
 
 def png(picture: np.ndarray) -> str:

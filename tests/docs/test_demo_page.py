@@ -32,7 +32,7 @@ DROP = """
   const viewer = document.getElementById("viewer"), message = document.getElementById("message");
   await new Promise(next => setTimeout(next, 50));
   while (!over()) await new Promise(next => setTimeout(next, 50));
-  if (message.classList.contains("bad")) return message.textContent;
+  if (!viewer.classList.contains("done")) return message.textContent;
   return document.getElementById("after").toDataURL("image/png");
 })()
 """
@@ -164,6 +164,34 @@ def test_what_is_not_a_picture_is_refused_in_words(tab: Tab, address: str) -> No
     tab.evaluate(READY)
     answer = tab.evaluate(DROP.replace("BYTES", base64.b64encode(b"no picture").decode()))
     assert "night.png is not a picture" in answer
+
+
+def test_of_several_files_the_first_picture_is_taken_and_a_bad_one_changes_nothing(
+    tab: Tab, address: str
+) -> None:
+    tab.open(address, width=390)
+    tab.evaluate(READY)
+    one = 'files.items.add(new File([bytes], "night.png", {type: "image/png"}));'
+    others = one.replace("night.png", "note.txt").replace("image/png", "text/plain") + one + one
+    file = io.BytesIO()
+    Image.fromarray(dark(90, 60)).save(file, "png")
+    tab.evaluate(DROP.replace(one, others).replace("BYTES", base64.b64encode(file.getvalue()).decode()))
+    assert "first of 2 pictures" in tab.evaluate("message.textContent")
+    answer = tab.evaluate(DROP.replace("BYTES", base64.b64encode(b"no picture").decode()))
+    assert answer.startswith("data:")  # the picture before is still there
+    assert "night.png is not a picture" in tab.evaluate("message.textContent")
+    assert tab.evaluate("[work.hidden, start.hidden, save.disabled]") == [False, True, False]
+    assert tab.overflow() == []
+
+
+def test_arrow_keys_move_the_divider(tab: Tab, address: str) -> None:
+    tab.open(address, width=1280)
+    tab.evaluate(READY)
+    dropped(tab, dark(90, 60))
+    tab.evaluate("divider.focus()")
+    for _ in range(3):
+        tab.press("ArrowLeft", 37)
+    assert tab.evaluate("[divider.value, viewer.style.getPropertyValue('--at')]") == ["44", "44%"]
 
 
 def test_all_code_of_the_page_is_here() -> None:
