@@ -17,7 +17,7 @@ from reddit.cli.flags import parser_of
 from reddit.utils.errors import UserError, install
 from reddit.utils.files import is_file
 from reddit.utils.progress import print_out
-from reddit.utils.text import counted, short
+from reddit.utils.text import counted, reason, short
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "opencv-python-headless", "safetensors")
 """Those whose versions explain most errors."""
@@ -43,9 +43,25 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     root = Path(arguments.data_root or os.environ.get("REDDIT_DATA") or "data")
     runs = Path(arguments.runs)
-    lines = [*_versions(), *_devices(), *_data(root), *_weights(runs), *_lpips(), *_disk(root, runs)]
+    sections = {
+        "versions": _versions(),
+        "device": _devices(),
+        "data sets": _data(root),
+        "weights": _weights(runs),
+        "LPIPS": _lpips(),
+        "disk": _disk(root, runs),
+    }
+    lines = [line for name, section in sections.items() for line in _survived(name, section)]
     width = max(len(label) for label, _ in lines)
     print_out("\n".join(f"{label:<{width}}  {text}".rstrip() for label, text in lines))
+
+
+def _survived(name: str, lines: Iterator[Line]) -> Iterator[Line]:
+    """The lines of a section; of a broken installation at least the reason."""
+    try:
+        yield from lines
+    except (ImportError, OSError) as error:
+        yield name, f"not known: {reason(error)}"
 
 
 def _versions() -> Iterator[Line]:

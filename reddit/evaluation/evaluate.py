@@ -23,6 +23,7 @@ from reddit.training.distributed import World
 from reddit.utils.device import to_device_of
 from reddit.utils.errors import UserError
 from reddit.utils.progress import progress
+from reddit.utils.text import counted
 
 Predict = Callable[[str, np.ndarray, int], Tensor]
 """(name, low as uint8 (H, W, 3), seed) → the restored picture, (3, H, W) in [0, 1]."""
@@ -192,4 +193,4 @@ def device_name(device: torch.device) -> str:
         for line in (Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else [])
         if line.startswith("model name")
     ]
-    return f"{names[0] if names else 'processor'}, {torch.get_num_threads()} threads"
+    return f"{names[0] if names else 'processor'}, {counted(torch.get_num_threads(), 'thread')}"

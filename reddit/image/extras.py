@@ -53,4 +53,6 @@ def read_raw(path: Path) -> np.ndarray:
             check_size(path, raw.sizes.width, raw.sizes.height, 6)
             return np.asarray(raw.postprocess(output_bps=16, use_camera_wb=True, no_auto_bright=True))
     except (rawpy.LibRawError, OSError) as error:
-        raise UserError(f"{path} is damaged, or a raw file of an unknown camera ({reason(error)})") from error
+        why = error.args[0] if error.args else ""
+        told = why.decode(errors="replace") if isinstance(why, bytes) else reason(error)  # LibRaw's are bytes
+        raise UserError(f"{path} is damaged, or a raw file of an unknown camera ({told})") from error

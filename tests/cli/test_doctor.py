@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,13 @@ def test_missing_extras_name_the_remedy(
     said = capsys.readouterr().out
     assert re.search(r"^extra fog +no nothing-here: pip install 'reddit-llie\[fog\]'$", said, re.MULTILINE)
     assert "none (does not exist)" in said and "none; docs/datasets.md" in said
+
+
+def test_a_broken_installation_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    main(["doctor", "--data-root", str(tmp_path), "--runs", str(tmp_path)])
+    said = capsys.readouterr().out
+    assert re.search(r"^device +not known: .*torch", said, re.MULTILINE)
+    assert "GB free" in said

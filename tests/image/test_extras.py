@@ -11,6 +11,7 @@ from PIL import Image
 
 from reddit.image.read import read_photo
 from reddit.inference.files import plan_outputs
+from reddit.utils.errors import UserError
 
 WHITE = 4095
 
@@ -44,6 +45,15 @@ def test_a_raw_file(tmp_path: Path) -> None:
     for part, value in ((pixels[:, :40], 0.15), (pixels[:, 56:], 0.7)):
         expected = 1.099 * value**0.45 - 0.099  # BT.709; not brightened
         assert part.mean(axis=(0, 1)) / 65535 == pytest.approx([expected] * 3, abs=0.003)
+
+
+def test_a_file_that_is_not_raw_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("rawpy")
+    (tmp_path / "a.dng").write_bytes(b"II*" + bytes(100))
+    with pytest.raises(
+        UserError, match=r"a\.dng is damaged, or a raw file of an unknown camera \(Unsupported"
+    ):
+        read_photo(tmp_path / "a.dng")
 
 
 def test_a_heic_photograph_is_turned_upright(tmp_path: Path) -> None:
