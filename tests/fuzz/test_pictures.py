@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -11,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
 from drawing import drawing, drawn, mutated_bytes, refused
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from picture_files import Files, whole_files
 
 from reddit.image.containers import PNG_MAGIC, png_size
 from reddit.image.marks import is_result
@@ -27,88 +25,11 @@ from reddit.inference.files import enhance_files, plan_outputs
 from reddit.inference.loading import load
 
 BOMB = zlib.compress(bytes(10**8))
-ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-def pixels(*shape: int, dtype: type = np.uint8) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype)
-
-
-def saved(form: str, mode: str = "RGB", **options: Any) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels(13, 21, 3)).convert(mode).save(file, form, **options)
-    return file.getvalue()
-
-
-def described() -> Image.Exif:
-    exif = Image.Exif()
-    exif[274], exif[305] = 6, "Camera 1.0"
-    exif[34665] = {40962: 21, 40963: 13, 36867: "2020:01:01 00:00:00"}
-    exif[34853] = {1: "N", 2: (1.0, 2.0, 3.0)}
-    return exif
-
-
-def tiff(array: np.ndarray, **options: Any) -> bytes:
-    file = io.BytesIO()
-    tifffile.imwrite(file, array, **options)
-    return file.getvalue()
-
-
-def npy(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
-
-
-def deep_png(*shape: int, folder: Path) -> bytes:
-    write_photo(folder / "deep.png", Photo(pixels(*shape, dtype=np.uint16)))
-    return (folder / "deep.png").read_bytes()
-
-
-class Files(dict[str, bytes]):
-    """Files by name, with a short name of its own in reports of failures."""
-
-    def __repr__(self) -> str:
-        return "whole"
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """A file of every kind, by name."""
-    folder, frames = (
-        tmp_path_factory.mktemp("whole"),
-        [Image.new("RGB", (21, 13), c) for c in ("navy", "red")],
-    )
-    animated = {"save_all": True, "append_images": frames[1:]}
-    files = {
-        **{f"{mode}.png": saved("PNG", mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA")},
-        "exif.png": saved("PNG", exif=described(), icc_profile=ICC, dpi=(72, 72)),
-        "clear.png": saved("PNG", "P", transparency=0),
-        "deep.png": deep_png(13, 21, 3, folder=folder),
-        "deep grey.png": deep_png(13, 21, folder=folder),
-        "deep clear.png": deep_png(13, 21, 4, folder=folder),
-        "animated.png": saved("PNG", **animated),
-        **{f"{mode}.jpg": saved("JPEG", mode) for mode in ("L", "RGB", "CMYK")},
-        "progressive.jpg": saved("JPEG", progressive=True),
-        "exif.jpg": saved("JPEG", exif=described(), icc_profile=ICC, comment="mine"),
-        "motion.jpg": saved("JPEG") + b"\0\0\0\x18ftypmp42" + bytes(200),
-        "mpo.jpg": saved("MPO", **animated),
-        **{f"{mode}.bmp": saved("BMP", mode) for mode in ("1", "L", "P", "RGB", "RGBA")},
-        **{f"{mode}.webp": saved("WEBP", mode) for mode in ("RGB", "RGBA")},
-        "lossless.webp": saved("WEBP", lossless=True, exif=described(), icc_profile=ICC),
-        "animated.webp": saved("WEBP", **animated),
-        **{f"{mode}.tif": saved("TIFF", mode) for mode in ("1", "L", "P", "RGB", "CMYK")},
-        **{f"{kind}.tif": saved("TIFF", compression=kind) for kind in ("tiff_lzw", "packbits", "jpeg")},
-        "deep.tif": tiff(pixels(13, 21, 3, dtype=np.uint16), compression="zlib", predictor=True),
-        "planes.tif": tiff(pixels(3, 13, 21, dtype=np.uint16), photometric="rgb", planarconfig="separate"),
-        "tiles.tif": tiff(pixels(40, 50, 3), photometric="rgb", tile=(16, 16)),
-        "float.tif": tiff(np.zeros((13, 21), np.float32)),
-        "big.tif": tiff(pixels(13, 21), bigtiff=True, byteorder=">"),
-        "colours.npy": npy(pixels(13, 21, 3)),
-        "a.gif": saved("GIF"),
-        "a.ppm": saved("PPM"),
-    }
-    return Files(files)
+    return whole_files(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="module")
