@@ -65,6 +65,12 @@ def exif_of(image: Image.Image) -> Image.Exif:
     return exif
 
 
+def icc_profile_of(image: Image.Image) -> bytes | None:
+    """The colour profile; None where a damaged tag holds something else."""
+    profile = image.info.get("icc_profile")
+    return profile if isinstance(profile, bytes) else None
+
+
 def dpi_of(image: Image.Image) -> tuple[float, float] | None:
     across, down = image.info.get("dpi", (0, 0))
     return (float(across), float(down)) if across > 1 and down > 1 else None  # 1: no unit was given

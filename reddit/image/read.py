@@ -23,7 +23,7 @@ from reddit.image import extras
 from reddit.image.containers import JPEG_MAGIC, PNG_MAGIC, DamagedError, check_rows, whole_jpeg, whole_png
 from reddit.image.formats import FORMATS
 from reddit.image.limits import LIMIT, check_size, megapixels
-from reddit.image.metadata import dpi_of, exif_of, upright
+from reddit.image.metadata import dpi_of, exif_of, icc_profile_of, upright
 from reddit.image.opencv import decoded
 from reddit.image.pixels import eight_bits, rgb_of, to_float
 from reddit.image.tiff import is_tiff, read_tiff, tiff_orientation
@@ -156,7 +156,7 @@ class _Description(NamedTuple):
 
     @staticmethod
     def of(image: Image.Image) -> _Description:
-        return _Description(exif_of(image), image.info.get("icc_profile"), dpi_of(image))
+        return _Description(exif_of(image), icc_profile_of(image), dpi_of(image))
 
     def photo(self, pixels: np.ndarray) -> Photo:
         """A photograph of pixels that are not yet turned upright."""

@@ -21,6 +21,7 @@ from reddit.utils.progress import progress
 from reddit.utils.text import reason
 
 SUFFIX = ".onnx"
+SETTINGS = ("guarded", "local", "scale", "overlap", "multiple")
 
 
 class ExportedEnhancer(PictureEnhancer):
@@ -44,9 +45,14 @@ class ExportedEnhancer(PictureEnhancer):
             raise UserError(
                 f"{path} does not say how pictures are enhanced: export it again with this version"
             )
-        self._settings: dict[str, int] = json.loads(known["picture_settings"])
+        try:
+            self._settings: dict[str, int] = {
+                name: int(json.loads(known["picture_settings"])[name]) for name in SETTINGS
+            }
+            self.steps = int(known["steps"])
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            raise UserError(f"{path} is damaged ({reason(error)}): export it again") from error
         self._asks_for_noise = asks_for_noise(self._session)
-        self.steps = int(known["steps"])
 
     @property
     def guarded(self) -> bool:

@@ -451,9 +451,15 @@ def _written(data: bytes) -> Callable[[Path], None]:
 
 
 PLACES: list[Callable[[Path], None]] = [
-    _gone, _pipe, _folder, _unreadable, lambda path: _linked(path, path), lambda path: _linked(path, Path("nothing")),
-    lambda path: _linked(path, Path("/dev/zero")), lambda path: _linked(path, path.parent),
-]  # fmt: skip
+    _gone,
+    _pipe,
+    _folder,
+    _unreadable,
+    lambda path: _linked(path, path),
+    lambda path: _linked(path, path.parent),
+    lambda path: _linked(path, Path("nothing")),
+    lambda path: _linked(path, Path("/dev/zero")),
+]
 PLACES += map(
     _written,
     [b"", b"\0" * 5000, b"mine\n", b"[1, 2]\n", b"[" * 10_000, b"\xff\xfe\0", b'{"a": NaN}\n', b"- 1\n"],
@@ -552,16 +558,16 @@ class RunFolders:
         torch.save(state, path)
 
     def check(self, folder: Path, command: list[str], code: int, text: str) -> Faults:
+        before, self.before = self.before, {path: path.read_bytes() for path in weights_in(folder)}
+        trains = command[0] in ("train", "distill")
         if code == 0:
             found = not_finite(folder / "s.json") if command[0] == "evaluate" else []
-            return found + (
-                weights_not_finite(folder, besides=None) if command[0] in ("train", "distill") else []
-            )
+            return found + (weights_not_finite(folder) if trains else [])
         faults = []
-        for path, data in self.before.items():
-            if not path.exists():
+        for path, data in before.items():
+            if path not in self.before:
                 faults.append(("other", f"{path.relative_to(folder)} is gone after an error"))
-            elif command[0] not in ("train", "distill") and path.read_bytes() != data:
+            elif not trains and self.before[path] != data:
                 faults.append(("other", f"{path.relative_to(folder)} was changed"))
         return faults
 

@@ -2,13 +2,15 @@
 
     python tests/fuzz/many.py FOLDER [--kinds pictures checkpoints] [--counts 100] [--seed 1] [--part 1/4]
 
-Every fault is kept with its input in FOLDER. Interrupted, the same command goes on where it was;
-`results.md` and `results.json` there hold the counts. `--only NUMBER` repeats one case and shows what it prints.
+Every fault is kept with its input in FOLDER. Interrupted, the same command goes on where it was; `results.md`
+and `results.json` there hold the counts. `--only NUMBER` repeats one case and shows what it prints.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -121,6 +123,8 @@ def main() -> int:
     home = arguments.folder.absolute()
     os.environ |= {"HOME": str(home), "REDDIT_MAX_MILLION_PARAMETERS": "5", "CUDA_VISIBLE_DEVICES": ""}
     warm_up(home / "warm")
+    with contextlib.suppress(ImportError):  # it may print about the machine's devices
+        importlib.import_module("onnxruntime")
     base = prepared(home)
     if arguments.only is not None:
         return only(arguments, base)

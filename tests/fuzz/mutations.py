@@ -294,7 +294,8 @@ def npy(rng: random.Random, data: bytes) -> bytes:
         "(99999999, 999, 3)",
         "(0, 9, 3)",
     ]
-    head = f"{{'descr': {rng.choice(texts)!r}, 'fortran_order': {rng.random() < 0.5}, 'shape': {rng.choice(shapes)}, }}"
+    order, shape = rng.random() < 0.5, rng.choice(shapes)
+    head = f"{{'descr': {rng.choice(texts)!r}, 'fortran_order': {order}, 'shape': {shape}, }}"
     head = rng.choice(
         [head, head, "[" * 9000, "__import__('os').system('true')", head.replace("'", ""), head[:-2]]
     )

@@ -160,7 +160,7 @@ def _judged(code: int, text: str) -> list[tuple[str, str]]:
     if len(text) > LONGEST_OUTPUT:
         faults.append(("message", f"{len(text)} characters"))
     if odd := {character for character in text if not character.isprintable()} - set("\n\r\t"):
-        faults.append(("message", f"control characters {sorted(odd)}"))
+        faults.append(("message", f"control characters {sorted(odd)} in {text[:300]!r}"))
     return faults
 
 
