@@ -467,7 +467,7 @@ PLACES += map(
 
 
 class RunFolders:
-    """Folders of a teacher and its student with some files damaged or replaced, which are resumed and read."""
+    """Folders of a teacher and its student, some files damaged or replaced; they are resumed and read."""
 
     count = 500
 

@@ -104,7 +104,7 @@ def run_kind(kind: str, arguments: argparse.Namespace, base: Path) -> list[Case]
         Path(scratch).chmod(0o777)
         for start in range(0, len(left), CHUNK):
             chunk, began = left[start : start + CHUNK], time.monotonic()
-            work, keep = Path(scratch) / "case", folder / "failed" / name
+            work, keep = Path(scratch), folder / "failed" / name
             for case in watched(chunk, arguments.seed, inputs.prepare, inputs.check, work, keep):
                 file.write(json.dumps(asdict(case)) + "\n")
                 file.flush()

@@ -172,7 +172,6 @@ Check = Callable[[Path, list[str], int, str], list[tuple[str, str]]]
 
 def one_case(number: int, seed: int, prepare: Prepare, check: Check, folder: Path, hook: Hook) -> Case:
     """Prepare a case and call its commands, in the current process."""
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.chdir(folder)
     case, hook.written = Case(number), folder
@@ -219,7 +218,7 @@ def watched(
     """The outcomes of cases, called in forked workers.
 
     Args:
-        folder: of the files of the case at hand.
+        folder: holds a folder for the case at hand.
         keep: a folder for copies of the inputs that failed.
     """
     left = list(numbers)
@@ -237,12 +236,22 @@ def watched(
                 target = keep / str(case.number)
                 shutil.rmtree(target, ignore_errors=True)
                 with contextlib.suppress(OSError, shutil.Error):
-                    shutil.copytree(folder, target, symlinks=True, ignore=_no_pipes)
+                    shutil.copytree(folder / str(case.number), target, symlinks=True, ignore=_no_pipes)
                 with contextlib.suppress(BrokenPipeError):  # it was ended
                     os.write(go, b".")
+            _remove(folder / str(case.number))
             yield case
         os.close(reading)
         os.close(go)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, even if some folders in it may not be listed."""
+    for inner, names, _ in os.walk(folder):
+        for name in names:
+            if not (path := Path(inner) / name).is_symlink():
+                path.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _no_pipes(folder: str, names: list[str]) -> list[str]:
@@ -259,7 +268,7 @@ def _work(
     try:
         for number in numbers:
             os.write(pipe, json.dumps({"start": number}).encode() + b"\n")
-            case = one_case(number, seed, prepare, check, folder, hook)
+            case = one_case(number, seed, prepare, check, folder / str(number), hook)
             os.write(pipe, json.dumps(asdict(case)).encode() + b"\n")
             if case.faults:  # what it left is copied before the next begins
                 os.read(ready, 1)
