@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import json
 import os
+import pkgutil
 import shutil
 import sys
 import tempfile
@@ -27,6 +28,8 @@ import torch  # noqa: E402
 from forks import forked, warm_up  # noqa: E402
 from kinds import ALL, write_base  # noqa: E402
 from watching import KINDS, Case, Hook, called, watched  # noqa: E402
+
+import reddit  # noqa: E402
 
 CHUNK = 250
 """Cases of a worker."""
@@ -57,6 +60,15 @@ def prepared(folder: Path) -> Path:
         if code != 0:
             sys.exit((folder / "said.txt").read_text())
     return base
+
+
+def import_all() -> None:
+    """Import what the commands import, so that no case takes the time for it."""
+    names = [module.name for module in pkgutil.walk_packages(reddit.__path__, "reddit.")]
+    for name in [*names, "onnxruntime", "matplotlib.pyplot"]:
+        if not name.endswith("__main__"):
+            with contextlib.suppress(ImportError):  # an extra that is not installed
+                importlib.import_module(name)
 
 
 def lines_of(path: Path) -> list[Case]:
@@ -101,7 +113,6 @@ def run_kind(kind: str, arguments: argparse.Namespace, base: Path) -> list[Case]
     known = {case.number for case in done}
     left = [number for number in range(count) if number % parts == part - 1 and number not in known]
     with log.open("a") as file, tempfile.TemporaryDirectory(dir=folder) as scratch:
-        Path(scratch).chmod(0o777)
         for start in range(0, len(left), CHUNK):
             chunk, began = left[start : start + CHUNK], time.monotonic()
             work, keep = Path(scratch), folder / "failed" / name
@@ -123,8 +134,7 @@ def main() -> int:
     home = arguments.folder.absolute()
     os.environ |= {"HOME": str(home), "REDDIT_MAX_MILLION_PARAMETERS": "5", "CUDA_VISIBLE_DEVICES": ""}
     warm_up(home / "warm")
-    with contextlib.suppress(ImportError):  # it may print about the machine's devices
-        importlib.import_module("onnxruntime")
+    import_all()
     base = prepared(home)
     if arguments.only is not None:
         return only(arguments, base)

@@ -33,7 +33,8 @@ SLOW, HUNG = 10.0, 30.0
 """Seconds: what counts as a hang, and when a case is ended."""
 MOST_MEMORY = 3 * 2**20
 """Kibibytes of a process."""
-NOBODY, PR_SET_DUMPABLE = 65534, 4
+CAPABILITIES, PASS_PERMISSIONS = 0x20080522, (1, 2)
+"""The version of the structures in `linux/capability.h`; CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
 LONGEST_OUTPUT = 20_000
 """Most bytes that a command prints."""
 PROCESSES = {"os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "pty.spawn"}
@@ -263,7 +264,7 @@ def _work(
     numbers: Sequence[int], seed: int, prepare: Prepare, check: Check, folder: Path, pipe: int, ready: int
 ) -> None:
     os.setsid()
-    _as_nobody()
+    _obey_permissions()
     hook = Hook()
     try:
         for number in numbers:
@@ -278,12 +279,16 @@ def _work(
         os._exit(0)
 
 
-def _as_nobody() -> None:
-    """Give up the rights of root, for which no file is unreadable."""
-    if os.geteuid() == 0:
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # so that the peak of memory can start anew
+def _obey_permissions() -> None:
+    """Give up the capabilities of root for which no file is unreadable (capabilities(7))."""
+    if os.geteuid() != 0:
+        return
+    libc, header = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(CAPABILITIES, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; twice
+    libc.capget(header, sets)
+    for place in (0, 1):
+        sets[place] &= ~sum(1 << capability for capability in PASS_PERMISSIONS)
+    libc.capset(header, sets)
 
 
 def _until_it_ends(worker: int, pipe: int, left: list[int]) -> Iterator[Case]:
