@@ -85,6 +85,7 @@ def main(folder: Path, kills: int) -> None:
                 "different": found["different"] + (not same(broken, whole)),
             }
         results[kind] = found
+        print(kind, found, flush=True)
     (folder / "results.json").write_text(json.dumps(results))
 
 

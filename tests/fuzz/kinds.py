@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -477,7 +478,8 @@ class RunFolders:
     def prepare(self, rng: random.Random, folder: Path) -> list[list[str]]:
         shutil.copytree(self.base / "runs", folder / "runs")
         for _ in range(rng.choice([1, 1, 2, 3])):
-            self.harm(rng, folder / "runs" / rng.choice(["tiny", "tiny-2"]))
+            with contextlib.suppress(OSError):  # where another damage lies
+                self.harm(rng, folder / "runs" / rng.choice(["tiny", "tiny-2"]))
         if rng.random() < 0.3:
             name = rng.choice(["\x1b[31mred", "x" * 250, "a b", "-n", "\udce9", "..x", "new\nline"])
             shutil.copytree(self.base / "runs/tiny-2", folder / "runs" / name)
@@ -531,10 +533,7 @@ class RunFolders:
         elif path == run and way < 0.8:
             _written(b"mine")(path)
         else:
-            try:
-                rng.choice(PLACES)(path)
-            except OSError:  # what another damage has left there
-                return
+            rng.choice(PLACES)(path)
 
     def harm_state(self, rng: random.Random, path: Path) -> None:
         """Change a value of a training state."""

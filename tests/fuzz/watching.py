@@ -59,7 +59,6 @@ class Case:
     peak: int = 0
     codes: list[int] = field(default_factory=list)
     faults: list[tuple[str, str]] = field(default_factory=list)
-    command: str = ""
 
 
 class Hook:
@@ -111,15 +110,20 @@ def _by_a_library() -> bool:
 @contextlib.contextmanager
 def _output_in(file: Any) -> Iterator[None]:
     """Standard output and error in a file, those of libraries in C as well."""
-    sys.stdout.flush(), sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
-    os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)
+    streams, saved = (sys.stdout, sys.stderr), (os.dup(1), os.dup(2))
+    for stream in streams:
+        stream.flush()
+    for number in (1, 2):
+        os.dup2(file.fileno(), number)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     try:
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
+        sys.stdout, sys.stderr = streams
         for number, copy in enumerate(saved, 1):
             os.dup2(copy, number)
             os.close(copy)
