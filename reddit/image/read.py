@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EXTENSIONS = (*FORMATS, *extras.EXTENSIONS)
+ARRAY = ".npy"
 _DEEP_BYTES = {0: 2, 2: 6, 4: 8, 6: 8}
 """Colour type of a 16-bit PNG → bytes of a pixel."""
 STRIP = 1024
@@ -70,6 +71,8 @@ def read_photo(path: str | Path) -> Photo:
     """
     path = Path(path)
     data = _bytes(path)
+    if path.suffix.lower() == ARRAY:  # whatever it holds: `read_uint8` expects an array
+        raise UserError(f"{path} is an array of NumPy, not a photograph: convert it to PNG")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about large pictures and damaged tags
@@ -245,7 +248,7 @@ def read_uint8(path: str | Path) -> np.ndarray:
     BGR, as SID and SDSD are distributed.
     """
     path = Path(path)
-    if path.suffix.lower() == ".npy":
+    if path.suffix.lower() == ARRAY:
         return _read_npy(path, _bytes(path))
     return np.ascontiguousarray(eight_bits(rgb_of(read_photo(path).pixels)))
 

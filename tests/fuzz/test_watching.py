@@ -28,9 +28,10 @@ def fake(arguments: list[str]) -> int:
     if what == "slow":
         time.sleep(0.7)
     if what == "memory":
-        kept = b"x" * (700 * 2**20)
-        time.sleep(0.2)
-        assert kept
+        kept = []
+        while len(kept) < 40:
+            kept.append(b"x" * (20 * 2**20))
+            time.sleep(0.01)
     if what == "shell":
         os.system("true")
     if what == "pickle":
@@ -69,8 +70,8 @@ FAULTS = {
 def test_each_fault_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "main", fake)
     monkeypatch.setattr(watching, "SLOW", 0.5)
-    monkeypatch.setattr(watching, "HUNG", 1.5)
-    monkeypatch.setattr(watching, "MOST_MEMORY", watching._resident(os.getpid()) + 100 * 2**10)
+    monkeypatch.setattr(watching, "HUNG", 2.0)
+    monkeypatch.setattr(watching, "MOST_MEMORY", watching._resident(os.getpid()) + 20 * 2**10)
     names = list(FAULTS)
 
     def prepare(rng: random.Random, folder: Path) -> list[list[str]]:

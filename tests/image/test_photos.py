@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, TiffImagePlugin, TiffTags
 
 from reddit.image.read import Photo, read_photo, read_uint8
 from reddit.image.write import write_photo
@@ -206,6 +206,19 @@ def line_of(path: Path) -> str:
         read_photo(path)
     assert "\n" not in str(error.value) and str(path) in str(error.value)
     return str(error.value)
+
+
+def test_a_colour_profile_that_is_a_number_is_left_out(tmp_path: Path) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[34675] = 7  # ICC profile
+    tags.tagtype[34675] = TiffTags.LONG
+    picture = Image.new("RGB", (9, 6), "navy")
+    picture.save(tmp_path / "a.tif", tiffinfo=tags)
+    with Image.open(tmp_path / "a.tif") as found:
+        assert found.info["icc_profile"] == 7  # as Pillow gives it
+    photo = read_photo(tmp_path / "a.tif")
+    assert photo.icc_profile is None
+    write_photo(tmp_path / "a.jpg", photo)
 
 
 def test_files_that_are_no_whole_pictures(tmp_path: Path) -> None:

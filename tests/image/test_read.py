@@ -9,7 +9,7 @@ import tifffile
 import torch
 
 from reddit.image.pixels import to_float
-from reddit.image.read import list_images, read_image, read_uint8
+from reddit.image.read import list_images, read_image, read_photo, read_uint8
 from reddit.image.write import encode, write_image
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
@@ -202,6 +202,15 @@ def test_the_content_decides_and_not_the_extension(tmp_path: Path) -> None:
     picture = np.full((16, 16, 3), (200, 90, 40), np.uint8)
     (tmp_path / "photo.png").write_bytes(encode(picture, ".jpg", quality=100))
     assert np.abs(read_uint8(tmp_path / "photo.png").astype(int) - picture).max() <= 3
+
+
+def test_one_rule_for_arrays(tmp_path: Path) -> None:
+    """A picture that is called an array is neither, for all readers."""
+    (tmp_path / "a.npy").write_bytes(encode(np.zeros((4, 5, 3), np.uint8)))
+    with pytest.raises(UserError, match=r"not a readable \.npy array"):
+        read_uint8(tmp_path / "a.npy")
+    with pytest.raises(UserError, match="is an array of NumPy, not a photograph"):
+        read_photo(tmp_path / "a.npy")
 
 
 def test_a_folder_that_may_not_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

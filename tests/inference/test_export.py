@@ -211,6 +211,19 @@ def test_large_pictures_have_the_brightness_of_their_small_copy(onnx: dict[str, 
     assert np.abs(ExportedEnhancer(onnx["compact"]).enhance_array(low) - ours).max() < 1e-5
 
 
+@pytest.mark.parametrize("settings", ["[1]", "{}", "[" * 9999, '{"guarded": {}}'], ids=lambda text: text[:20])
+def test_damaged_settings_of_an_onnx_file(settings: str, onnx: dict[str, Path], tmp_path: Path) -> None:
+    import onnx as library
+
+    model = library.load(onnx["compact"])
+    for entry in model.metadata_props:
+        if entry.key == "picture_settings":
+            entry.value = settings
+    library.save(model, tmp_path / "odd.onnx")
+    with pytest.raises(UserError, match=r"odd.onnx is damaged .*: export it again"):
+        ExportedEnhancer(tmp_path / "odd.onnx")
+
+
 def test_enhancing_does_not_import_torch(onnx: dict[str, Path], tmp_path: Path) -> None:
     code = """
 import sys
