@@ -43,5 +43,6 @@ METHODS: dict[str, list[str]] = {
     "consistency": [],
     "consistency with LPIPS": ["distill.consistency.distance=lpips"],
     "reflow": [],
+    "regression": ["distill.regression.w_per=0.1"],
 }
 """Training steps and their settings; the method is the first word."""

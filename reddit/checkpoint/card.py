@@ -19,6 +19,7 @@ METHODS = {
     "progressive": "a student of progressive distillation",
     "consistency": "a student of consistency distillation",
     "reflow": "a student of reflow",
+    "regression": "trained on the ground truth alone, in one step",
 }
 
 

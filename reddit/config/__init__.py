@@ -8,6 +8,7 @@ from reddit.config.methods import (
     ProgressiveConfig,
     ReDDiTConfig,
     ReflowConfig,
+    RegressionConfig,
     TeacherConfig,
 )
 from reddit.config.readers import is_read, readers, settings_for
@@ -29,6 +30,7 @@ __all__ = [
     "ProgressiveConfig",
     "ReDDiTConfig",
     "ReflowConfig",
+    "RegressionConfig",
     "SamplerName",
     "TeacherConfig",
     "TrainConfig",

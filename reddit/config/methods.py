@@ -98,6 +98,13 @@ class ReflowConfig(Section):
     """Reflow (Liu et al. 2022), which has no settings."""
 
 
+class RegressionConfig(Section):
+    """Plain regression to the ground truth in one step."""
+
+    w_per: float = Field(0.0, ge=0)
+    """Weight of the perceptual loss (LPIPS) beside the squared error."""
+
+
 class PerceptualConfig(Section):
     """The network behind every perceptual loss (LPIPS)."""
 
@@ -108,7 +115,7 @@ class PerceptualConfig(Section):
     environment variable REDDIT_VGG16 or REDDIT_ALEXNET, else torchvision's download."""
 
 
-READ_PERCEPTUAL = ("teacher", "reddit", "consistency")
+READ_PERCEPTUAL = ("teacher", "reddit", "consistency", "regression")
 """The methods that can use it."""
 
 STAGE_DEFAULTS: dict[str, Any] = {
@@ -145,11 +152,12 @@ class DistillConfig(Section):
     """Distillation: the method, its settings, and the training of a stage."""
 
     method: Text = "reddit"
-    """reddit, progressive, consistency or reflow. Each reads the section of its name."""
+    """reddit, progressive, consistency, reflow or regression. Each reads the section of its name."""
     reddit: ReDDiTConfig = ReDDiTConfig()
     progressive: ProgressiveConfig = ProgressiveConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
     reflow: ReflowConfig = ReflowConfig()
+    regression: RegressionConfig = RegressionConfig()
     train: StageConfig = StageConfig()
     """Settings of a stage that replace those of `train`."""
 

@@ -9,6 +9,7 @@ from reddit.methods.method import Method, StepRNG
 from reddit.methods.progressive import ProgressiveDistillation
 from reddit.methods.reddit import ReDDiT
 from reddit.methods.reflow import Reflow
+from reddit.methods.regression import Regression
 from reddit.methods.teacher import Teacher
 from reddit.utils.errors import UserError
 
@@ -41,6 +42,7 @@ __all__ = [
     "ProgressiveDistillation",
     "ReDDiT",
     "Reflow",
+    "Regression",
     "StepRNG",
     "Teacher",
     "distillation_named",

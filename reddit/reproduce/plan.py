@@ -28,6 +28,8 @@ class Arm:
         sampler: the sampler of the teacher; None: a student is trained.
         reference: others are compared with it. If it equals another arm under this configuration, it shares
             that arm's runs instead of being omitted.
+        ensemble: how many symmetries of a picture the sampler's results are averaged over.
+        whole_budget: its own teacher gets the iterations of a chain of students, too.
     """
 
     key: str
@@ -35,6 +37,8 @@ class Arm:
     settings: tuple[str, ...] = ()
     sampler: str | None = None
     reference: bool = False
+    ensemble: int = 1
+    whole_budget: bool = False
 
 
 @dataclass(frozen=True)

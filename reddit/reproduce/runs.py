@@ -185,6 +185,12 @@ def _teacher(choice: Choice, arm: Arm, seed: int) -> Run:
     base = choice.base()
     shared = tuple(f"{section}." for section in OWN_TEACHER)
     own = tuple(s for s in arm.settings if s.startswith(shared) and not s.startswith(SAMPLER))
+    if arm.whole_budget:
+        stage = (
+            choice.iterations or load_config(choice.file, choice.of_student(arm), stage=True).train.iterations
+        )
+        total = base.train.iterations + stage * len(chain_steps(base.diffusion.teacher_steps, 1))
+        own += (f"train.iterations={total}",)
     config = load_config(choice.file, choice.of_teacher(*own))
     name = f"reproduce/{base.name}/teacher{choice.of_fold()}" if choice.folds else base.name
     if any(getattr(config, section) != getattr(base, section) for section in OWN_TEACHER):

@@ -104,6 +104,9 @@ class Scoring:
             "niqe-grey": scorer.with_niqe_grey,
         }
 
+        if arm.ensemble > 1:
+            facts["ensemble"] = arm.ensemble
+
         def compute() -> Numbers:
             denoiser = load_denoiser(info.path)[0].to(self.device)
             predict = predict_with(
@@ -112,6 +115,7 @@ class Scoring:
                 sampler=sampler,
                 clip=info.config.diffusion.clip,
                 precision=self.config.precision,
+                ensemble=arm.ensemble,
             )
             label, dataset = f"{arm.label}, {counted(cell.steps, 'step')}", self.config.data.dataset
             result = evaluate(dataset, self.test, label, predict, scorer, seeds=[seed], quiet=self.quiet)

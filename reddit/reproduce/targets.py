@@ -21,8 +21,9 @@ NO_RATR = _ablation("no-ratr", "no RATR")
 NO_PIXEL = _ablation("no-pixel", "no pixel loss")
 NO_PERCEPTUAL = _ablation("no-perceptual", "no perceptual loss")
 GT_ONLY = _ablation("no-distillation", "GT only")
+PROGRESSIVE = Arm("progressive", "progressive", ("distill.method=progressive",))
 OTHER_METHODS = (
-    Arm("progressive", "progressive", ("distill.method=progressive",)),
+    PROGRESSIVE,
     Arm("consistency", "consistency", ("distill.method=consistency",)),
     Arm("reflow", "reflow", ("distill.method=reflow",)),
 )
@@ -31,6 +32,15 @@ SAMPLERS = (
     TEACHER,
     Arm("teacher-dpmpp", "teacher, DPM-Solver++", sampler="dpmpp"),
     Arm("teacher-unipc", "teacher, UniPC", sampler="unipc"),
+)
+ENSEMBLE = Arm("teacher-ensemble", "teacher, 8 symmetries", sampler="ddim", ensemble=8)
+REGRESSION = Arm("regression", "regression", ("distill.method=regression", "distill.regression.w_per=0.6"))
+NO_DIFFUSION = Arm(
+    "no-diffusion",
+    "regression without a teacher",
+    ("teacher.p_terminal=1", "teacher.w_per=0.6", "diffusion.teacher_steps=1"),
+    sampler="ddim",
+    whole_budget=True,
 )
 NETWORK = Arm("network", "network", sampler="ddim")
 JITTERED = Arm(
@@ -152,6 +162,63 @@ def table1(steps: Sequence[int], teacher_steps: int) -> Plan:
     )
 
 
+def rivals(steps: Sequence[int], teacher_steps: int) -> Plan:
+    """ReDDiT against what else the same network and iterations can do, the plain regression first of all."""
+    distillation = Claim(
+        "ReDDiT surpasses plain progressive distillation at every number of steps.",
+        "the paper, Figure 4",
+        tuple(better(FULL, PROGRESSIVE, n) for n in steps),
+    )
+    least = min(steps)
+    regression = Claim(
+        "The student of the fewest steps surpasses a regression to the ground truth in one step.",
+        "",
+        tuple(better(FULL, other, least, other_steps=1) for other in (REGRESSION, NO_DIFFUSION)),
+    )
+    mean = Claim(
+        "The student surpasses its teacher's mean over eight symmetries at the same number of steps.",
+        "",
+        tuple(better(FULL, ENSEMBLE, n) for n in steps),
+    )
+    arms = (FULL, PROGRESSIVE, GT_ONLY, REGRESSION, NO_DIFFUSION, TEACHER, ENSEMBLE)
+    cells = [
+        Cell(arm.key, n)
+        for arm in arms
+        for n in (
+            (1,)
+            if arm in (REGRESSION, NO_DIFFUSION)
+            else (*steps, teacher_steps)
+            if arm is TEACHER
+            else steps
+        )
+    ]
+    claims = (distillation, _control(steps), regression, mean)
+    return Plan("Rivals: the same network and iterations", arms, tuple(cells), claims)
+
+
+def omega(steps: Sequence[int], teacher_steps: int) -> Plan:
+    """Strengths of the refinement in both spaces, and noise that keeps its sign."""
+    signed = _ablation("noise-signed", "signed noise")
+    arms = [NO_RATR]
+    for space in ("trajectory", "clean"):
+        arms += [_ablation(f"omega-{w:g}-{space}", f"{w:g}, {space}") for w in (0.1, 0.2, 0.4, 0.6, 1.0)]
+    arms.append(signed)
+    helps = Claim(
+        "The refinement (RATR) improves the student at every strength and number of steps.",
+        "the paper, equation 9",
+        tuple(better(arm, NO_RATR, n) for arm in arms[1:-1] for n in steps),
+    )
+    sign = Claim(
+        "Noise that keeps its sign refines better than its magnitude.",
+        "",
+        tuple(better(signed, FULL, n) for n in steps),
+    )
+    everything = (FULL, *arms, GT_ONLY, TEACHER)
+    return _plan(
+        "The strength of the refinement", everything, steps, teacher_steps, helps, sign, _control(steps)
+    )
+
+
 def table4(steps: Sequence[int], teacher_steps: int) -> Plan:
     """Seconds per picture; the network is the same for every number of steps, trained or not."""
     counts = [teacher_steps, *steps]
@@ -219,6 +286,8 @@ TARGETS: dict[str, Target] = {
     "figure5": Target("ReDDiT without its parts", (2,), figure5),
     "figure6": Target("with and without refinement, by steps", (8, 4, 2, 1), figure6),
     "table1": Target("students, their teacher, and the teacher at N steps", (8, 4, 2), table1),
+    "rivals": Target("plain regression and other rivals of the same network", (4, 2, 1), rivals),
+    "omega": Target("strengths of the refinement, in both spaces", (4, 1), omega),
     "faults": Target("each fault of the authors' code alone", (2,), faults),
     "table4": Target("seconds per picture, by steps", (8, 4, 2), table4),
 }

@@ -25,7 +25,7 @@ from reddit.training.step import train_step
 from reddit.utils.errors import UserError
 
 METHODS = pytest.mark.parametrize("name", DISTILLATIONS)
-OTHER_METHODS = {"progressive": 2, "consistency": 1, "reflow": 3}
+OTHER_METHODS = {"progressive": 2, "consistency": 1, "reflow": 3, "regression": 1}
 """Of a teacher of four steps, the steps of a student."""
 
 
@@ -129,7 +129,7 @@ def test_an_unknown_method() -> None:
         UserError, match=r"distill.method: no method is named 'reflows'; did you mean reflow\?"
     ):
         distillation_named("reflows")
-    with pytest.raises(UserError, match="known: consistency, progressive, reddit, reflow"):
+    with pytest.raises(UserError, match="known: consistency, progressive, reddit, reflow, regression"):
         distillation_named("adversarial")
 
 
@@ -142,6 +142,7 @@ def test_an_unknown_method() -> None:
         ("consistency", 16, [8, 4, 2, 1]),
         ("consistency", 6, [3, 2, 1]),
         ("reflow", 4, [4, 3, 2, 1]),
+        ("regression", 16, [1]),
     ],
 )
 def test_the_students_of_a_teacher(name: str, teacher: int, students: list[int]) -> None:

@@ -343,3 +343,14 @@ def test_students_of_another_teacher_are_not_mixed_in(done: Path) -> None:
 def test_a_finished_teacher_is_used_as_it_is(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
     reproduce(*FIGURE6, "--set", "teacher.p_terminal=0", "--commands")
     assert "train_teacher" not in capsys.readouterr().out
+
+
+def test_rivals_get_the_same_budget(inside: Path) -> None:
+    work = prepared("rivals", "perceptual.backbone=alex", seeds=(0,), iterations=10)
+    runs = work.runs
+    assert runs.students["regression", 1, 0].config.train.iterations == 20  # the chain 4 → 2 → 1
+    assert runs.students["regression", 1, 0].teacher is runs.teachers["regression", 0]
+    alone = runs.teachers["no-diffusion", 0]
+    assert (alone.name, alone.steps) == ("reproduce/tiny/no-diffusion-teacher", 1)
+    assert alone.config.train.iterations == runs.teachers["full", 0].config.train.iterations + 20
+    assert alone.config.teacher.p_terminal == 1 and runs.teachers["teacher-ensemble", 0].name == "tiny"
