@@ -9,6 +9,7 @@ from reddit.ablations import describe_ablations
 from reddit.cli.flags import config_flags, overrides, parser_of, run_flags
 from reddit.utils.errors import UserError
 from reddit.utils.progress import print_out
+from reddit.utils.threads import let_threads_sleep
 
 if TYPE_CHECKING:
     from reddit.checkpoint.format import CheckpointInfo
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     command = parser()
     arguments = command.parse_args(argv)
+    let_threads_sleep()
     if arguments.ablation == "list":
         print(describe_ablations("student"))
         return

@@ -7,6 +7,7 @@ import argparse
 from reddit.ablations import describe_ablations
 from reddit.cli.flags import config_flags, name_override, overrides, parser_of, run_flags
 from reddit.utils.errors import UserError
+from reddit.utils.threads import let_threads_sleep
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
+    let_threads_sleep()
     if arguments.ablation == "list":
         print(describe_ablations("teacher"))
         return
