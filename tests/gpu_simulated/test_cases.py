@@ -27,7 +27,12 @@ WAITS = {"enhance": 2, "tiles": 2}
 """How often the host may wait: for the check and the result of a picture; for each of two tiles."""
 ENHANCING = ["enhance/sr3/bf16", "enhance/light/fp16", "tiles/light/bf16", "tiles/compact/fp32"]
 SCORING = ["score/light/bf16"]
-PAPER = {"teacher/paper/bf16": 700, "teacher/paper/fp32": 700, "reddit/paper/bf16": 1600}
+PAPER = {
+    "teacher/paper/bf16": 700,
+    "teacher/paper/fp32": 700,
+    "reddit/paper/bf16": 1600,
+    "reddit/paper/fp32": 1600,
+}
 """The largest number of launches of a step with the paper's network, 16 crops of 96×96, uncompiled."""
 IN_SINGLE = ("methods/losses.py", "metrics/", "backward")
 """Where products are of single precision whatever the networks have."""
@@ -74,8 +79,9 @@ def test_the_papers_steps_are_lean(records: dict[str, Any], case: str) -> None:
     assert record["casts"] <= 20
 
 
-def test_half_precision_halves_the_traffic(records: dict[str, Any]) -> None:
-    half, single = (records[f"teacher/paper/{precision}"]["traffic"] for precision in ("bf16", "fp32"))
+@pytest.mark.parametrize("method", ["teacher", "reddit"])
+def test_half_precision_halves_the_traffic(records: dict[str, Any], method: str) -> None:
+    half, single = (records[f"{method}/paper/{precision}"]["traffic"] for precision in ("bf16", "fp32"))
     assert half <= 0.6 * single
 
 
