@@ -26,9 +26,12 @@ demo: setup
 test: setup
 	$(BIN)/python $(PYTEST)
 
-# Random inputs, thousands of each kind; `make test` draws a few.
+# Random inputs, thousands of each kind, and runs that are killed; `make test` draws a few. Repeated, it goes on.
+FUZZ ?= fuzz
 fuzz: setup
-	REDDIT_FUZZ=10000 $(BIN)/python $(PYTEST) tests/fuzz
+	$(BIN)/python tests/fuzz/many.py $(FUZZ)
+	$(BIN)/python tests/fuzz/kills.py $(FUZZ)/kills 50
+	$(BIN)/python tests/fuzz/lost_processes.py $(FUZZ)/lost
 
 # Environments of their own, beside the locked one: what pyproject.toml allows at least, and what pip takes today.
 test-oldest:
