@@ -36,6 +36,10 @@ README = [
     ["export", "--weights", "tiny-1", "-o", "student.safetensors", "--quiet"],
     ["data", "check", "--dataset", "lolv1", "--quiet"],
     ["data", "link", "--dataset", "lolv1", "--from", "archive", "--data-root", "linked"],
+    ["data", "photos", "--from", "photos", "--name", "own", "--data-root", "linked", "--quiet"],
+    [*NIGHT, "night.jpg", "-o", "half.png", "--strength", "0.7"],
+    ["evaluate", "--dataset", "lolv1", "--metrics", "psnr", "--quiet", "--predictions", "restored"],
+    ["doctor"],
 ]
 """The commands of the documents, on tiny things."""
 WEIGHTS = "runs/tiny/checkpoints/best.safetensors"
@@ -92,10 +96,8 @@ def tree(folder: Path) -> dict[str, bytes]:
     return found
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which every command of the documents was called once."""
-    folder = tmp_path_factory.mktemp("home")
+def make_home(folder: Path) -> None:
+    """Fill a folder, and call every command of the documents in it once."""
     write(folder, SETTINGS, train=6, test=2)
     rng = np.random.default_rng(0)
     pictures = ["night.jpg", "photos/a.png", "photos/b.bmp", "photos/c/d.tif", "notes.png"]
@@ -121,6 +123,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.delenv("REDDIT_DATA", raising=False)
         for command in README:
             call(*command)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    make_home(folder)
     return folder
 
 

@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kinds", nargs="+", choices=list(ALL), default=list(ALL))
     parser.add_argument(
-        "--counts", type=int, help="cases of each kind; default: 10,000, 10,000, 1,000 and 500"
+        "--counts", type=int, help="cases of each kind; default: 10,000, 10,000, 1,000, 500 and 1,000"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", default="1/1", metavar="K/N", help="the K-th of N parts")
@@ -104,7 +104,7 @@ def table(results: dict[str, dict[str, object]]) -> str:
 
 
 def run_kind(kind: str, arguments: argparse.Namespace, base: Path) -> list[Case]:
-    folder, name = arguments.folder.absolute(), kind.replace(" ", "_")
+    folder, name = arguments.folder.resolve(), kind.replace(" ", "_")
     part, parts = map(int, arguments.part.split("/"))
     count = arguments.counts or ALL[kind].count
     inputs = ALL[kind](base, arguments.seed, count)
@@ -131,7 +131,7 @@ def main() -> int:
     arguments = parser().parse_args()
     torch.set_num_threads(1)
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    home = arguments.folder.absolute()
+    home = arguments.folder.resolve()
     os.environ |= {"HOME": str(home), "REDDIT_MAX_MILLION_PARAMETERS": "5", "CUDA_VISIBLE_DEVICES": ""}
     warm_up(home / "warm")
     import_all()
@@ -152,7 +152,7 @@ def only(arguments: argparse.Namespace, base: Path) -> int:
 
     kind = ALL[arguments.kinds[0]]
     inputs = kind(base, arguments.seed, arguments.counts or kind.count)
-    folder = arguments.folder.absolute() / "only"
+    folder = arguments.folder.resolve() / "only"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     os.chdir(folder)

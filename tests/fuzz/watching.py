@@ -40,6 +40,7 @@ LONGEST_OUTPUT = 20_000
 PROCESSES = {"os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "pty.spawn"}
 PROCESSES |= {"subprocess.Popen", "socket.connect", "shutil.unpack_archive"}
 UNPICKLED = {"os", "posix", "nt", "subprocess", "builtins", "sys", "shutil", "socket"}
+TRACING = {"fx", "_dynamo", "_export", "_inductor"}
 KINDS = ("traceback", "hang", "memory", "code run", "NaN", "exit code", "message", "other")
 """What can go wrong."""
 
@@ -90,7 +91,9 @@ class Hook:
                 self.seen.append(("other", f"opens {str(path)!r:.200} to write"))
 
     def forward(self, module: torch.nn.Module, _: object, output: object) -> None:
-        if self.watching and isinstance(output, torch.Tensor) and not output.isfinite().all():
+        if not self.watching or type(output) is not torch.Tensor or torch.compiler.is_compiling():
+            return  # traced tensors hold no values
+        if not output.isfinite().all():
             self.seen.append(("NaN", f"{type(module).__name__} gives values that are not finite"))
 
 
@@ -102,9 +105,9 @@ def _writes(arguments: tuple[Any, ...]) -> bool:
 
 
 def _by_a_library() -> bool:
-    """Whether a module of the standard library makes a class by `exec`, such as a dataclass."""
-    frame = sys._getframe(2)
-    return Path(frame.f_code.co_filename).name in ("dataclasses.py", "__init__.py", "_make.py")
+    """Whether a library makes a class by `exec`, such as a dataclass, or PyTorch a traced function."""
+    path = Path(sys._getframe(2).f_code.co_filename)
+    return path.name in ("dataclasses.py", "__init__.py", "_make.py") or bool(TRACING & set(path.parts))
 
 
 @contextlib.contextmanager
