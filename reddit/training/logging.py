@@ -163,12 +163,10 @@ class Tracker:
             self._board.add_image("low | ours | gt", picture.float().cpu(), iteration)
 
     def close(self) -> None:
-        """Flush and close TensorBoard."""
-        try:
-            with self._writing():
-                self._board.close()
-        finally:
-            threading.excepthook = self._thread_hook
+        """Flush and close TensorBoard; if that fails, its thread may still do so, too, and stays silent."""
+        with self._writing():
+            self._board.close()
+        threading.excepthook = self._thread_hook
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

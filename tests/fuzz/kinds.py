@@ -309,7 +309,8 @@ class Checkpoints:
                 change_tree(rng, config)
             if rng.random() < 0.4:
                 section, key, value = rng.choice(CLAIMS)
-                config[section][key] = value
+                if isinstance(config.get(section), dict):
+                    config[section][key] = value
             header["__metadata__"]["config"] = json.dumps(config)
         elif way == 7:
             change_tree(rng, header["__metadata__"])
@@ -564,7 +565,7 @@ class RunFolders:
         trains = command[0] in ("train", "distill")
         if code == 0:
             found = not_finite(folder / "s.json") if command[0] == "evaluate" else []
-            return found + (weights_not_finite(folder) if trains else [])
+            return found + (weights_not_finite(folder, before=before) if trains else [])
         faults = []
         for path, data in before.items():
             if path not in self.before:
@@ -638,15 +639,18 @@ def weights_in(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def weights_not_finite(folder: Path, besides: Path | None = None) -> Faults:
+def weights_not_finite(
+    folder: Path, besides: Path | None = None, before: dict[Path, bytes] | None = None
+) -> Faults:
     """Weights that a command wrote, with values that are not finite.
 
     Args:
         besides: a folder of inputs.
+        before: files as they were; those that did not change are inputs, too.
     """
     faults = []
     for path in weights_in(folder):
-        if besides and path.is_relative_to(besides):
+        if (besides and path.is_relative_to(besides)) or (before and before.get(path) == path.read_bytes()):
             continue
         try:
             broken = [name for name, tensor in load_file(path).items() if not tensor.isfinite().all()]
