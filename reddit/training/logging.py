@@ -134,11 +134,10 @@ class Tracker:
         if self.path.exists():
             kept = [line for line in read_log(folder) if float(line["iteration"]) <= done] if done else []
             write_bytes(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
-        self._thread_hook = threading.excepthook
+        self._thread_hook, threading.excepthook = threading.excepthook, self._thread_failed
         with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
-            self._board = SummaryWriter(str(folder / "tb"), purge_step=done + 1)
-        threading.excepthook = self._thread_failed
+            self._board = SummaryWriter(str(folder / "tb"), purge_step=done + 1)  # its thread writes at once
 
     def __enter__(self) -> Tracker:
         return self

@@ -27,7 +27,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "training")]
 import torch  # noqa: E402
 from forks import forked, warm_up  # noqa: E402
 from kinds import ALL, write_base  # noqa: E402
-from watching import KINDS, Case, Hook, called, watched  # noqa: E402
+from watching import KINDS, Case, Hook, called, obey_permissions, watched  # noqa: E402
 
 import reddit  # noqa: E402
 
@@ -157,6 +157,7 @@ def only(arguments: argparse.Namespace, base: Path) -> int:
     folder.mkdir()
     os.chdir(folder)
     (folder / "started").touch()
+    obey_permissions()
     hook, found = Hook(), 0
     hook.written = folder
     for command in inputs.prepare(random.Random(arguments.seed * 10**7 + arguments.only), folder):

@@ -271,7 +271,7 @@ def _work(
     numbers: Sequence[int], seed: int, prepare: Prepare, check: Check, folder: Path, pipe: int, ready: int
 ) -> None:
     os.setsid()
-    _obey_permissions()
+    obey_permissions()
     hook = Hook()
     try:
         for number in numbers:
@@ -286,7 +286,7 @@ def _work(
         os._exit(0)
 
 
-def _obey_permissions() -> None:
+def obey_permissions() -> None:
     """Give up the capabilities of root for which no file is unreadable (capabilities(7))."""
     if os.geteuid() != 0:
         return
