@@ -21,6 +21,7 @@ from reddit.checkpoint.build import build_denoiser
 from reddit.checkpoint.shapes import check_shapes, compare
 from reddit.checkpoint.upgrade import upgrade
 from reddit.config import Config, resolve_config
+from reddit.config.public import public
 from reddit.diffusion import Denoiser
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, write_atomic
@@ -109,6 +110,15 @@ def save_weights(
         "validation": json.dumps(validation or {}),
     }
     _write(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+
+def copy_public(model: CheckpointInfo, path: Path) -> None:
+    """Copy a checkpoint, to share it: `public` is applied to its configuration."""
+    with safe_open(model.path, "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    metadata["config"] = public(model.config).model_dump_json()
+    save_file(tensors, path, metadata)
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from pathlib import Path
 from types import ModuleType
 
 from reddit.checkpoint.card import card_of, is_card, public_settings
-from reddit.checkpoint.format import CheckpointInfo, read_info
+from reddit.checkpoint.format import CheckpointInfo, copy_public, read_info
 from reddit.utils.errors import UserError, install
 from reddit.utils.files import check_overwrite, is_file, is_folder, write_bytes, write_file
 from reddit.utils.text import reason, short
@@ -22,7 +21,9 @@ PREFIX = "hf://"
 def write_shared(
     model: CheckpointInfo, folder: Path, licence: str | None = None, name: str | None = None
 ) -> None:
-    """Write the files of a shared model: the weights as they are, a card, and the settings of the network.
+    """Write the files of a shared model: the weights, a card, and the settings of the network.
+
+    Folders of this machine are left out of the weights' configuration.
 
     Args:
         licence: identifier of the weights' licence, as the Hub knows it; None: the card names none.
@@ -36,7 +37,7 @@ def write_shared(
     check_overwrite(folder / CONFIG, "-o", lambda path: "model" in json.loads(path.read_text()))
     if is_file(folder / WEIGHTS) and (folder / WEIGHTS).samefile(model.path):
         raise UserError(f"-o {folder} holds the model itself: choose another folder")
-    write_file(folder / WEIGHTS, lambda temporary: shutil.copyfile(model.path, temporary))
+    write_file(folder / WEIGHTS, lambda temporary: copy_public(model, temporary))
     write_bytes(folder / CARD, card_of(model, name or f"USER/{folder.resolve().name}", licence).encode())
     write_bytes(folder / CONFIG, json.dumps(public_settings(model), indent=2).encode())
 

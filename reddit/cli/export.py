@@ -58,6 +58,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from reddit.checkpoint.format import load_denoiser, save_weights
     from reddit.checkpoint.registry import find_checkpoint, sampling_steps
+    from reddit.config.public import public
     from reddit.inference.export import OPSET, export_sampler, require
     from reddit.inference.exported import TOLERATED, check_sampler, load_sampler
 
@@ -73,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
         save_weights(
             arguments.output,
             denoiser,
-            info.config,
+            public(info.config),
             steps=info.steps,
             family=info.family,
             method=info.method,

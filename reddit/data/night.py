@@ -187,7 +187,7 @@ def random_night(rng: np.random.Generator, aspect: tuple[float, float] = (1.0, 1
     Args:
         aspect: (height, width) of the picture in units of its longer side.
     """
-    good = rng.random() < 0.1
+    good = rng.random() < 0.15
     level = 1.0 if good else float(np.exp(rng.uniform(np.log(1 / 100), np.log(1 / 2))))
     tint = np.exp(rng.normal(0, 0.03 if good else 0.12, 3) * (1, 0, 1))
     lamps, backlight = [], None

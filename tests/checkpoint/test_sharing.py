@@ -59,7 +59,6 @@ def test_a_folder_and_back(light_weights: Path, tmp_path: Path, capsys: pytest.C
     for _ in range(2):  # its own files are replaced
         main(["push", "--weights", str(light_weights), "-o", str(folder), "--license", "apache-2.0"])
     assert {path.name for path in folder.iterdir()} == {WEIGHTS, CARD, CONFIG}
-    assert (folder / WEIGHTS).read_bytes() == light_weights.read_bytes()
     expected = reddit.load(str(light_weights)).enhance(dark(), seed=1)
     assert (reddit.from_pretrained(str(folder)).enhance(dark(), seed=1) == expected).all()
     assert "light in " in capsys.readouterr().out
@@ -71,7 +70,7 @@ def test_the_hub_and_back(light_weights: Path, hub: Hub, capsys: pytest.CaptureF
     assert hub.asked == [("create", "me/night", True)]
     assert reddit.from_pretrained("me/night", revision="v1").steps == 2
     info = find_checkpoint("hf://me/night@v2", Path("runs"))
-    assert info.digest == read_info(light_weights).digest
+    assert info.training_pictures == read_info(light_weights).training_pictures
     assert hub.asked[1:] == [("download", "me/night", "v1"), ("download", "me/night", "v2")]
     assert 'from_pretrained("me/night")' in (hub.folder / "me/night" / CARD).read_text()
 
