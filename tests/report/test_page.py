@@ -50,7 +50,8 @@ def values(text: str = NASTY) -> dict[str, object]:
     """What the reproduction's template needs, with a text that must be escaped in every place."""
     one = table([text], [[text]], chosen=0)
     chart = lines(text, {text: [(0, 1), (1, 2)], "b": [(0, 3)]}, x_label=text)
-    claim = {"text": text, "source": text, "verdict": "supported", "table": one}
+    by = [{"metric": text, "verdict": verdict, "table": one} for verdict in ("supported", text)]
+    claim = {"text": text, "source": text, "by": by}
     return {
         "title": text,
         "claims": [claim],
