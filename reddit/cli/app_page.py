@@ -38,6 +38,7 @@ COLOURS = {
     "block_label_text_color": ("*body_text_color", "*body_text_color"),
     "block_title_background_fill": ("none", "none"),
     "block_title_text_color": ("*body_text_color", "*body_text_color"),
+    "body_text_color_subdued": ("*neutral_500", "*neutral_400"),
     "block_info_text_color": ("*neutral_500", "*neutral_400"),
     "button_primary_background_fill": (ACCENT, ON_DARK),
     "button_primary_background_fill_hover": ("#92400e", "#fbbf24"),
