@@ -58,6 +58,7 @@ def values(text: str = NASTY) -> dict[str, object]:
         "charts": [chart],
         "others": {text: one},
         "arms": one,
+        "beside": one,
         "published": None,
         "facts": {text: text},
         "rule": text,
