@@ -93,13 +93,7 @@ def plan_outputs(
         for file, below in found:
             name = f"{file.stem}{'_' + suffix if suffix else ''}{_extension(file, form)}"
             target = output if to_file else output / below / name
-            if to_file and is_film(file) != (target.suffix.lower() in CONTAINERS):
-                kinds = CONTAINERS if is_film(file) else FORMATS
-                raise UserError(f"-o {target}: {file} can become {', '.join(kinds)}, or a file in a folder")
-            if is_file(target) and target.samefile(file):
-                raise UserError(
-                    f"{target} would overwrite its original: choose another -o folder, or a --suffix"
-                )
+            _check_target(file, target, to_file)
             other = originals.setdefault(target, file)
             if other != file and to_file:
                 raise UserError(f"-o {output} is a single file, but -i has several pictures: use a folder")
@@ -116,6 +110,15 @@ def plan_outputs(
     outputs = {file: target for file, target in wanted.items() if file not in present}
     others = [file for source in sources if is_folder(source) for file in _others(source, recursive)]
     return Plan(outputs, present, len(sources) == 1 and is_file(sources[0]), others, unreadable)
+
+
+def _check_target(file: Path, target: Path, to_file: bool) -> None:
+    """Refuse a target of another kind than the file, and the file itself."""
+    if to_file and is_film(file) != (target.suffix.lower() in CONTAINERS):
+        kinds = CONTAINERS if is_film(file) else FORMATS
+        raise UserError(f"-o {target}: {file} can become {', '.join(kinds)}, or a file in a folder")
+    if is_file(target) and target.samefile(file):
+        raise UserError(f"{target} would overwrite its original: choose another -o folder, or a --suffix")
 
 
 def _is_single(output: Path, suffix: str, form: str | None) -> bool:

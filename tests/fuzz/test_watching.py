@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 import watching
-from kinds import Configurations, Payload
+from hostile import Payload
+from kinds import Configurations
 from watching import Case, watched
 
 from reddit.utils.errors import UserError
