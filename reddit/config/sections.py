@@ -35,6 +35,9 @@ class MixPart(Section):
     """Its share of the samples, relative to the sum of all weights."""
     folder: Text | None = None
     """For `photos`: the folder of good photographs, under the data root."""
+    darkened: float = Field(0.0, ge=0, le=1)
+    """For a data set of pairs: the share of its samples whose low-light picture is the ground truth, darkened
+    on the fly as a photograph is."""
 
 
 class DataConfig(Section):

@@ -181,7 +181,7 @@ def _jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
 def random_night(rng: np.random.Generator, aspect: tuple[float, float] = (1.0, 1.0)) -> Night:
     """Draw light and camera.
 
-    In 10 % the light is full and the picture stays as it is but for noise. Else the ambient light is 1/100 to
+    In 15 % the light is full and the picture stays as it is but for noise. Else the ambient light is 1/100 to
     1/2, log-uniform. One to three lamps add to it in 50 %, light on the bright parts of the scene in 22 %.
 
     Args:

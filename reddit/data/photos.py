@@ -82,16 +82,22 @@ class PhotoCrops(Dataset["Batch | UserError"]):
         config: crop size, flips and context settings.
         seed: seed of crops, flips, light and camera.
         denoise: D of equation 7; None: `denoised` equals `low`.
+        cache: reads the photographs; None: one of its own, which keeps none in memory.
     """
 
     def __init__(
-        self, photos: list[Path] | None, config: DataConfig, seed: int, denoise: Denoise | None = None
+        self,
+        photos: list[Path] | None,
+        config: DataConfig,
+        seed: int,
+        denoise: Denoise | None = None,
+        cache: PictureCache | None = None,
     ) -> None:
         self.photos = photos
         self.config = config
         self.seed = seed
         self.denoise = denoise
-        self.cache = PictureCache(0)
+        self.cache = cache or PictureCache(0)
 
     def __len__(self) -> int:
         return len(self.photos) if self.photos is not None else 1000

@@ -26,6 +26,7 @@ from reddit.data import (
 from reddit.data.crops import Denoise
 from reddit.training.data_record import DataRecord, Prints
 from reddit.training.distributed import World
+from reddit.utils.errors import UserError
 from reddit.utils.progress import Log, progress
 
 PHOTO_VALIDATION, NIGHT_VALIDATION = 12, 4
@@ -107,7 +108,7 @@ class TrainingSet:
             else reading.pairs(found, part)
             for found, part in zip(self.found, kept_out or [None] * len(self.found), strict=True)
         ]
-        sets, held = [crops for crops, _ in prepared], [pair for _, pairs in prepared for pair in pairs]
+        held = [pair for _, pairs in prepared for pair in pairs]
         if self.test is not None:
             held = self.test
             log(
@@ -117,8 +118,13 @@ class TrainingSet:
         reading.cache.close()
         validation = reading.fingerprints(held)
         pictures = frozenset(one for both in validation for one in both)
-        pictures = pictures.union(*(crops.fingerprints() for crops in sets))
-        crops = sets[0] if len(sets) == 1 else MixedCrops(sets, [part.weight for part in self.parts])
+        pictures = pictures.union(*(crops.fingerprints() for crops, _ in prepared))
+        shares = [
+            share
+            for part, (crops, _) in zip(self.parts, prepared, strict=True)
+            for share in reading.shares(crops, part)
+        ]
+        crops = shares[0][0] if len(shares) == 1 else MixedCrops(*zip(*shares, strict=True))
         record = DataRecord(pictures, tuple(reading.fingerprints(pairs) for _, pairs in prepared), validation)
         change = record.change_since(before)
         return TrainingData(crops, held, record.with_training(before), change)
@@ -126,6 +132,10 @@ class TrainingSet:
 
 def _find(part: MixPart, config: Config) -> list[Pair] | Photographs:
     """The pairs or photographs of a part."""
+    if part.darkened and part.dataset in ("photos", "nights", "demo"):
+        raise UserError(
+            f"data.mix: `darkened` is for pairs of picture files, not for {part.dataset}; remove it there"
+        )
     if part.dataset == "nights":
         return Photographs(None)
     if part.dataset == "photos":
@@ -211,6 +221,17 @@ class _Reading:
         crops.cache = cache
         crops.check_sizes()
         return crops, held
+
+    def shares(
+        self, crops: TrainingCrops | PhotoCrops, part: MixPart
+    ) -> list[tuple[TrainingCrops | PhotoCrops, float]]:
+        """The crops of a part, and those of its darkened ground truths if it says so, each with a weight."""
+        if not part.darkened or not isinstance(crops, TrainingCrops):
+            return [(crops, part.weight)]
+        truths = sorted({pair.high for pair in crops.pairs if isinstance(pair.high, Path)})
+        darkened = PhotoCrops(truths, self.settings, self.seed, self.denoise, self.cache)
+        both = ((crops, 1 - part.darkened), (darkened, part.darkened))
+        return [(one, share * part.weight) for one, share in both if share]
 
     def fingerprints(self, pairs: list[Pair]) -> tuple[Prints, ...]:
         """The fingerprints of the low and the high picture of some pairs."""

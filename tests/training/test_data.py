@@ -17,8 +17,8 @@ import torch
 from tiny_runs import tiny_settings, write_lol
 
 from reddit.config import Config, resolve_config
+from reddit.data import MixedCrops, PhotoCrops, TrainingCrops, fingerprint
 from reddit.data import cache as caching
-from reddit.data import fingerprint
 from reddit.image.read import read_uint8
 from reddit.image.write import encode
 from reddit.training.data import TrainingData, TrainingSet
@@ -314,6 +314,32 @@ def test_photographs_and_nights_of_validation_stay(dataset: str, tmp_path: Path)
     assert (now.change is None) == (dataset == "nights")
     (afresh,) = prepared(chosen)
     assert (afresh.record.validation == before.record.validation) == (dataset == "nights")
+
+
+def test_darkened_ground_truths_take_their_share_and_are_never_those_of_validation(tmp_path: Path) -> None:
+    write_lol(tmp_path, PAIRS)
+    mix = "data.mix=[{dataset: lolv1, weight: 3, darkened: 0.25}, {dataset: nights, weight: 1}]"
+    (plain,) = prepared(config(tmp_path))
+    (mixed,) = prepared(config(tmp_path, mix))
+    assert isinstance(mixed.crops, MixedCrops)
+    pairs, truths, _ = mixed.crops.sets
+    assert mixed.crops.weights == [2.25, 0.75, 1]
+    assert isinstance(pairs, TrainingCrops) and isinstance(truths, PhotoCrops)
+    assert truths.photos == [pair.high for pair in pairs.pairs]
+    assert plain.validation == mixed.validation[: len(plain.validation)]
+    assert not {pair.high for pair in mixed.validation if isinstance(pair.high, Path)} & set(
+        truths.photos or []
+    )
+    assert not isinstance(truths[(0, 0)], UserError)
+
+
+@pytest.mark.parametrize("dataset", ["photos", "nights", "demo"])
+def test_only_pairs_in_files_can_be_darkened(dataset: str, tmp_path: Path) -> None:
+    write_photos(tmp_path, [(40, 40)] * 4)
+    with pytest.raises(
+        UserError, match=f"^data.mix: `darkened` is for .*, not for {dataset}; remove it there$"
+    ):
+        prepared(config(tmp_path, f"data.mix=[{{dataset: {dataset}, darkened: 0.5}}]"))
 
 
 @pytest.mark.parametrize(
