@@ -22,6 +22,7 @@ from simulated_gpu.runtime import missing, run_python
 
 from reddit.cli.errors import run
 from reddit.report.tables import Cell, render
+from reddit.training.estimate import GPUS, LAUNCH, OF_ARITHMETIC, OF_BANDWIDTH
 from reddit.utils.errors import UserError
 
 CASES = {
@@ -32,8 +33,7 @@ CASES = {
     "pass/paper/bf16/400x600": "one pass, 600×400, bf16",
     "pass/paper/bf16/1080x1920": "one pass, 1920×1080, bf16",
 }
-BANDWIDTH, LAUNCH = 3.35e12 * 0.75, 6e-6
-ARITHMETIC = {"bf16": 990e12 * 0.35, "fp16": 990e12 * 0.35, "fp32": 67e12 * 0.35}
+H100 = GPUS["h100"]
 
 
 def row(name: str, record: dict[str, Any]) -> dict[str, Cell]:
@@ -48,8 +48,10 @@ def row(name: str, record: dict[str, Any]) -> dict[str, Cell]:
         "kernels": record["kernels"],
         "copies between memory orders": record["swaps"],
         "traffic, GB": round(record["traffic"] / 1e9, 1),
-        "arithmetic, ms": round(1e3 * record["flops"] / ARITHMETIC[name.split("/")[2]], 1),
-        "traffic, ms": round(1e3 * record["traffic"] / BANDWIDTH, 1),
+        "arithmetic, ms": round(
+            1e3 * record["flops"] / (OF_ARITHMETIC * H100.arithmetic(name.split("/")[2])), 1
+        ),
+        "traffic, ms": round(1e3 * record["traffic"] / (OF_BANDWIDTH * H100.bandwidth), 1),
         "launches, ms": round(1e3 * launches * LAUNCH, 1),
         "host waits": sum(record["syncs"].values()),
         "peak, GB": round(record["peak"] / 1e9, 2),

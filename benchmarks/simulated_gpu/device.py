@@ -6,13 +6,10 @@ processor are real. What a copy brings back from the device is made up: zeros.
 
 from __future__ import annotations
 
-import math
 import sys
 import warnings
-import weakref
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import torch
@@ -23,9 +20,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from reddit.training.counting import (
+    COMPOSED,
+    LiveMemory,
+    as_on_device,
+    composed,
+    extent,
+    launches,
+    on_device,
+    reordered,
+)
 from reddit.utils.arithmetic import tf32_allowed
 
-COMPOSED = torch._C.DispatchKey.CompositeImplicitAutograd
 DEVICE = torch.device("cuda", 0)
 PRODUCTS = {"convolution", "convolution_backward", "mm", "addmm", "bmm", "baddbmm"} | {
     f"_scaled_dot_product_{kind}_attention{end}"
@@ -37,8 +43,6 @@ NORMS = {"native_group_norm", "native_group_norm_backward", "native_layer_norm",
 """Operations that on CUDA take one type only."""
 SYNCHRONISE = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "_unique2", "unique_dim"}
 """Operations whose result the host must wait for."""
-CREATE = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "set_", "resize_"}
-"""Operations that launch nothing."""
 INSIDE = {"native_group_norm": 3, "native_group_norm_backward": 5, "native_layer_norm_backward": 3}
 """Kernels of an operation, where they are more than one."""
 TENSORS_A_LAUNCH = {1: 110, 2: 64, 3: 48, 4: 36, 5: 30}
@@ -97,13 +101,11 @@ class SimulatedGPU(TorchDispatchMode):
         _prepare()
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
         self.record = Record()
-        self._live = 0
-        self._sizes: dict[int, int] = {}
-        self._references: dict[int, weakref.ref[Any]] = {}
+        self._memory = LiveMemory()
 
     def restart(self) -> None:
         """A new record; live tensors still count."""
-        self.record = Record(peak=self._live)
+        self.record = Record(peak=self._memory.live)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -112,9 +114,9 @@ class SimulatedGPU(TorchDispatchMode):
             return args[0].fake_device if isinstance(args[0], FakeTensor) else func(*args)
         kwargs = kwargs or {}
         leaves = tree_leaves((args, kwargs))
-        if not any(_on_device(leaf) for leaf in leaves):
+        if not any(on_device(leaf) for leaf in leaves):
             return func(*args, **kwargs)
-        if _composed(func):  # inference mode leaves composed operations whole
+        if composed(func):  # inference mode leaves composed operations whole
             with self:
                 return func._op_dk(COMPOSED, *args, **kwargs)
         name = func.overloadpacket.__name__
@@ -127,12 +129,11 @@ class SimulatedGPU(TorchDispatchMode):
                 return self._run(torch.ops.aten.new_empty.default, (inputs[0], (1, inputs[0].ndim)))
         if name in ("_to_copy", "copy_") and (back := self._copied(name, args, kwargs, inputs)) is not None:
             return back
-        host = [t for t in inputs if not _on_device(t) and t.ndim > 0]
+        host = [t for t in inputs if not on_device(t) and t.ndim > 0]
         if host and name not in ("_to_copy", "copy_"):
             self.record.mixed[f"{name} at {_line()}"] += 1
-        out = self._run(func, args, kwargs)
-        if name == "native_group_norm_backward" and out[0] is not None:  # the simulation keeps the order
-            out = (self._run(torch.ops.aten.new_empty.default, (out[0], out[0].shape)), *out[1:])
+        with self.fake:
+            out = as_on_device(name, func(*args, **kwargs))
         outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         self._note(_Call(func, name, args, kwargs, inputs), outputs, out)
         return out
@@ -147,9 +148,9 @@ class SimulatedGPU(TorchDispatchMode):
             source, device = inputs[0], kwargs.get("device") or inputs[0].device
             to_device, blocking = device.type == "cuda", not kwargs.get("non_blocking", False)
         else:
-            source, to_device = inputs[1], _on_device(inputs[0])
+            source, to_device = inputs[1], on_device(inputs[0])
             blocking = not (kwargs.get("non_blocking", False) or (len(args) > 2 and args[2]))
-        if _on_device(source) == to_device or (name == "copy_" and source.ndim == 0 and to_device):
+        if on_device(source) == to_device or (name == "copy_" and source.ndim == 0 and to_device):
             return None
         way = "to the device" if to_device else "to the host"
         pinned = source.is_pinned() if to_device else name == "copy_" and inputs[0].is_pinned()
@@ -168,20 +169,19 @@ class SimulatedGPU(TorchDispatchMode):
     def _note(self, call: _Call, outputs: list[Tensor], out: Any) -> None:
         record, name, inputs = self.record, call.name, call.inputs
         for tensor in outputs:
-            self._keep(tensor)
-        own = {t.untyped_storage()._cdata for t in inputs}
-        view = not call.func._schema.is_mutable and all(t.untyped_storage()._cdata in own for t in outputs)
-        if view or name in CREATE:
+            self._memory.keep(tensor)
+        record.peak = max(record.peak, self._memory.live)
+        if not launches(call.func, inputs, outputs):
             return
         line = _line()
         record.launches[name] += 1
         record.kernels += _kernels(call)
         record.lines[line] += 1
-        record.traffic += sum(map(_extent, inputs)) + sum(map(_extent, outputs))
-        for tensor in _reordered(call):
+        record.traffic += sum(map(extent, inputs)) + sum(map(extent, outputs))
+        for tensor in reordered(name, inputs):
             record.swaps += 1
             record.kernels += 1
-            record.traffic += 2 * _extent(tensor)
+            record.traffic += 2 * extent(tensor)
         if name in ("_to_copy", "copy_") and len({t.dtype for t in [*inputs, *outputs]}) > 1:
             record.casts += 1
         if name in PRODUCTS or name in NORMS:
@@ -197,23 +197,6 @@ class SimulatedGPU(TorchDispatchMode):
             record.doubles[f"{name} at {line}"] += 1
         if (count := flop_registry.get(call.func.overloadpacket)) is not None:
             record.flops += count(*call.args, **call.kwargs, out_val=out)
-
-    def _keep(self, tensor: Tensor) -> None:
-        """Count a storage as live until it is freed."""
-        if not _on_device(tensor):
-            return
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key in self._sizes:
-            return
-        self._sizes[key] = size = -(-storage.nbytes() // 512) * 512
-        self._live += size
-        self.record.peak = max(self.record.peak, self._live)
-        self._references[key] = weakref.ref(storage, lambda _: self._free(key))
-
-    def _free(self, key: int) -> None:
-        self._live -= self._sizes.pop(key, 0)
-        self._references.pop(key, None)
 
 
 def _prepare() -> None:
@@ -233,29 +216,6 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     return nn.Parameter(cloned, self.requires_grad) if isinstance(self, nn.Parameter) else cloned
 
 
-@cache
-def _composed(func: Any) -> bool:
-    """Whether an operation has no kernel of its own on CUDA."""
-    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
-    return has_kernel(func.name(), COMPOSED) and not has_kernel(func.name(), "CUDA")
-
-
-def _on_device(leaf: object) -> bool:
-    if isinstance(leaf, FakeTensor):
-        return leaf.fake_device.type == "cuda"
-    return isinstance(leaf, torch.device) and leaf.type == "cuda"
-
-
-def _channels_last(tensor: Tensor) -> bool:
-    return tensor.is_contiguous(memory_format=torch.channels_last) and not tensor.is_contiguous()
-
-
-def _extent(tensor: Tensor) -> int:
-    """Bytes of memory behind a tensor; expanded axes count once."""
-    sides = [size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride or size == 1]
-    return math.prod(sides) * tensor.element_size()
-
-
 def _kernels(call: _Call) -> int:
     """Kernels of an operation."""
     if call.name.startswith(("_foreach", "_fused", "_amp_foreach")):
@@ -267,21 +227,6 @@ def _kernels(call: _Call) -> int:
     if call.name == "convolution_backward":
         return sum(call.args[-1])
     return INSIDE.get(call.name, 1)
-
-
-def _reordered(call: _Call) -> list[Tensor]:
-    """Tensors that an operation copies into another memory order before it works on them.
-
-    cuDNN's wrapper brings input, weight and gradient into one order, channels-last if input or weight has it.
-    GroupNorm on CUDA knows only the contiguous order.
-    """
-    if call.name.startswith("convolution"):
-        tensors = call.inputs[: 3 if call.name == "convolution_backward" else 2]
-        if any(_channels_last(t) for t in tensors[-2:]):
-            return [t for t in tensors if not t.is_contiguous(memory_format=torch.channels_last)]
-    if call.name.startswith("native_group_norm"):
-        return [t for t in call.inputs[: 2 if call.name.endswith("backward") else 1] if not t.is_contiguous()]
-    return []
 
 
 def _kind(tensor: Tensor) -> str:

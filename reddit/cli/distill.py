@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from reddit.ablations import describe_ablations
+from reddit.cli.dry_run import check_gpu, print_dry_run
 from reddit.cli.flags import config_flags, overrides, parser_of, run_flags
 from reddit.utils.errors import UserError
 from reddit.utils.progress import print_out
@@ -54,6 +55,7 @@ def main(argv: list[str] | None = None) -> None:
         command.error("--steps N or --chain is required (--chain alone distils down to 1 step)")
     if steps < 1:
         raise UserError(f"--steps {steps}: must be at least 1")
+    check_gpu(arguments)
     from reddit.config import load_config, settings_for
 
     settings = overrides(arguments, "student")
@@ -61,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     read = settings if arguments.config else settings_for(settings)
     given = load_config(arguments.config, read, stage=True)
     if arguments.dry_run and arguments.config and not arguments.teacher:
-        print(given.to_yaml(), end="")
+        _dry_run(arguments, given, steps)
         return
     from reddit.checkpoint.registry import student_name
     from reddit.methods import distillation_named
@@ -80,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     stages = chain_steps(teacher.steps, steps) if arguments.chain else [steps]
     check_steps(config, teacher, stages[0])
     if arguments.dry_run:
-        print(config.to_yaml(), end="")
+        print_dry_run(arguments, config, stages, teacher.steps)
         return
     variant = f"{teacher.family}-{config.ablation}" if config.ablation else None
     if arguments.chain:
@@ -89,6 +91,19 @@ def main(argv: list[str] | None = None) -> None:
     else:
         name = arguments.name or student_name(variant or teacher.family, steps, method)
         distill_stage(config, teacher, steps, name=name, resume=arguments.resume, quiet=arguments.quiet)
+
+
+def _dry_run(arguments: argparse.Namespace, config: Config, steps: int) -> None:
+    """The dry run of a configuration whose teacher need not exist."""
+    if arguments.gpu is None:
+        print_dry_run(arguments, config)
+        return
+    from reddit.methods import distillation_named
+    from reddit.training.chain import chain_steps
+
+    halving = distillation_named(config.distill.method).halving
+    first = 2 * steps if halving and not arguments.chain else config.diffusion.teacher_steps
+    print_dry_run(arguments, config, chain_steps(first, steps) if arguments.chain else [steps], first)
 
 
 def _marked(config: Config, teacher: CheckpointInfo) -> Config:

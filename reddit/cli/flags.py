@@ -95,6 +95,11 @@ def run_flags(parser: argparse.ArgumentParser) -> None:
         "-n", "--dry-run", action="store_true", help="print the resolved configuration and exit"
     )
     parser.add_argument(
+        "--gpu",
+        metavar="NAME",
+        help="with -n: estimate time and memory on a100, h100, h200, l40s, rtx3090 or rtx4090",
+    )
+    parser.add_argument(
         "--resume",
         default="auto",
         metavar="auto|none|PATH",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from reddit.ablations import describe_ablations
+from reddit.cli.dry_run import check_gpu, print_dry_run
 from reddit.cli.flags import config_flags, name_override, overrides, parser_of, run_flags
 from reddit.utils.errors import UserError
 from reddit.utils.threads import let_threads_sleep
@@ -16,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
         "Train a teacher. Repeat the command to resume.",
         "-c lolv1",
         "-c lolv1_light --set data.root=/data train.batch_size=16",
-        "-c demo -n",
+        "-c lolv1 -n --gpu h100",
     )
     config_flags(parser, default="lolv1")
     run_flags(parser)
@@ -31,11 +32,12 @@ def main(argv: list[str] | None = None) -> None:
         return
     if arguments.ablation and not arguments.name:
         raise UserError(f"--ablation {arguments.ablation} starts a family of its own: add --name NAME")
+    check_gpu(arguments)
     from reddit.config import load_config
 
     config = load_config(arguments.config, overrides(arguments) + name_override(arguments.name))
     if arguments.dry_run:
-        print(config.to_yaml(), end="")
+        print_dry_run(arguments, config)
         return
     from reddit.training.run import train_teacher
 

@@ -51,6 +51,7 @@ class LPIPS(nn.Module):
             None: the file named by REDDIT_ALEXNET or REDDIT_VGG16, else torchvision's download.
         feeding: "rgb" maps [0, 1] to [-1, 1], as LPIPS is defined. "paper" feeds BGR in 0-255, as the
             ReDDiT code does; such scores are not comparable with other work.
+        trained: False keeps random convolutions, to count what they compute.
 
     Raises:
         UserError: an unknown name; weights that are missing, unreadable, of another network, or that
@@ -62,6 +63,8 @@ class LPIPS(nn.Module):
         backbone: LpipsBackbone = "alex",
         weights: str | Path | None = None,
         feeding: LpipsFeeding = "rgb",
+        *,
+        trained: bool = True,
     ) -> None:
         super().__init__()
         if backbone not in _SMALLEST:
@@ -71,7 +74,8 @@ class LPIPS(nn.Module):
         self.backbone = backbone
         self.feeding = feeding
         self.features = _alexnet() if backbone == "alex" else _vgg16()
-        _load_convolutions(self.features, backbone, weights)
+        if trained:
+            _load_convolutions(self.features, backbone, weights)
         self._half_weights = HalfWeights[list[Tensor]]()
         self.heads = nn.ParameterList(_heads(backbone))
         self.mean: Tensor

@@ -14,12 +14,15 @@ from reddit.methods import Distillation, Teacher, distillation_named
 from reddit.metrics import LPIPS
 
 
-def build_teacher(config: Config, denoiser: Denoiser) -> Teacher:
-    """The configured teacher training of a denoiser."""
+def build_teacher(config: Config, denoiser: Denoiser, *, trained: bool = True) -> Teacher:
+    """The configured teacher training of a denoiser.
+
+    Args:
+        trained: False leaves the weights of the perceptual distance random, to count what it computes.
+    """
     settings, perceptual = config.teacher, None
     if settings.w_per:
-        device = next(denoiser.parameters()).device
-        perceptual = LPIPS(config.perceptual.backbone, config.perceptual.weights).to(device)
+        perceptual = _perceptual(config, next(denoiser.parameters()).device, trained)
     return Teacher(
         denoiser,
         config.diffusion.teacher_steps,
@@ -39,8 +42,9 @@ def build_distillation(
     steps: int,
     teacher_steps: int,
     device: torch.device,
+    trained: bool = True,
 ) -> Distillation[Any]:
-    """The configured distillation of a student of N steps.
+    """The configured distillation of a student of N steps; `trained` as of `build_teacher`.
 
     Raises:
         UserError: unknown method; the weights of the perceptual distance are missing.
@@ -48,9 +52,13 @@ def build_distillation(
     kind = distillation_named(config.distill.method)
     settings, perceptual = config.distill.settings(kind.name), None
     if kind.needs_perceptual(settings):
-        perceptual = LPIPS(config.perceptual.backbone, config.perceptual.weights).to(device)
+        perceptual = _perceptual(config, device, trained)
     clip = config.diffusion.clip
     return kind(student, frozen_teacher, steps, settings, clip, perceptual, teacher_steps)
+
+
+def _perceptual(config: Config, device: torch.device, trained: bool) -> LPIPS:
+    return LPIPS(config.perceptual.backbone, config.perceptual.weights, trained=trained).to(device)
 
 
 def build_denoise(config: Config) -> Denoise | None:

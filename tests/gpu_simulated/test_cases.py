@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simulated_gpu.cases import tiny
 from simulated_gpu.names import METHODS, NETWORKS
 from simulated_gpu.runtime import missing, run_python
+
+from reddit.training.counted_step import count_step
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
@@ -77,6 +80,17 @@ def test_the_papers_steps_are_lean(records: dict[str, Any], case: str) -> None:
     record = records[case]
     assert sum(record["launches"].values()) <= PAPER[case], record["lines"]
     assert record["casts"] <= 20
+
+
+@pytest.mark.parametrize("case", ["teacher/sr3/bf16", "reddit/sr3/bf16"])
+def test_the_estimate_counts_alike(records: dict[str, Any], case: str) -> None:
+    method = case.partition("/")[0]
+    found = count_step(tiny("sr3", "bf16", method), *([2, 4] if method == "reddit" else []))
+    record = records[case]
+    assert found.launches == pytest.approx(sum(record["launches"].values()), rel=0.05)
+    assert found.flops == pytest.approx(record["flops"], rel=0.01)
+    assert found.traffic == pytest.approx(record["traffic"], rel=0.2)
+    assert found.peak == pytest.approx(record["peak"], rel=0.2)
 
 
 @pytest.mark.parametrize("method", ["teacher", "reddit"])
