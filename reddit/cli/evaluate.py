@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     _check_outputs(arguments)
     from reddit.training.distributed import join
 
-    world = join()
+    world = join("run the same command again")
     with ExitStack() as stack:
         if not world.main:  # whose errors are printed all the same, where they end the command
             nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
@@ -109,6 +109,7 @@ def _score(arguments: argparse.Namespace, world: World) -> int:
     from reddit.evaluation.evaluate import evaluate, mean_over
     from reddit.evaluation.page import EvaluationPage
     from reddit.evaluation.saving import check_save
+    from reddit.training.heartbeat import heartbeat
     from reddit.utils.device import choose_device
 
     config = load_config(arguments.config, [*arguments.set, f"data.dataset={arguments.dataset}"])
@@ -127,25 +128,27 @@ def _score(arguments: argparse.Namespace, world: World) -> int:
         seeds = seeds[:1]
     page = EvaluationPage(arguments.html.parent, _scored(arguments), source.seen) if arguments.html else None
     failed: list[str] = []
-    evaluation = evaluate(
-        f"{arguments.dataset} validation" if arguments.validation else arguments.dataset,
-        source.pictures,
-        source.label,
-        source.predict,
-        scorer_from(arguments, gt=gt, device=str(device)),
-        seeds=seeds,
-        settings=source.settings | ({"frames": arguments.frames} if arguments.frames != "all" else {}),
-        seen=source.seen,
-        save=arguments.save,
-        watch=page.add if page else None,
-        failed=failed,
-        world=world,
-        quiet=arguments.quiet,
-    )
-    if failed:
-        evaluation = sources.incomplete(evaluation, failed, len(source.pictures))
-    if world.main:
-        _publish(evaluation, arguments, source, page, device)
+    with heartbeat(world, config.train.lost_after):
+        evaluation = evaluate(
+            f"{arguments.dataset} validation" if arguments.validation else arguments.dataset,
+            source.pictures,
+            source.label,
+            source.predict,
+            scorer_from(arguments, gt=gt, device=str(device)),
+            seeds=seeds,
+            settings=source.settings | ({"frames": arguments.frames} if arguments.frames != "all" else {}),
+            seen=source.seen,
+            save=arguments.save,
+            watch=page.add if page else None,
+            failed=failed,
+            world=world,
+            quiet=arguments.quiet,
+        )
+        if failed:
+            evaluation = sources.incomplete(evaluation, failed, len(source.pictures))
+        if world.main:
+            _publish(evaluation, arguments, source, page, device)
+        world.wait()  # torchrun ends all as soon as one ends with an exit code
     return 1 if failed else 0
 
 

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from reddit.image import extras
 from reddit.image.containers import JPEG_MAGIC, PNG_MAGIC, DamagedError, check_rows, whole_jpeg, whole_png
+from reddit.image.digest import STRIP, digest, digest_of
 from reddit.image.formats import FORMATS
 from reddit.image.limits import LIMIT, check_size, megapixels
 from reddit.image.metadata import dpi_of, exif_of, icc_profile_of, upright
@@ -37,8 +37,6 @@ EXTENSIONS = (*FORMATS, *extras.EXTENSIONS)
 ARRAY = ".npy"
 _DEEP_BYTES = {0: 2, 2: 6, 4: 8, 6: 8}
 """Colour type of a 16-bit PNG → bytes of a pixel."""
-STRIP = 1024
-"""Rows that are converted at a time."""
 _MODES = {"1": "L", "L": "L", "LA": "LA", "La": "LA", "PA": "RGBA", "YCbCr": "RGB", "RGBX": "RGB"}
 _MODES |= {"RGB": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "P": "RGB", "I;16": "L", "I;16B": "L", "I": "L"}
 
@@ -126,9 +124,9 @@ def _photo(path: Path, data: bytes) -> Photo:
         deep = _checked(path, data, image)
         width, height = image.size
         check_size(path, width, height, _DEEP_BYTES[data[25]] if deep else 3)
-        expected = _digest_of(noisy) if noisy else b""  # before the pixels take memory
+        expected = digest_of(noisy) if noisy else b""  # before the pixels take memory
         image.load()
-        if noisy and _digest(image) != expected:
+        if noisy and digest(image) != expected:
             raise DamagedError("a scan ends early")
         # The check takes time, and rows that are missing are black; an interlaced picture has gaps instead.
         if image.format == "PNG" and (deep or data[28] or _is_black(image, height - 1)):
@@ -179,19 +177,6 @@ def _checked(path: Path, data: bytes, image: Image.Image) -> bool:
     if image.mode not in _MODES or (image.mode == "I" and not deep):
         raise UserError(f"{path} holds {image.mode} pixels: convert it to grey or RGB of 8 or 16 bits")
     return deep
-
-
-def _digest_of(data: bytes) -> bytes:
-    with Image.open(io.BytesIO(data)) as image:
-        return _digest(image)
-
-
-def _digest(image: Image.Image) -> bytes:
-    """A hash of the pixels of an image, without a copy of all of them."""
-    digest = blake2b()
-    for top in range(0, image.height, STRIP):
-        digest.update(image.crop((0, top, image.width, min(top + STRIP, image.height))).tobytes())
-    return digest.digest()
 
 
 def _is_black(image: Image.Image, row: int) -> bool:

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import io
 import logging
-import lzma
-import math
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import tifffile
 from PIL import ExifTags, Image
 
 from reddit.image.containers import DamagedError
+from reddit.image.libtiff import errors_of_libtiff
 from reddit.image.limits import check_size
 from reddit.image.opencv import decoded
+from reddit.image.tiff_parts import check_bombs, check_jpegs, check_parts
 from reddit.utils.errors import UserError
 from reddit.utils.text import short
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MOST_COPIES = 64
-_PADDING = 3
-"""Most bytes by which writers round the length of a strip up."""
+_FAX = (2, 3, 4, 32771)
+"""Compressions of CCITT; libtiff repairs what is damaged in them, and tells of a part of it."""
 _KINDS = {
     tifffile.PHOTOMETRIC.MINISWHITE: 1,
     tifffile.PHOTOMETRIC.MINISBLACK: 1,
@@ -36,16 +35,6 @@ _KINDS = {
 """Photometric interpretation → channels without the extra ones."""
 _DEPTHS = (("bool", 1), ("uint8", 2), ("uint8", 4), ("uint8", 8), ("uint16", 16))
 """Types and bits of a channel that are read."""
-LARGE_PART = 1 << 26
-"""Bytes that a strip or tile may always decompress to."""
-_MOST_GROWTH = 1100
-"""Above the largest factor by which Deflate expands."""
-_UNLIMITED: dict[int, Callable[[], Any]] = {
-    tifffile.COMPRESSION.ADOBE_DEFLATE: zlib.decompressobj,
-    tifffile.COMPRESSION.DEFLATE: zlib.decompressobj,
-    tifffile.COMPRESSION.LZMA: lzma.LZMADecompressor,
-}
-"""Compressions that tifffile decodes to whatever length; the others go through libtiff, which does not."""
 
 
 def is_tiff(data: bytes) -> bool:
@@ -119,10 +108,15 @@ def _decoded(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     convert = f"{path} holds {_describe(page)} pixels: convert it to grey or RGB of 8 or 16 bits"
     if page.photometric not in _KINDS or (str(page.dtype), page.bitspersample) not in _DEPTHS:
         raise UserError(convert)
-    _check_parts(page, len(data))
+    if page.compression in _FAX:
+        raise UserError(
+            f"{path} is compressed as a fax ({_name(page.compression)}), in which damage cannot be told from "
+            "the picture: save it as PNG, or again without compression"
+        )
+    check_parts(page, len(data))
     if page.bitspersample in (2, 4):  # tifffile does not scale them
         return _by_others(path, page, data)
-    _check_bombs(page, data)
+    check_bombs(page, data)
     try:
         pixels = page.asarray()
     except (ValueError, ImportError) as error:
@@ -141,50 +135,6 @@ def _decoded(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     return pixels * np.uint8(255) if pixels.dtype == np.bool_ else pixels
 
 
-def _check_parts(page: tifffile.TiffPage, size: int) -> None:
-    """See that all strips or tiles lie in the file; tifffile leaves those black that do not.
-
-    Raises:
-        DamagedError: one does not, or is longer than its pixels though they are not compressed.
-    """
-    starts, counts = page.dataoffsets, page.databytecounts
-    if len(starts) != math.prod(page.chunked) or len(counts) != len(starts):
-        raise DamagedError("strips or tiles are missing")
-    if any(
-        start <= 0 or count <= 0 or start + count > size for start, count in zip(starts, counts, strict=True)
-    ):
-        raise DamagedError("the file ends early, or strips or tiles are missing")
-    if page.compression == tifffile.COMPRESSION.NONE and page.bitspersample % 8 == 0:
-        most = math.prod(page.chunks) * page.bitspersample // 8 + _PADDING
-        if max(counts) > most:
-            raise DamagedError("a strip or tile is longer than its pixels")
-
-
-def _check_bombs(page: tifffile.TiffPage, data: bytes) -> None:
-    """See that no part becomes much longer than its pixels, in pieces that take little memory.
-
-    Raises:
-        DamagedError: one does.
-    """
-    if page.compression not in _UNLIMITED:
-        return
-    most = 2 * math.prod(page.chunks) * max(1, page.bitspersample // 8) + LARGE_PART
-    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-        if count * _MOST_GROWTH <= most and page.compression != tifffile.COMPRESSION.LZMA:
-            continue
-        part, length = memoryview(data)[start : start + count], 0
-        decoder = _UNLIMITED[page.compression]()
-        try:
-            rest: bytes | memoryview = part
-            while not decoder.eof and (piece := decoder.decompress(rest, LARGE_PART)):
-                length += len(piece)
-                if length > most:
-                    raise DamagedError("a strip or tile is longer than its pixels")
-                rest = getattr(decoder, "unconsumed_tail", b"")
-        except (zlib.error, lzma.LZMAError) as error:
-            raise DamagedError(f"a strip or tile cannot be decompressed: {error}") from error
-
-
 def _by_others(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     """(H, W, channels) of what tifffile cannot read without another package: LZW, say, or 4 bits.
 
@@ -194,8 +144,10 @@ def _by_others(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     jpeg = page.compression == tifffile.COMPRESSION.JPEG
     if page.photometric == tifffile.PHOTOMETRIC.YCBCR and not jpeg:
         raise UserError(f"{path} holds {_describe(page)} pixels: convert it to RGB")
+    if jpeg:
+        check_jpegs(page, data)
     if page.dtype != np.uint16:
-        with Image.open(io.BytesIO(data)) as image:
+        with errors_of_libtiff(), Image.open(io.BytesIO(data)) as image:
             pixels = np.asarray(image)
         if pixels.dtype == np.bool_:
             pixels = pixels * np.uint8(255)
@@ -203,6 +155,8 @@ def _by_others(path: Path, page: tifffile.TiffPage, data: bytes) -> np.ndarray:
             pixels = ~pixels
     elif page.planarconfig == tifffile.PLANARCONFIG.CONTIG and page.samplesperpixel != 2:
         pixels = decoded(data)
+        if pixels is None and page.compression == tifffile.COMPRESSION.LZW:
+            raise DamagedError("a strip or tile cannot be decompressed")
     if pixels is None or pixels.shape[:2] != (page.imagelength, page.imagewidth):
         raise UserError(
             f"{path} is compressed by {_name(page.compression)}: pip install imagecodecs, or save it "

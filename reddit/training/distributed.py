@@ -20,14 +20,20 @@ from reddit.utils.errors import UserError
 T = TypeVar("T")
 TIMEOUT = datetime.timedelta(minutes=30)
 """The longest time that a process waits for the others, for example while they read a data set."""
+RESUME = "run the same command again to resume from the last checkpoint"
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run: this is number `rank` of `size`. With one process, nothing is exchanged."""
+    """The processes of a run: this is number `rank` of `size`. With one process, nothing is exchanged.
+
+    Attributes:
+        remedy: what a user can do if a process is lost, for messages.
+    """
 
     rank: int = 0
     size: int = 1
+    remedy: str = RESUME
 
     @property
     def main(self) -> bool:
@@ -41,7 +47,7 @@ class World:
     def wait(self) -> None:
         """Wait until every process has reached this point."""
         if self.size > 1:
-            with _lost_process():
+            with self._lost_process():
                 dist.barrier()
 
     def from_main(self, value: T) -> T:
@@ -49,7 +55,7 @@ class World:
         if self.size == 1:
             return value
         box = [value]
-        with _lost_process():
+        with self._lost_process():
             dist.broadcast_object_list(box, device=_device())
         return box[0]
 
@@ -58,7 +64,7 @@ class World:
         if self.size == 1:
             return [value]
         values: list[T | None] = [None] * self.size
-        with _lost_process():
+        with self._lost_process():
             dist.all_gather_object(values, value)
         return values  # type: ignore[return-value]
 
@@ -67,7 +73,7 @@ class World:
         if self.size == 1:
             return flag
         box = torch.tensor(int(flag))
-        with _lost_process():
+        with self._lost_process():
             dist.all_reduce(box, dist.ReduceOp.MAX)
         return bool(box)
 
@@ -77,7 +83,7 @@ class World:
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([tensor.detach().flatten().float() for tensor in tensors])
-        with _lost_process():
+        with self._lost_process():
             dist.all_reduce(flat)
         flat /= self.size
         parts = torch.split(flat, [tensor.numel() for tensor in tensors])
@@ -92,11 +98,24 @@ class World:
         """
         self.mean([*(p.grad for p in module.parameters() if p.grad is not None), *scalars])
 
+    @contextmanager
+    def _lost_process(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            raise UserError(
+                f"process {os.environ.get('RANK')}: another process of this run was lost "
+                f"({_first_line(error)}); {self.remedy}"
+            ) from error
 
-def join() -> World:
+
+def join(remedy: str = RESUME) -> World:
     """Join the processes started by `torchrun`; without it, a world of one process.
 
     Uses Gloo for CPUs and NCCL for GPUs; each process takes the GPU of its local rank.
+
+    Args:
+        remedy: what a user can do if a process is lost.
 
     Raises:
         UserError: the processes cannot connect; fewer GPUs than processes.
@@ -119,7 +138,7 @@ def join() -> World:
             raise UserError(
                 f"the {size} processes cannot connect at {where}: {_first_line(error)}"
             ) from error
-    return World(rank, size)
+    return World(rank, size, remedy)
 
 
 def leave() -> None:
@@ -134,17 +153,6 @@ def _device() -> torch.device:
         if torch.cuda.is_available()
         else torch.device("cpu")
     )
-
-
-@contextmanager
-def _lost_process() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        raise UserError(
-            f"process {os.environ.get('RANK')}: another process of this run was lost "
-            f"({_first_line(error)}); run the same command again to resume from the last checkpoint"
-        ) from error
 
 
 def _first_line(error: Exception) -> str:

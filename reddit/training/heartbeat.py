@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 import torch.distributed as dist
@@ -46,7 +47,7 @@ def heartbeat(world: World, lost_after: float) -> Iterator[None]:
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     client = dist.TCPStore(address, port, is_master=False)  # type: ignore[attr-defined]
     store = dist.PrefixStore(f"reddit/heartbeat/{next(_RUNS)}", client)  # type: ignore[attr-defined]
-    with beating(store, world, lost_after, _end):
+    with beating(store, world, lost_after, partial(_end, world.remedy)):
         yield
 
 
@@ -98,13 +99,12 @@ def _watch(
         store.add(str(world.rank), -(2**40))  # ended, not lost
 
 
-def _end(rank: int, seconds: float) -> None:
+def _end(remedy: str, rank: int, seconds: float) -> None:
     """Print one line and end this process, whose main thread may wait for the lost one."""
     own = os.environ.get("RANK")
     line = (
         f"error: process {own}: process {rank} has shown no sign of life for {seconds:.0f} s: it is stopped, "
-        "or its machine is lost; run the same command again to resume from the last checkpoint; "
-        "train.lost_after sets the limit\n"
+        f"or its machine is lost; {remedy}; train.lost_after sets the limit\n"
     )
     with contextlib.suppress(OSError):
         os.write(2, line.encode())

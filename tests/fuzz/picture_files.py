@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import tifffile
 from PIL import Image, ImageCms
@@ -126,6 +127,8 @@ def more_files(folder: Path) -> Files:
     scene.convert("1").save(fax, "TIFF", compression="group4")
     files["fax.tif"] = fax.getvalue()
     small, large = deep[:5, :7] // 256, deep // 256
+    add("jpeg strips.tif", "TIFF", compression="jpeg", strip_size=64 * 3 * 16)
+    files["deep lzw.tif"] = cv2.imencode(".tif", deep)[1].tobytes()
     files["alpha.tif"] = tiff(pixels(13, 21, 4), photometric="rgb", extrasamples=["unassalpha"])
     files["grey alpha.tif"] = tiff(pixels(13, 21, 2), photometric="minisblack", extrasamples=["unassalpha"])
     files["strips.tif"] = tiff(deep, photometric="rgb", rowsperstrip=3, compression="zlib")

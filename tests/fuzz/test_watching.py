@@ -6,6 +6,7 @@ import os
 import pickle
 import random
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -42,6 +43,10 @@ def fake(arguments: list[str]) -> int:
         raise UserError("a file is damaged: copy it again")
     if what == "colour":
         print("\x1b[31mred")
+    if what == "decoder":
+        os.write(2, b"Fax4Decode: Bad code word.\n")
+    if what == "temporary":
+        tempfile.TemporaryFile().close()
     if what == "silent":
         sys.exit(2)
     if what == "outside":
@@ -61,6 +66,8 @@ FAULTS = {
     "pickle": "code run",
     "NaN": "NaN",
     "colour": "message",
+    "decoder": "message",
+    "temporary": "",
     "silent": "message",
     "outside": "other",
     "code": "exit code",

@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import random
+import re
 import resource
 import select
 import shutil
@@ -41,6 +42,8 @@ PROCESSES = {"os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "o
 PROCESSES |= {"subprocess.Popen", "socket.connect", "shutil.unpack_archive"}
 UNPICKLED = {"os", "posix", "nt", "subprocess", "builtins", "sys", "shutil", "socket"}
 TRACING = {"fx", "_dynamo", "_export", "_inductor"}
+DECODER = re.compile(r"^(?:tempfile\.tif|JPEGLib|\w+Decode\w*): ", re.MULTILINE)
+"""Lines of libtiff."""
 KINDS = ("traceback", "hang", "memory", "code run", "NaN", "exit code", "message", "other")
 """What can go wrong."""
 
@@ -87,7 +90,13 @@ class Hook:
                 self.seen.append(("code run", f"exec {arguments!r:.200}"))
         elif event == "open" and isinstance(arguments[0], str) and _writes(arguments):
             path = Path(arguments[0]).absolute()
-            if self.written and not path.is_relative_to(self.written) and path.parts[1] != "dev":
+            unnamed = path == Path(tempfile.gettempdir())  # a temporary file without a name
+            if (
+                self.written
+                and not unnamed
+                and not path.is_relative_to(self.written)
+                and path.parts[1] != "dev"
+            ):
                 self.seen.append(("other", f"opens {str(path)!r:.200} to write"))
 
     def forward(self, module: torch.nn.Module, _: object, output: object) -> None:
@@ -165,6 +174,8 @@ def _judged(code: int, text: str) -> list[tuple[str, str]]:
         faults.append(("exit code", f"{code}: {text[-300:]}"))
     if code == 2 and not any("error: " in line for line in text.split("\n")):
         faults.append(("message", f"exit code 2 without a line: {text[-300:]!r}"))
+    if line := DECODER.search(text):
+        faults.append(("message", f"a decoder's line: {text[line.start() :][:200]!r}"))
     if len(text) > LONGEST_OUTPUT:
         faults.append(("message", f"{len(text)} characters"))
     if odd := {character for character in text if not character.isprintable()} - set("\n\r\t"):

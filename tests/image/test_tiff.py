@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import lzma
+import os
 import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from reddit.image import tiff
+from reddit.image import tiff_parts
+from reddit.image.libtiff import errors_of_libtiff
 from reddit.image.read import read_photo
 from reddit.utils.errors import UserError
 
@@ -73,13 +77,11 @@ def with_photometric(data: bytes, value: int) -> bytes:
     return bytes(content)
 
 
-@pytest.mark.parametrize(
-    "compression", [None, "tiff_lzw", "packbits", "tiff_adobe_deflate", "jpeg", "group4"]
-)
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "packbits", "tiff_adobe_deflate", "jpeg"])
 @pytest.mark.parametrize("mode", ["L", "1"])
 def test_white_may_be_zero(mode: str, compression: str | None, tmp_path: Path) -> None:
     """Some decoders invert such pictures, and some do not."""
-    if (mode, compression) in (("L", "group4"), ("1", "jpeg")):
+    if (mode, compression) == ("1", "jpeg"):
         pytest.skip("there is no such file")
     data = saved(mode, compression)
     normal = read(tmp_path, with_photometric(data, 1))
@@ -124,9 +126,66 @@ def test_a_strip_that_grows_without_end_is_refused(
     compression: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pack = {8: zlib.compress, 34925: lzma.compress}[compression]
-    monkeypatch.setattr(tiff, "LARGE_PART", 10_000)
+    monkeypatch.setattr(tiff_parts, "LARGE_PART", 10_000)
     assert np.array_equal(read(tmp_path, tiff_of(pack(GREY.tobytes()), 8, 1, 1, compression)), GREY)
     with pytest.raises(UserError, match="is damaged: a strip or tile is longer than its pixels"):
         read(tmp_path, tiff_of(pack(GREY.tobytes() + bytes(10**6)), 8, 1, 1, compression))
     with pytest.raises(UserError, match="is damaged: a strip or tile cannot be decompressed"):
         read(tmp_path, tiff_of(b"\xff" * 50 + pack(bytes(10**6))[50:], 8, 1, 1, compression))
+
+
+@pytest.mark.parametrize("compression", ["group3", "group4", "tiff_ccitt"])
+def test_a_fax_is_refused(compression: str, tmp_path: Path) -> None:
+    """libtiff repairs its code words, most without a word."""
+    with pytest.raises(UserError, match=r"is compressed as a fax .*: save it as PNG"):
+        read(tmp_path, saved("1", compression))
+
+
+def cut(data: bytes, share: float) -> bytes:
+    """A TIFF whose last strip ends early."""
+    content = bytearray(data)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0].aspage()
+        tag = page.tags[279]
+    form = {3: "<H", 4: "<I"}[int(tag.dtype)]
+    place = tag.valueoffset + (tag.count - 1) * struct.calcsize(form)
+    struct.pack_into(form, content, place, int(page.databytecounts[-1] * share))
+    return bytes(content)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("compression", ["jpeg", "tiff_lzw", "packbits", "tiff_adobe_deflate", "deep"])
+def test_a_strip_that_ends_early_is_refused_in_one_line(
+    compression: str, share: float, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """libtiff leaves JPEGs grey and prints lines about others."""
+    if compression == "deep":  # by LZW, too
+        data = cv2.imencode(".tif", COLOURS.astype(np.uint16) * 257)[1].tobytes()
+    else:
+        stream = io.BytesIO()
+        Image.fromarray(COLOURS).save(stream, "TIFF", compression=compression, strip_size=WIDTH * 3 * 8)
+        data = stream.getvalue()
+    read(tmp_path, data)
+    with pytest.raises(UserError, match=r"is damaged|it is damaged"):
+        read(tmp_path, cut(data, share))
+    said = capfd.readouterr()
+    assert said.out == said.err == ""
+
+
+def test_a_jpeg_in_a_tiff_is_no_larger_than_its_strip(tmp_path: Path) -> None:
+    data = bytearray(saved("L", "jpeg"))
+    place = data.index(b"\xff\xc0")
+    struct.pack_into(">HH", data, place + 5, 9000, 9000)
+    with pytest.raises(UserError, match="is damaged: a strip or tile is larger than the picture's"):
+        read(tmp_path, bytes(data))
+
+
+def test_lines_of_others_are_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    with errors_of_libtiff():
+        os.write(2, b"a line\ntempfile.tif: Warning, unknown field.\n  5 %")
+    assert capfd.readouterr().err == "a line\n  5 %"
+    with pytest.raises(ValueError, match=r"^Bad code word$"), errors_of_libtiff():
+        os.write(2, b"Fax4Decode: Bad code word.\n  6 %")
+    assert capfd.readouterr().err == "  6 %"
+    with pytest.raises(KeyError), errors_of_libtiff():
+        raise KeyError("mine")

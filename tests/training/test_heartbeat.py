@@ -67,7 +67,7 @@ def test_a_stopped_process_ends_another(capfd: pytest.CaptureFixture[str]) -> No
         child = os.fork()
         if child == 0:
             os.environ.update(environment, RANK=str(rank))
-            with heartbeat(World(rank, 2), 1.0):
+            with heartbeat(World(rank, 2, "try again"), 1.0):
                 time.sleep(30)
             os._exit(0)
         children.append(child)
@@ -84,4 +84,4 @@ def test_a_stopped_process_ends_another(capfd: pytest.CaptureFixture[str]) -> No
         os.waitpid(second, 0)
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("error: process 0: process 1 has shown no sign of life for 1 s: it is stopped, or")
-    assert "run the same command again to resume" in line
+    assert line.endswith("; try again; train.lost_after sets the limit")
