@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from reddit.checkpoint.build import build_network
@@ -21,11 +20,6 @@ METHODS = {
     "reflow": "a student of reflow",
     "regression": "trained on the ground truth alone, in one step",
 }
-
-
-def is_card(path: Path) -> bool:
-    """Whether a file is such a card."""
-    return LIBRARY in path.read_text(encoding="utf-8")
 
 
 def card_of(model: CheckpointInfo, name: str, licence: str | None = None) -> str:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
-from reddit.checkpoint.card import card_of, is_card, public_settings
+from reddit.checkpoint.card import card_of, public_settings
 from reddit.checkpoint.format import CheckpointInfo, copy_public, read_info
 from reddit.utils.errors import UserError, install
 from reddit.utils.files import check_overwrite, is_file, is_folder, write_bytes, write_file
@@ -30,16 +30,36 @@ def write_shared(
         name: USER/MODEL on the Hub, for the card; None: USER/FOLDER.
 
     Raises:
-        UserError: the folder holds other files of these names, or cannot be written.
+        UserError: the folder holds other files of these names, another model, or a card that was edited; or
+            it cannot be written.
     """
-    check_overwrite(folder / CARD, "-o", is_card)
-    check_overwrite(folder / WEIGHTS, "-o", read_info)
-    check_overwrite(folder / CONFIG, "-o", lambda path: "model" in json.loads(path.read_text()))
+    name = name or f"USER/{folder.resolve().name}"
+    _check_earlier(model, folder, name)
+    write_file(folder / WEIGHTS, lambda temporary: copy_public(model, temporary))
+    shared = read_info(folder / WEIGHTS)
+    write_bytes(folder / CARD, card_of(shared, name, licence).encode())
+    write_bytes(folder / CONFIG, json.dumps(public_settings(shared), indent=2).encode())
+
+
+def _check_earlier(model: CheckpointInfo, folder: Path, name: str) -> None:
+    """Refuse to overwrite the model itself, and files that are not an earlier share of such a model."""
     if is_file(folder / WEIGHTS) and (folder / WEIGHTS).samefile(model.path):
         raise UserError(f"-o {folder} holds the model itself: choose another folder")
-    write_file(folder / WEIGHTS, lambda temporary: copy_public(model, temporary))
-    write_bytes(folder / CARD, card_of(model, name or f"USER/{folder.resolve().name}", licence).encode())
-    write_bytes(folder / CONFIG, json.dumps(public_settings(model), indent=2).encode())
+
+    def same_model(path: Path) -> bool:
+        info = read_info(path)
+        return (info.family, info.method, info.steps) == (model.family, model.method, model.steps)
+
+    def same_card(path: Path) -> bool:  # but for the licence
+        written = card_of(read_info(folder / WEIGHTS), name)
+        found = path.read_text(encoding="utf-8").splitlines()
+        return [line for line in found if not line.startswith("license: ")] == written.splitlines()
+
+    def same_settings(path: Path) -> bool:
+        return bool(json.loads(path.read_text()) == public_settings(read_info(folder / WEIGHTS)))
+
+    for file, ours in ((WEIGHTS, same_model), (CARD, same_card), (CONFIG, same_settings)):
+        check_overwrite(folder / file, "-o", ours)
 
 
 def push(model: CheckpointInfo, repository: str, *, private: bool = False, licence: str | None = None) -> str:

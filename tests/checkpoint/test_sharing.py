@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
 from pathlib import Path
@@ -59,9 +60,22 @@ def test_a_folder_and_back(light_weights: Path, tmp_path: Path, capsys: pytest.C
     for _ in range(2):  # its own files are replaced
         main(["push", "--weights", str(light_weights), "-o", str(folder), "--license", "apache-2.0"])
     assert {path.name for path in folder.iterdir()} == {WEIGHTS, CARD, CONFIG}
+    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    assert f"| SHA-256 begins with | {digest[:12]} |" in (folder / CARD).read_text()
     expected = reddit.load(str(light_weights)).enhance(dark(), seed=1)
     assert (reddit.from_pretrained(str(folder)).enhance(dark(), seed=1) == expected).all()
     assert "light in " in capsys.readouterr().out
+
+
+def test_another_model_and_an_edited_card_are_kept(light_weights: Path, tmp_path: Path) -> None:
+    main(["push", "--weights", str(light_weights), "-o", str(tmp_path)])
+    with pytest.raises(UserError, match=r"model.safetensors exists and is not an earlier result"):
+        main(["push", "--weights", "light", "-o", str(tmp_path)])
+    card = tmp_path / CARD
+    card.write_text(card.read_text() + "Mine.\n")
+    with pytest.raises(UserError, match=r"README.md exists and is not an earlier result"):
+        main(["push", "--weights", str(light_weights), "-o", str(tmp_path)])
+    assert card.read_text().endswith("Mine.\n")
 
 
 def test_the_hub_and_back(light_weights: Path, hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from documents import DOCUMENTS, blocks, named
+from documents import DOCUMENTS, commands, named, ours
 from repository import ROOT
 
 from reddit.ablations import ABLATIONS
@@ -18,36 +16,9 @@ from reddit.cli.main import main
 from reddit.config import resolve_config
 from reddit.utils.errors import UserError
 
-SCRIPTS = {"train_teacher": "train", "prepare_data": "data"}
-"""Script → subcommand, where their names differ."""
-
 
 class ParsedError(Exception):
     """What argparse made of a command; raised in place of running it."""
-
-
-def commands(text: str) -> Iterator[str]:
-    """The lines of the bash blocks, with their shell variables, and the commands in running text."""
-    variables: dict[str, str] = {}
-    for block in blocks(text, "bash"):
-        for line in block.replace("\\\n", " ").splitlines():
-            line = re.sub(r"\$(\w+)", lambda match: variables.get(match[1], match[0]), line).strip()
-            if assigned := re.fullmatch(r'(\w+)="(.*)"', line):
-                variables[assigned[1]] = assigned[2]
-            yield line
-    inline = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    yield from re.findall(r"`([^`\n]*(?:reddit-llie \w+|scripts/\w+\.py) [^`\n]+)`", inline)
-
-
-def ours(line: str) -> tuple[str, list[str]] | None:
-    """The subcommand and its arguments in a command of this project; None for others. N is 4, FILE lolv1."""
-    words = [{"N": "4", "FILE": "lolv1"}.get(word, word) for word in shlex.split(line, comments=True)]
-    for place, word in enumerate(words):
-        if word == "reddit-llie":
-            return words[place + 1], words[place + 2 :]
-        if found := re.fullmatch(r"scripts/(\w+)\.py", word):
-            return SCRIPTS.get(found[1], found[1]), words[place + 1 :]
-    return None
 
 
 COMMANDS = [
