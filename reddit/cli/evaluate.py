@@ -225,6 +225,7 @@ def _check_flags(arguments: argparse.Namespace) -> None:
         "data.",
         "runs=",
         "device=",
+        "train.lost_after=",
         instead="--steps, --sampler and --precision change how it samples",
     )
     if not 1 <= arguments.ensemble <= SYMMETRIES:

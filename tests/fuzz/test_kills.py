@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from lost_processes import finished, lose
+from lost_processes import finished, lose, lose_scoring, scores
 from tiny_runs import same, write_lol
 
 KILLS = 50
@@ -31,3 +31,5 @@ def test_a_process_of_two_that_is_lost(number: signal.Signals, tmp_path: Path) -
     write_lol(tmp_path)
     assert lose(tmp_path, 1, number, "train.lost_after=5") < 30
     assert same(finished(tmp_path, "broken"), finished(tmp_path, "whole"))
+    assert lose_scoring(tmp_path, 1, number, "train.lost_after=5") < 30
+    assert scores(tmp_path, "scored") == scores(tmp_path, "right")
