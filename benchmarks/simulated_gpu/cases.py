@@ -20,7 +20,7 @@ from reddit.inference.enhancer import Enhancer
 from reddit.inference.sampling import restore
 from reddit.methods import DISTILLATIONS, Method
 from reddit.metrics import Scorer, perceptual
-from reddit.training.build import build_distillation, build_teacher
+from reddit.training.build import build_distillation, build_teacher, student_config
 from reddit.training.loop import Trainer
 from simulated_gpu.names import METHODS, NETWORKS
 
@@ -114,7 +114,7 @@ def build_method(config: Config, name: str, device: torch.device) -> Method:
     torch.manual_seed(0)
     if name == "teacher":
         return build_teacher(config, build_denoiser(config).to(device))
-    student, teacher = (build_denoiser(config).to(device) for _ in range(2))
+    student, teacher = (build_denoiser(each).to(device) for each in (student_config(config), config))
     count = config.diffusion.teacher_steps
     return build_distillation(config, student, teacher, steps=count // 2, teacher_steps=count, device=device)
 

@@ -44,5 +44,8 @@ METHODS: dict[str, list[str]] = {
     "consistency with LPIPS": ["distill.consistency.distance=lpips"],
     "reflow": [],
     "regression": ["distill.regression.w_per=0.1"],
+    "ctm": [],
+    "ctm with LPIPS": ["distill.ctm.distance=lpips"],
+    "shortcut": ["distill.shortcut.p_consistency=0.5"],
 }
 """Training steps and their settings; the method is the first word."""

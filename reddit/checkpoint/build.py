@@ -35,8 +35,10 @@ def build_schedule(config: DiffusionConfig) -> NoiseSchedule:
 
 
 def build_network(config: ModelConfig) -> ConditionalUNet | CompactUNet:
+    second_input = config.second_input != "none"
     if config.architecture == "compact":
-        return CompactUNet(config.width, config.multipliers, config.blocks, config.unshuffle, config.detail)
+        sizes = (config.width, config.multipliers, config.blocks, config.unshuffle, config.detail)
+        return CompactUNet(*sizes, second_input)
     return ConditionalUNet(
         width=config.width,
         multipliers=config.multipliers,
@@ -47,6 +49,7 @@ def build_network(config: ModelConfig) -> ConditionalUNet | CompactUNet:
         log_condition=config.log_condition,
         block=config.block,
         context=config.context,
+        second_input=second_input,
     )
 
 
@@ -81,4 +84,6 @@ def build_denoiser(config: Config) -> Denoiser:
     check_size(config.model)
     network = build_network(config.model).to(memory_format=torch.channels_last)
     schedule = build_schedule(config.diffusion)
-    return Denoiser(network, schedule, config.model.prediction, config.diffusion.mask_x_T)
+    return Denoiser(
+        network, schedule, config.model.prediction, config.diffusion.mask_x_T, config.model.second_input
+    )

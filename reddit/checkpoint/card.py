@@ -19,6 +19,8 @@ METHODS = {
     "consistency": "a student of consistency distillation",
     "reflow": "a student of reflow",
     "regression": "trained on the ground truth alone, in one step",
+    "ctm": "a consistency trajectory model, for every number of steps",
+    "shortcut": "a shortcut model, for every number of steps",
 }
 
 

@@ -22,7 +22,8 @@ def parser() -> argparse.ArgumentParser:
         "distill",
         "Distil a student of N steps from a model of 2N. Other methods on the same teacher:\n"
         "--set distill.method=progressive (also from 2N), consistency or reflow (from the teacher to N);\n"
-        "distill.method=regression learns one step by the ground truth alone.",
+        "ctm or shortcut make one student for every number of steps, whose weights are chosen at N;\n"
+        "regression learns one step by the ground truth alone.",
         "--steps 4",
         "-c lolv1_light --chain",
         "--steps 2 --set distill.method=consistency",

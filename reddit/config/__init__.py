@@ -2,6 +2,7 @@
 
 from reddit.config.methods import (
     ConsistencyConfig,
+    CTMConfig,
     DistillConfig,
     LambdaRule,
     PerceptualConfig,
@@ -9,6 +10,7 @@ from reddit.config.methods import (
     ReDDiTConfig,
     ReflowConfig,
     RegressionConfig,
+    ShortcutConfig,
     TeacherConfig,
 )
 from reddit.config.readers import is_read, readers, settings_for
@@ -18,6 +20,7 @@ from reddit.config.settings import RENAMED, Config
 
 __all__ = [
     "RENAMED",
+    "CTMConfig",
     "Config",
     "ConsistencyConfig",
     "DataConfig",
@@ -32,6 +35,7 @@ __all__ = [
     "ReflowConfig",
     "RegressionConfig",
     "SamplerName",
+    "ShortcutConfig",
     "TeacherConfig",
     "TrainConfig",
     "is_read",

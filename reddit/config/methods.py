@@ -105,6 +105,29 @@ class RegressionConfig(Section):
     """Weight of the perceptual loss (LPIPS) beside the squared error."""
 
 
+class CTMConfig(Section):
+    """Consistency trajectory models (Kim et al. 2023), without their adversarial loss."""
+
+    target_ema: float = Field(0.95, ge=0, lt=1)
+    """Decay of the moving average of the student's weights that gives the targets (theirs: 0.999, over many
+    more iterations)."""
+    distance: Literal["l2", "lpips"] = "l2"
+    """Distance between the clean images that the two ways lead to (theirs: `lpips`)."""
+    w_dsm: float = Field(1.0, ge=0)
+    """Weight of denoising score matching: the squared error of steps of length 0, with lambda_t."""
+
+
+class ShortcutConfig(Section):
+    """Shortcut models (Frans et al. 2024)."""
+
+    p_consistency: float = Field(0.25, ge=0, le=1)
+    """Probability that a sample learns a long step from two of half its length; else it learns the shortest
+    step, from the ground truth."""
+    target_ema: float = Field(0.95, ge=0, lt=1)
+    """Decay of the moving average of the student's weights that makes those two (theirs: 0.999, over many
+    more iterations)."""
+
+
 class PerceptualConfig(Section):
     """The network behind every perceptual loss (LPIPS)."""
 
@@ -115,7 +138,7 @@ class PerceptualConfig(Section):
     environment variable REDDIT_VGG16 or REDDIT_ALEXNET, else torchvision's download."""
 
 
-READ_PERCEPTUAL = ("teacher", "reddit", "consistency", "regression")
+READ_PERCEPTUAL = ("teacher", "reddit", "consistency", "regression", "ctm")
 """The methods that can use it."""
 
 STAGE_DEFAULTS: dict[str, Any] = {
@@ -152,12 +175,15 @@ class DistillConfig(Section):
     """Distillation: the method, its settings, and the training of a stage."""
 
     method: Text = "reddit"
-    """reddit, progressive, consistency, reflow or regression. Each reads the section of its name."""
+    """reddit, progressive, consistency, reflow, regression, ctm or shortcut. Each reads the section of its
+    name."""
     reddit: ReDDiTConfig = ReDDiTConfig()
     progressive: ProgressiveConfig = ProgressiveConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
     reflow: ReflowConfig = ReflowConfig()
     regression: RegressionConfig = RegressionConfig()
+    ctm: CTMConfig = CTMConfig()
+    shortcut: ShortcutConfig = ShortcutConfig()
     train: StageConfig = StageConfig()
     """Settings of a stage that replace those of `train`."""
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+SecondInput = Literal["none", "end", "step"]
 SamplerName = Literal["ddim", "ddpm", "dpmpp", "unipc", "consistency", "ddim_authors"]
 
 
@@ -108,7 +109,8 @@ class ModelConfig(Section):
 
     architecture: Literal["unet", "compact"] = "unet"
     """`unet`: the paper's U-Net and its light variants (`reddit.models.unet`). `compact`:
-    `reddit.models.compact`, which reads only width, multipliers, blocks, unshuffle, detail and prediction."""
+    `reddit.models.compact`, which reads only width, multipliers, blocks, unshuffle, detail, prediction and
+    second_input."""
     width: int = Field(64, gt=0, le=4096)
     """Channels of the first level."""
     multipliers: Annotated[list[Annotated[int, Field(gt=0, le=64)]], Field(min_length=1, max_length=8)] = [
@@ -137,6 +139,9 @@ class ModelConfig(Section):
     """For `compact`: channels of the path at full resolution."""
     prediction: Literal["eps", "v", "x0"] = "eps"
     """What the network predicts: the noise, the velocity v, or the clean image."""
+    second_input: SecondInput = "none"
+    """A second scalar that the network takes, set by the distillation method: `end`: the level alpha of the
+    state where a step ends (`ctm`); `step`: the length of the step, as a share of T (`shortcut`)."""
 
 
 class DiffusionConfig(Section):

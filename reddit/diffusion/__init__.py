@@ -1,6 +1,6 @@
 """Diffusion: the schedule, the denoiser, the trajectory and the samplers."""
 
-from reddit.diffusion.denoiser import Denoiser, DenoiserFunction, clipped, without_pure_noise
+from reddit.diffusion.denoiser import Denoiser, DenoiserFunction, SecondInput, clipped, without_pure_noise
 from reddit.diffusion.gaussian import gaussian_denoiser, gaussian_flow
 from reddit.diffusion.multistep import sample_dpmpp, sample_unipc
 from reddit.diffusion.samplers import (
@@ -11,6 +11,7 @@ from reddit.diffusion.samplers import (
     sample_ddim,
     sample_ddim_authors,
     sample_ddpm,
+    step_of,
 )
 from reddit.diffusion.schedule import NoiseSchedule, Prediction
 from reddit.diffusion.trajectory import (
@@ -28,6 +29,7 @@ __all__ = [
     "DenoiserFunction",
     "NoiseSchedule",
     "Prediction",
+    "SecondInput",
     "clipped",
     "ddim_step",
     "decode",
@@ -41,6 +43,7 @@ __all__ = [
     "sample_ddpm",
     "sample_dpmpp",
     "sample_unipc",
+    "step_of",
     "target_gain",
     "without_pure_noise",
     "x0_target",

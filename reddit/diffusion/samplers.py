@@ -138,3 +138,13 @@ SAMPLERS: dict[str, Sampler] = {
 }
 STOCHASTIC = frozenset({"ddpm", "consistency"})
 """Samplers that draw noise at every step but the last."""
+
+
+def step_of(sampler: str, schedule: NoiseSchedule, steps: int) -> float:
+    """How far a prediction goes in a sampler of N steps, for a denoiser with a second input (`condition`).
+
+    DDIM's goes to the next time, that of consistency sampling to time 0. Others need the mean E[x_0 | x_t].
+    """
+    if sampler in ("ddim", "ddim_authors"):
+        return schedule.steps / steps
+    return float(schedule.steps) if sampler == "consistency" else 0.0

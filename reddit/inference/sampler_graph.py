@@ -49,7 +49,9 @@ class Sampler(nn.Module):
                 convolution = getattr(parent, name)
                 setattr(parent, name, FirstChannels(convolution, convolution.in_channels - 3 * folded))
         self.network = network.requires_grad_(False)  # otherwise a pt2 file keeps every activation
-        self.schedule = Visited(denoiser.schedule, denoiser.schedule.grid(steps))
+        grid = denoiser.schedule.grid(steps)
+        self.schedule = Visited(denoiser.schedule, grid)
+        self.second = denoiser.second(grid.float(), grid, denoiser.schedule.steps / steps)
         self.prediction = denoiser.prediction
         self.mask_x_T = denoiser.mask_x_T
         self.clip = clip
@@ -78,7 +80,8 @@ class Sampler(nn.Module):
                 seen = _at(without_pure_noise(x_t, alpha) if self.mask_x_T else x_t, *padding)
             else:
                 seen = torch.zeros_like(padded)
-            output = _at(self.network(seen, padded, alpha, context), *inside)
+            second = [values[t] for values in self.second]
+            output = _at(self.network(seen, padded, alpha, context, *second), *inside)
             return schedule.interpret(self.prediction, output, x_t, t)
 
         bounded = clipped(denoise, schedule) if self.clip else denoise

@@ -16,6 +16,7 @@ from reddit.diffusion import (
     NoiseSchedule,
     clipped,
     noise_like,
+    step_of,
 )
 from reddit.image.arrays import THUMBNAIL
 from reddit.image.geometry import turn, turn_back
@@ -66,8 +67,9 @@ def restore(
         noise = noise_like(y, generators) if uses_noise(denoiser, steps, sampler) else torch.zeros_like(y)
         x_T = turn(noise, view)  # noqa: N806
         turned = turn(y, view).contiguous(memory_format=torch.channels_last)
+        denoise = denoiser.condition(None, step_of(sampler, denoiser.schedule, steps))
         with arithmetic(low.device, precision), autocast(low.device, precision):
-            x_0 = _sample(denoiser, denoiser.schedule, x_T, turned, steps, sampler, clip, generators)
+            x_0 = _sample(denoise, denoiser.schedule, x_T, turned, steps, sampler, clip, generators)
         return turn_back(_picture(x_0), view)
 
     return _mean(sample(view) for view in range(ensemble))
@@ -120,7 +122,7 @@ def restore_rows(
                 noise = to_device_of(context, noises[view].rows(rows)[None, :, :, slice(*columns)])
             x_T = turn(noise, view)  # noqa: N806
             turned = turn(y, view).contiguous(memory_format=torch.channels_last)
-            denoise = denoiser.condition(turn(context, view))
+            denoise = denoiser.condition(turn(context, view), step_of(sampler, denoiser.schedule, steps))
             with arithmetic(weight.device, precision), autocast(weight.device, precision):
                 x_0 = _sample(denoise, denoiser.schedule, x_T, turned, steps, sampler, clip)[0].cpu()
             return turn_back(_picture(x_0), view)

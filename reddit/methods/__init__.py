@@ -4,12 +4,14 @@ import difflib
 from typing import Any
 
 from reddit.methods.consistency import ConsistencyDistillation
+from reddit.methods.ctm import ConsistencyTrajectory
 from reddit.methods.distillation import Distillation
 from reddit.methods.method import Method, StepRNG
 from reddit.methods.progressive import ProgressiveDistillation
 from reddit.methods.reddit import ReDDiT
 from reddit.methods.reflow import Reflow
 from reddit.methods.regression import Regression
+from reddit.methods.shortcut import Shortcut
 from reddit.methods.teacher import Teacher
 from reddit.utils.errors import UserError
 
@@ -37,12 +39,14 @@ def distillation_named(name: str) -> type[Distillation[Any]]:
 __all__ = [
     "DISTILLATIONS",
     "ConsistencyDistillation",
+    "ConsistencyTrajectory",
     "Distillation",
     "Method",
     "ProgressiveDistillation",
     "ReDDiT",
     "Reflow",
     "Regression",
+    "Shortcut",
     "StepRNG",
     "Teacher",
     "distillation_named",

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor
 
 from reddit.config import ConsistencyConfig
 from reddit.data import Batch
 from reddit.diffusion import DenoiserFunction, decode
-from reddit.methods.distillation import Distillation
+from reddit.methods.averaged_target import AveragedTarget, distance
 from reddit.methods.method import StepRNG, context_of, replaced, to_minus_one_one
 from reddit.utils.profiling import phase
 
 
-class ConsistencyDistillation(Distillation[ConsistencyConfig]):
+class ConsistencyDistillation(AveragedTarget[ConsistencyConfig]):
     """Their algorithm 2: all states of a trajectory should predict the same clean image.
 
     The consistency function `f(x_t, t) = c_skip x_t + c_out F(x_t, t)`, with F the network, maps any state to
@@ -45,18 +43,12 @@ class ConsistencyDistillation(Distillation[ConsistencyConfig]):
     halving = False
     sampler = "consistency"
 
-    def set_up(self) -> None:
-        self.target = copy.deepcopy(self.denoiser).eval().requires_grad_(False)
-        # As a submodule of the student it is saved and resumed; checkpoints hold only `student.network`.
-        self.denoiser.add_module("target", self.target.network)
-        self._updated: int | None = None
-
     @classmethod
     def needs_perceptual(cls, config: ConsistencyConfig) -> bool:
         return config.distance == "lpips"
 
     def losses(self, batch: Batch, rng: StepRNG) -> dict[str, Tensor]:
-        self._update_target(rng.iteration)
+        self.update_target(rng.iteration)
         x_0, y, context = (
             to_minus_one_one(batch["high"]),
             to_minus_one_one(batch["low"]),
@@ -70,23 +62,7 @@ class ConsistencyDistillation(Distillation[ConsistencyConfig]):
             x_s = decode(self.frozen_teacher(context), self.schedule, x_t, y, t, s).x_s
             target = consistency_function(self.target.condition(context), x_s, s, y)
         found = consistency_function(self.denoiser.condition(context), x_t, t, y)
-        return {"loss": self._distance(found, target.clone())}
-
-    def _distance(self, found: Tensor, target: Tensor) -> Tensor:
-        if self.config.distance == "l2" or self.perceptual is None:
-            return (found - target).square().mean()
-        with phase("perceptual"):
-            return self.perceptual((found + 1) / 2, (target + 1) / 2).mean()
-
-    @torch.no_grad()
-    def _update_target(self, iteration: int) -> None:
-        """Update the moving average once per iteration, however many micro-batches there are."""
-        if iteration == self._updated:
-            return
-        self._updated = iteration
-        target = list(self.target.network.state_dict().values())
-        student = list(self.denoiser.network.state_dict().values())
-        torch._foreach_lerp_(target, student, 1 - self.config.target_ema)
+        return {"loss": distance(self.config.distance, self.perceptual, found, target.clone())}
 
 
 def consistency_function(denoiser: DenoiserFunction, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:

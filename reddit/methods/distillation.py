@@ -10,7 +10,7 @@ from torch import Tensor
 
 from reddit.config import SamplerName
 from reddit.data import Batch
-from reddit.diffusion import Denoiser, DenoiserFunction, clipped
+from reddit.diffusion import Denoiser, DenoiserFunction, SecondInput, clipped
 from reddit.methods.method import StepRNG
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -39,6 +39,10 @@ class Distillation(Generic[Settings]):
     """True: the teacher is a model of 2N steps. False: the teacher of the family."""
     sampler: SamplerName | None = None
     """The sampler of its students; None: the configured one."""
+    second_input: SecondInput = "none"
+    """The second scalar that its students' networks take; see `reddit.diffusion.Denoiser`."""
+    every_steps = False
+    """Whether one student serves every number of steps; N is then where its weights are chosen."""
 
     def __init__(
         self,

@@ -31,6 +31,17 @@ class NoiseLevelEmbedding(nn.Module):
         return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=1))
 
 
+class SecondEmbedding(NoiseLevelEmbedding):
+    """The same of a second scalar in [0, 1]. It starts at zero, so that it does not change a network yet."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        last = self.mlp[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+
 class NormActConv(nn.Sequential):
     """GroupNorm → SiLU → 3×3 convolution."""
 

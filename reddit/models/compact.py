@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from reddit.image.geometry import crop_to, thumbnail
 from reddit.models import compact_inference
-from reddit.models.blocks import NoiseLevelEmbedding, doubled, each_linear
+from reddit.models.blocks import NoiseLevelEmbedding, SecondEmbedding, doubled, each_linear
 from reddit.models.compilable import Compilable
 from reddit.models.unet import log_curve
 from reddit.utils.device import to_device_of
@@ -86,6 +86,7 @@ class CompactUNet(Compilable):
         blocks: residual blocks per level, on the way down and again on the way up.
         unshuffle: work at 1/unshuffle of the resolution, with pixels folded into channels.
         detail: channels of the full-resolution path.
+        second_input: take a second scalar beside the noise level.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class CompactUNet(Compilable):
         blocks: int = 2,
         unshuffle: int = 2,
         detail: int = 16,
+        second_input: bool = False,
     ) -> None:
         super().__init__()
         self.unshuffle = unshuffle
@@ -127,15 +129,27 @@ class CompactUNet(Compilable):
         last = nn.Conv2d(detail, 3, 3, padding=1)
         nn.init.zeros_(last.weight)
         self.detail = nn.Sequential(nn.Conv2d(9 + detail // 2, detail, 3, padding=1), nn.SiLU(), last)
+        self.second = SecondEmbedding(embedding) if second_input else None
 
-    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x_t: Tensor,
+        y: Tensor,
+        alpha: Tensor,
+        context: Tensor | None = None,
+        second: Tensor | None = None,
+    ) -> Tensor:
         """Predict from the noisy image `x_t` and the low-light image `y`, both (B, 3, H, W) in [-1, 1].
 
         `alpha` (B,) is the noise level of `x_t`. Any H and W: padded by reflection here and cropped back.
         `context` is the `thumbnail` of the picture that `y` is a part of; None: `y` is the whole of it.
+        `second` (B,) in [0, 1] is the second scalar, if there is one.
         """
         whole = thumbnail(y) if context is None else context
-        embedding = F.silu(self.embedding(alpha) + self.statistics(whole))
+        embedding = self.embedding(alpha) + self.statistics(whole)
+        if self.second is not None:
+            embedding = embedding + self.second(second)
+        embedding = F.silu(embedding)
         if compact_inference.applies(y):
             parts = zip(*(torch.split(values, 1) for values in (x_t, y, embedding)), strict=True)
             pictures = [self._one_picture(*part) for part in parts]

@@ -12,7 +12,7 @@ from reddit.image.geometry import crop_to, pad_to_multiple, thumbnail
 
 
 class Compilable(nn.Module):
-    """A network `(x_t, y, alpha, context)`, whose padding is left out of the compiled graph.
+    """A network `(x_t, y, alpha, context, second)`, whose padding is left out of the compiled graph.
 
     Sizes that are computed from other sizes stop the compiler as soon as they are free, at a second size.
     """
@@ -36,10 +36,17 @@ class Compilable(nn.Module):
         return pad_to_multiple(image, self.multiple)
 
     def _padded(
-        self, compiled: Any, x_t: Tensor, y: Tensor, alpha: Tensor, context: Tensor | None = None
+        self,
+        compiled: Any,
+        x_t: Tensor,
+        y: Tensor,
+        alpha: Tensor,
+        context: Tensor | None = None,
+        second: Tensor | None = None,
     ) -> Tensor:
         if context is None and self.takes_context:
             context = thumbnail(y)
         x_t, size = pad_to_multiple(x_t, self.multiple)
         y, _ = pad_to_multiple(y, self.multiple)
-        return crop_to(compiled(x_t, y, alpha, context), size)
+        more = () if second is None else (second,)
+        return crop_to(compiled(x_t, y, alpha, context, *more), size)

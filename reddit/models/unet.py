@@ -18,6 +18,7 @@ from reddit.models.blocks import (
     NormActConv,
     PixelNorm,
     ResidualBlock,
+    SecondEmbedding,
     Upsample,
     each_linear,
 )
@@ -48,6 +49,7 @@ class ConditionalUNet(Compilable):
         log_condition: add `log_curve(y)` to the input.
         block: `sr3`, the paper's (GroupNorm, attention); `light`, without both: see `LightBlock`.
         context: condition every block on the thumbnail of the whole low-light image.
+        second_input: take a second scalar beside the noise level.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class ConditionalUNet(Compilable):
         log_condition: bool = False,
         block: Literal["sr3", "light"] = "sr3",
         context: bool = False,
+        second_input: bool = False,
     ) -> None:
         super().__init__()
         self.unshuffle = unshuffle
@@ -108,15 +111,26 @@ class ConditionalUNet(Compilable):
             )
         else:
             self.head = NormActConv(current, 3 * fold, groups)
+        self.second = SecondEmbedding(width_embedding) if second_input else None
 
-    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x_t: Tensor,
+        y: Tensor,
+        alpha: Tensor,
+        context: Tensor | None = None,
+        second: Tensor | None = None,
+    ) -> Tensor:
         """Predict from the noisy image `x_t` and the low-light image `y`, both (B, 3, H, W) in [-1, 1].
 
         `alpha` (B,) is the noise level of `x_t`. Any H and W: padded by reflection here and cropped back.
         `context` is the `thumbnail` of the picture that `y` is a part of; None: `y` is the whole of it.
+        `second` (B,) in [0, 1] is the second scalar, if there is one.
         """
         image, size = self.pad(torch.cat([self._condition(y), x_t], dim=1))
         embedding = self.embedding(alpha)
+        if self.second is not None:
+            embedding = embedding + self.second(second)
         if self.context is not None:
             small = self._condition(thumbnail(y) if context is None else context)
             embedding = embedding + self.context(small.to(embedding.dtype))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Sequence
 
@@ -17,7 +16,7 @@ from reddit.evaluation.evaluate import predict_with
 from reddit.methods import Method
 from reddit.reproduce.plan import Plan
 from reddit.reproduce.runs import Run
-from reddit.training.build import build_distillation, build_teacher
+from reddit.training.build import build_distillation, build_teacher, start_as, student_config
 from reddit.training.state import TrainingState
 from reddit.training.step import to_device, train_step
 from reddit.training.validation import FIRST_LOOK
@@ -83,7 +82,8 @@ def _method(run: Run, device: torch.device) -> Method:
     network = build_denoiser(config).to(device)
     if run.teacher is None:
         return build_teacher(config, network)
-    student = copy.deepcopy(network)
+    student = build_denoiser(student_config(config)).to(device)
+    start_as(student, network)
     return build_distillation(
         config, student, network, steps=run.steps, teacher_steps=run.teacher.steps, device=device
     )

@@ -23,6 +23,7 @@ OWN_TEACHER = ("model", "diffusion", "teacher")
 """Sections that a student shares with its teacher; an arm that changes one needs its own teacher."""
 SAMPLER = "diffusion.sampler"
 """The only setting of these sections that may differ from the teacher's."""
+SECOND_INPUT = "model.second_input"
 _WITHOUT_EFFECT: tuple[str, ...] = (
     "name",
     "runs",
@@ -134,8 +135,8 @@ def collect(plan: Plan, choice: Choice, shared: Mapping[str, str]) -> Runs:
             runs.teachers[arm.key, seed] = _teacher(choice, arm, seed)
         for arm, steps in plan.students():
             teacher = runs.teachers[arm.key, seed]
-            for run in _students(choice, arm, steps, seed, teacher, shared.get(arm.key, arm.key)):
-                runs.students[arm.key, run.steps, seed] = run
+            found = _students(choice, arm, steps, seed, teacher, shared.get(arm.key, arm.key))
+            runs.students.update({(arm.key, n, seed): run for n, run in found.items()})
     return runs
 
 
@@ -160,8 +161,11 @@ def check(runs: Runs, log: Log) -> None:
     """
     for run in runs.all():
         without_effect = _WITHOUT_EFFECT
-        if distillation_named(run.config.distill.method).sampler is not None:
+        method = distillation_named(run.config.distill.method)
+        if method.sampler is not None:
             without_effect += (SAMPLER,)  # it is the method's, and named in its checkpoints
+        if method.second_input != "none":
+            without_effect += (SECOND_INPUT,)
         changed = changed_settings(run.folder, run.config, student=run.teacher is not None)
         changed = [key for key in changed if not key.startswith(without_effect)]
         if run.teacher is None:
@@ -204,8 +208,13 @@ def _teacher(choice: Choice, arm: Arm, seed: int) -> Run:
     return Run(name, config.diffusion.teacher_steps, config, settings, None, arm, seed)
 
 
-def _students(choice: Choice, arm: Arm, steps: Sequence[int], seed: int, teacher: Run, key: str) -> list[Run]:
-    """A chain of halvings, or students directly from the teacher, with the iterations of a chain in total."""
+def _students(
+    choice: Choice, arm: Arm, steps: Sequence[int], seed: int, teacher: Run, key: str
+) -> dict[int, Run]:
+    """Steps → student: a chain of halvings, or directly from the teacher with the iterations of a chain.
+
+    One student for every number of steps has the iterations of the chain to the fewest.
+    """
     fewer = (f"train.iterations={choice.iterations}",) if choice.iterations else ()
     settings = choice.of_student(arm, f"seed={seed}", *fewer)
     config = load_config(choice.file, settings, stage=True)
@@ -214,14 +223,19 @@ def _students(choice: Choice, arm: Arm, steps: Sequence[int], seed: int, teacher
         chain_steps(teacher.steps, n)
     method = distillation_named(config.distill.method)
     folder = f"reproduce/{choice.base().name}/{key}{choice.variant()}-seed{seed}"
-    students: list[Run] = []
-    for n in chain if method.halving else steps:
-        previous = students[-1] if students and method.halving else teacher
-        if not method.halving:
-            total = config.train.iterations * (chain.index(n) + 1)
-            longer_settings = (*settings, f"train.iterations={total}")
-            longer = load_config(choice.file, longer_settings, stage=True)
-            students.append(Run(f"{folder}-{n}", n, longer, longer_settings, previous, arm, seed))
-        else:
-            students.append(Run(f"{folder}-{n}", n, config, settings, previous, arm, seed))
-    return students
+    if method.halving:
+        students: dict[int, Run] = {}
+        previous = teacher
+        for n in chain:
+            students[n] = previous = Run(f"{folder}-{n}", n, config, settings, previous, arm, seed)
+        return students
+
+    def direct(n: int) -> Run:
+        total = config.train.iterations * (chain.index(n) + 1)
+        longer = (*settings, f"train.iterations={total}")
+        own = load_config(choice.file, longer, stage=True)
+        return Run(f"{folder}-{n}", n, own, longer, teacher, arm, seed)
+
+    if method.every_steps:
+        return dict.fromkeys(steps, direct(min(steps)))
+    return {n: direct(n) for n in steps}

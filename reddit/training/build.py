@@ -12,6 +12,7 @@ from reddit.data.denoised import make_denoiser
 from reddit.diffusion import Denoiser
 from reddit.methods import Distillation, Teacher, distillation_named
 from reddit.metrics import LPIPS
+from reddit.utils.errors import UserError
 
 
 def build_teacher(config: Config, denoiser: Denoiser, *, trained: bool = True) -> Teacher:
@@ -32,6 +33,37 @@ def build_teacher(config: Config, denoiser: Denoiser, *, trained: bool = True) -
         settings.w_ssim,
         perceptual,
     )
+
+
+def student_config(config: Config) -> Config:
+    """The configuration of a student of its method: with the method's sampler and second input, if any.
+
+    Raises:
+        UserError: unknown method; the configuration asks for another second input.
+    """
+    kind = distillation_named(config.distill.method)
+    own = config.model.second_input
+    if own not in ("none", kind.second_input):
+        takes = "no second input" if kind.second_input == "none" else f"{kind.second_input!r}"
+        raise UserError(
+            f"model.second_input: {own!r}, but students of {kind.name} take {takes}; leave it out, and name "
+            "a --teacher without one"
+        )
+    model = config.model.model_copy(update={"second_input": kind.second_input})
+    sampler = kind.sampler or config.diffusion.sampler
+    diffusion = config.diffusion.model_copy(update={"sampler": sampler})
+    return config.model_copy(update={"model": model, "diffusion": diffusion})
+
+
+def start_as(student: Denoiser, teacher: Denoiser) -> None:
+    """Give a student its teacher's weights; those of a second input stay as they are, without effect.
+
+    Raises:
+        ValueError: the networks differ otherwise.
+    """
+    lacking = student.network.load_state_dict(teacher.network.state_dict(), strict=False)
+    if lacking.unexpected_keys or any(not key.startswith("second.") for key in lacking.missing_keys):
+        raise ValueError(f"the networks differ: {lacking}")
 
 
 def build_distillation(

@@ -13,11 +13,17 @@ import torch
 from reddit.checkpoint.build import build_denoiser
 from reddit.checkpoint.format import CheckpointInfo, load_weights, save_weights
 from reddit.checkpoint.registry import find_checkpoint
-from reddit.config import Config, SamplerName
+from reddit.config import Config
 from reddit.data import training_loader
 from reddit.data.crops import Denoise
-from reddit.methods import Method, distillation_named
-from reddit.training.build import build_denoise, build_distillation, build_teacher
+from reddit.methods import Method
+from reddit.training.build import (
+    build_denoise,
+    build_distillation,
+    build_teacher,
+    start_as,
+    student_config,
+)
 from reddit.training.data import TrainingData, TrainingSet
 from reddit.training.data_record import check_validation, known_pictures, trained_on, write_record
 from reddit.training.distributed import World, join
@@ -58,8 +64,12 @@ def train_teacher(
     """Train the teacher of a family in `runs/NAME`.
 
     Raises:
-        UserError: the weights to start from are missing, or of another network.
+        UserError: the weights to start from are missing, or of another network; a second input.
     """
+    if config.model.second_input != "none":
+        raise UserError(
+            f"model.second_input: {config.model.second_input!r}, but a teacher takes none; leave it out"
+        )
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
     denoiser, origin = build_denoiser(config).to(device), None
@@ -85,20 +95,18 @@ def distill_stage(
 ) -> Outcome:
     """Distil a teacher into a student of N steps by the configured method, in `runs/name`.
 
-    If the method has its own sampler, it is stored in the student's checkpoint.
+    If the method has its own sampler or a second input, this is stored in the student's checkpoint.
 
     Raises:
         UserError: unknown method; the configured network or schedule differs from the teacher's.
     """
-    sampler = distillation_named(config.distill.method).sampler
-    if sampler is not None:
-        config = _sampled_by(config, sampler)
+    config = student_config(config)
     _check_same_network(config, teacher)
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
     frozen_teacher, student = (build_denoiser(c).to(device) for c in (teacher.config, config))
     load_weights(frozen_teacher, teacher.path)
-    student.load_state_dict(frozen_teacher.state_dict())
+    start_as(student, frozen_teacher)
     method = build_distillation(
         config, student, frozen_teacher, steps=steps, teacher_steps=teacher.steps, device=device
     )
@@ -107,16 +115,13 @@ def distill_stage(
     return run.train(resume, quiet, log)
 
 
-def _sampled_by(config: Config, sampler: SamplerName) -> Config:
-    diffusion = config.diffusion.model_copy(update={"sampler": sampler})
-    return config.model_copy(update={"diffusion": diffusion})
-
-
 def _check_same_network(config: Config, teacher: CheckpointInfo) -> None:
     """Check that network and schedule equal the teacher's, except for settings that a student may change."""
     own = {key: getattr(config.diffusion, key) for key in ("sampler", "mask_x_T")}
+    second = teacher.config.model.second_input  # a student may have one that its teacher lacks
+    second = config.model.second_input if second == "none" else second
     theirs = {
-        "model": teacher.config.model,
+        "model": teacher.config.model.model_copy(update={"second_input": second}),
         "diffusion": teacher.config.diffusion.model_copy(update=own),
     }
     for section, settings in theirs.items():

@@ -91,8 +91,8 @@ def test_a_perceptual_network_for_a_method_without_such_a_loss() -> None:
     overrides = ("perceptual.backbone=alex", "distill.method=reflow")
     (line,) = mistakes(*overrides, stage=True)
     assert line == (
-        "--set: perceptual.backbone: only distill.method=reddit or consistency or regression reads it, "
-        "and the method is reflow"
+        "--set: perceptual.backbone: only distill.method=reddit or consistency or regression or ctm reads "
+        "it, and the method is reflow"
     )
     assert resolve_config({}, overrides, source="test").perceptual.backbone == "alex"  # a teacher may need it
 

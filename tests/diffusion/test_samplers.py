@@ -22,6 +22,7 @@ from reddit.diffusion import (
     sample_ddpm,
     sample_dpmpp,
     sample_unipc,
+    step_of,
 )
 
 PAPER = NoiseSchedule()
@@ -306,6 +307,13 @@ def test_the_authors_sampler_keeps_noise_and_passes_wrong_levels(schedule: Noise
         v = eps * math.cos(angle[t - 1]) - 0.5 * y * math.sin(angle[t - 1])
         x = x * math.cos(angle[t] - angle[s]) - v * math.sin(angle[t] - angle[s])
     assert torch.allclose(ours, x, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_how_far_a_prediction_goes(name: str) -> None:
+    """To the next time where that is where the prediction is used, to clean, or nowhere (a mean)."""
+    expected = {"ddim": 128.0, "ddim_authors": 128.0, "consistency": 512.0}.get(name, 0.0)
+    assert step_of(name, NoiseSchedule(), 4) == expected
 
 
 def test_the_first_betas_level() -> None:

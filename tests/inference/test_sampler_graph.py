@@ -73,3 +73,19 @@ def test_the_sampler_restores(prediction: str, steps: int, clip: bool) -> None:
     with torch.no_grad():
         sampled = graph.Sampler(denoiser, steps, clip)(low, noise)
     torch.testing.assert_close(sampled, restore(denoiser, low, steps, [4], clip=clip), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("second_input", ["end", "step"])
+@pytest.mark.parametrize("architecture", ["unet", "compact"])
+def test_the_sampler_says_how_far_a_step_goes(architecture: str, second_input: str) -> None:
+    settings = NETWORK | {"architecture": architecture, "prediction": "x0", "second_input": second_input}
+    denoiser = with_random_weights({"model": settings})
+    noise = torch.randn(3, 11, 9, generator=torch.Generator().manual_seed(4))[None]
+    low = torch.rand(1, 3, 11, 9, generator=torch.Generator().manual_seed(5))
+    pictures = []
+    for steps in (1, 4):
+        with torch.no_grad():
+            pictures.append(graph.Sampler(denoiser, steps, True)(low, noise))
+        torch.testing.assert_close(pictures[-1], restore(denoiser, low, steps, [4]), atol=2e-5, rtol=0)
+    plain = restore(with_random_weights({"model": settings | {"second_input": "none"}}), low, 1, [4])
+    assert not torch.allclose(pictures[0], plain, atol=1e-3)

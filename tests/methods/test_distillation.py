@@ -13,19 +13,22 @@ from repository import call
 from safetensors.torch import load_file
 from tiny_set import TINY, write
 
+from reddit.checkpoint.build import build_denoiser
 from reddit.checkpoint.format import load_denoiser, read_info
-from reddit.config import DataConfig, DistillConfig, ReDDiTConfig, TrainConfig
+from reddit.config import Config, DataConfig, DistillConfig, ModelConfig, ReDDiTConfig, TrainConfig
 from reddit.data import Pair, TrainingCrops
+from reddit.diffusion import SecondInput
 from reddit.image.read import read_uint8
 from reddit.inference.sampling import restore
 from reddit.methods import DISTILLATIONS, Distillation, StepRNG, distillation_named
 from reddit.training import data as training_data
+from reddit.training.build import start_as
 from reddit.training.state import TrainingState
 from reddit.training.step import train_step
 from reddit.utils.errors import UserError
 
 METHODS = pytest.mark.parametrize("name", DISTILLATIONS)
-OTHER_METHODS = {"progressive": 2, "consistency": 1, "reflow": 3, "regression": 1}
+OTHER_METHODS = {"progressive": 2, "consistency": 1, "reflow": 3, "regression": 1, "ctm": 1, "shortcut": 1}
 """Of a teacher of four steps, the steps of a student."""
 
 
@@ -33,8 +36,9 @@ SETTINGS = DistillConfig(reddit=ReDDiTConfig(w_per=0.0))
 
 
 def method(name: str) -> Distillation:
-    settings = SETTINGS.settings(name)
-    return DISTILLATIONS[name](tiny_denoiser(1), tiny_denoiser(2), 2, settings, teacher_steps=4)
+    kind = DISTILLATIONS[name]
+    student = tiny_denoiser(1, second_input=kind.second_input)
+    return kind(student, tiny_denoiser(2), 2, SETTINGS.settings(name), teacher_steps=4)
 
 
 @METHODS
@@ -119,7 +123,9 @@ def test_a_stronger_gradient_would_lower_the_loss(name: str) -> None:
 @METHODS
 def test_a_copy_of_a_frozen_teacher_trains(name: str) -> None:
     teacher = tiny_denoiser().requires_grad_(False)
-    found = DISTILLATIONS[name](copy.deepcopy(teacher), teacher, 2, SETTINGS.settings(name), teacher_steps=4)
+    student = tiny_denoiser(second_input=DISTILLATIONS[name].second_input).requires_grad_(False)
+    start_as(student, teacher)
+    found = DISTILLATIONS[name](student, teacher, 2, SETTINGS.settings(name), teacher_steps=4)
     assert found.losses(pictures(2, dtype=torch.float32), StepRNG(0, 0, range(2)))["loss"].requires_grad
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
 
@@ -129,7 +135,7 @@ def test_an_unknown_method() -> None:
         UserError, match=r"distill.method: no method is named 'reflows'; did you mean reflow\?"
     ):
         distillation_named("reflows")
-    with pytest.raises(UserError, match="known: consistency, progressive, reddit, reflow, regression"):
+    with pytest.raises(UserError, match="known: consistency, ctm, progressive, reddit, reflow, regression"):
         distillation_named("adversarial")
 
 
@@ -143,6 +149,9 @@ def test_an_unknown_method() -> None:
         ("consistency", 6, [3, 2, 1]),
         ("reflow", 4, [4, 3, 2, 1]),
         ("regression", 16, [1]),
+        ("ctm", 6, [3, 2, 1]),
+        ("shortcut", 16, [8, 4, 2, 1]),
+        ("shortcut", 12, [6, 3]),
     ],
 )
 def test_the_students_of_a_teacher(name: str, teacher: int, students: list[int]) -> None:
@@ -162,10 +171,16 @@ def test_from_the_command_to_the_picture(inside: Path, name: str, capsys: pytest
     assert (info.method, info.steps, info.family) == (name, steps, "tiny")
     assert info.config.diffusion.sampler == ("consistency" if name == "consistency" else "ddim")
     teacher = load_file(inside / "runs/tiny/checkpoints/best.safetensors")
-    assert load_file(run / "checkpoints" / "best.safetensors").keys() == teacher.keys()
+    student = load_file(run / "checkpoints" / "best.safetensors").keys()
+    second = {"ctm": "end", "shortcut": "step"}.get(name, "none")
+    assert info.config.model.second_input == second
+    assert {key for key in student if not key.startswith("second.")} == teacher.keys()
+    assert (student == teacher.keys()) == (second == "none")
 
-    call("evaluate", "--dataset", "lolv1", "--checkpoint", run.name, "--metrics", "psnr", "--quiet")
-    assert f"sampler {info.config.diffusion.sampler}" in capsys.readouterr().out
+    for n in (1, 2, 4) if DISTILLATIONS[name].every_steps else (steps,):
+        words = ["--checkpoint", run.name, "--steps", str(n), "--metrics", "psnr", "--quiet"]
+        call("evaluate", "--dataset", "lolv1", *words)
+        assert f"steps {n}; sampler {info.config.diffusion.sampler}" in capsys.readouterr().out
     call("enhance", "-i", "data/LOLv1/eval15/low", "-o", name, "--checkpoint", run.name, "--quiet")
     for path in (inside / "data/LOLv1/eval15/low").iterdir():
         assert read_uint8(inside / name / path.name).shape == read_uint8(path).shape
@@ -180,6 +195,40 @@ def test_a_student_may_use_another_sampler(inside: Path, capsys: pytest.CaptureF
         call(*arguments, "--sampler", "euler")
 
 
+@pytest.mark.parametrize("second_input", ["end", "step"])
+@pytest.mark.parametrize("architecture", ["unet", "compact"])
+def test_a_second_input_starts_without_effect(second_input: SecondInput, architecture: str) -> None:
+    sizes = {"width": 8, "multipliers": [1, 2], "blocks": 1, "groups": 4, "prediction": "x0"}
+    config = Config(model=ModelConfig(architecture=architecture, **sizes))  # type: ignore[arg-type]
+    teacher, student = (
+        build_denoiser(config.model_copy(update={"model": model}))
+        for model in (config.model, config.model.model_copy(update={"second_input": second_input}))
+    )
+    for parameter in teacher.parameters():  # no zeros: every path is seen
+        torch.nn.init.normal_(parameter, std=0.1)
+    start_as(student, teacher)
+    batch = pictures(2, dtype=torch.float32)
+    t = torch.tensor([512.0, 128.0], dtype=torch.float64)
+    for step in (0.0, 128.0, 512.0):
+        for grad in (True, False):  # inference takes another way through the compact network
+            with torch.inference_mode(not grad):
+                found = student.condition(None, step)(batch["high"], t, batch["low"])
+                assert torch.equal(found.x_0, teacher(batch["high"], t, batch["low"]).x_0)
+    torch.nn.init.normal_(student.network.second.mlp[-1].weight)  # type: ignore[union-attr,index]
+    far, near = (student.condition(None, step)(batch["high"], t, batch["low"]).x_0 for step in (128.0, 0.0))
+    assert not torch.equal(far[0], near[0]) and not torch.equal(far[1], near[1])
+
+
+def test_a_teacher_takes_no_second_input(inside: Path) -> None:
+    with pytest.raises(UserError, match="model.second_input: 'end', but a teacher takes none; leave it out"):
+        call("train", "-c", "tiny.yaml", "--set", "model.second_input=end", "runs=apart", "--quiet")
+
+
+def test_only_a_second_input_may_be_missing_in_the_teacher() -> None:
+    with pytest.raises(ValueError, match="networks differ"):
+        start_as(tiny_denoiser(), tiny_denoiser(second_input="end"))
+
+
 def test_a_student_may_mask_x_t(inside: Path) -> None:
     call(
         "distill", "-c", "tiny.yaml", "--steps", "2", "--teacher", "runs/tiny", "--quiet",
@@ -191,13 +240,14 @@ def test_a_student_may_mask_x_t(inside: Path) -> None:
     assert torch.equal(restore(student, low, 1, [0]), restore(student, low, 1, [1]))
 
 
-def test_a_resumed_run_is_the_same(inside: Path) -> None:
+@pytest.mark.parametrize("name", ["consistency", "ctm", "shortcut"])
+def test_a_resumed_run_is_the_same(inside: Path, name: str) -> None:
     def weights(run: str, *settings: str) -> dict[str, torch.Tensor]:
         call(
-            "distill", "-c", "tiny.yaml", "--steps", "1", "--name", run, "--quiet",
-            "--set", "distill.method=consistency", "train.decay_from=1", *settings,
+            "distill", "-c", "tiny.yaml", "--steps", "1", "--name", f"{run}-{name}", "--quiet",
+            "--set", f"distill.method={name}", "train.decay_from=1", *settings,
         )  # fmt: skip
-        return load_file(inside / "runs" / run / "checkpoints" / "last.safetensors")
+        return load_file(inside / "runs" / f"{run}-{name}" / "checkpoints" / "last.safetensors")
 
     whole = weights("whole", "train.iterations=4")
     weights("parts", "train.iterations=2")
@@ -261,6 +311,14 @@ def test_students_of_different_methods_do_not_teach_each_other(
         ),
         (["--chain", "-c", "tiny.yaml", "--set", "distill.method=consistency"], "--steps N without --chain"),
         (["--steps", "1", "--set", "distill.method=flow"], "did you mean reflow"),
+        (
+            ["--steps", "1", "--teacher", "tiny", "--set", "distill.method=ctm", "model.second_input=step"],
+            "model.second_input: 'step', but students of ctm take 'end'; leave it out",
+        ),
+        (
+            ["--steps", "1", "--teacher", "tiny", "--set", "distill.method=reflow", "model.second_input=end"],
+            "model.second_input: 'end', but students of reflow take no second input",
+        ),
     ],
 )
 def test_mistakes(inside: Path, arguments: list[str], message: str) -> None:

@@ -56,7 +56,13 @@ def losses(name: str, compile_as: Callable[[nn.Module], object] | None = None) -
 
 
 def test_all_networks_of_a_step_are_compiled() -> None:
-    for name, count in (("teacher", 1), ("reddit", 3), ("progressive", 2), ("consistency with LPIPS", 4)):
+    for name, count in (
+        ("teacher", 1),
+        ("reddit", 3),
+        ("progressive", 2),
+        ("consistency with LPIPS", 4),
+        ("ctm", 3),
+    ):
         method = a_method(name)
         compile_networks(method, mode=False)
         assert [network._compiled_call_impl for network in networks_of(method)] == [None] * count
@@ -66,7 +72,13 @@ def test_all_networks_of_a_step_are_compiled() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["teacher/sr3/fp32", "reddit/light/fp32", "reddit/compact/bf16", "consistency with LPIPS/light/fp32"],
+    [
+        "teacher/sr3/fp32",
+        "reddit/light/fp32",
+        "reddit/compact/bf16",
+        "consistency with LPIPS/light/fp32",
+        "ctm/compact/fp32",
+    ],
 )
 def test_graphs_have_no_breaks(name: str) -> None:
     ours = losses(name, lambda network: network.compile(backend="aot_eager", fullgraph=True))
