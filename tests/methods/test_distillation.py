@@ -220,7 +220,7 @@ def test_a_second_input_starts_without_effect(second_input: SecondInput, archite
 
 
 def test_a_teacher_takes_no_second_input(inside: Path) -> None:
-    with pytest.raises(UserError, match="model.second_input: 'end', but a teacher takes none; leave it out"):
+    with pytest.raises(UserError, match=r"model\.second_input: 'end', but a teacher takes none; leave"):
         call("train", "-c", "tiny.yaml", "--set", "model.second_input=end", "runs=apart", "--quiet")
 
 
