@@ -66,6 +66,10 @@ ABLATIONS: dict[str, Ablation] = {
     "first-order": _student("The teacher goes from t to s in one step, eq. 2.", "distill.reddit.order=1"),
     "lambda-snr-plus-1": _student("lambda_t = SNR + 1.", "distill.reddit.lambda_rule=snr_plus_1"),
     "lambda-constant": _student("lambda_t = 1.", "distill.reddit.lambda_rule=constant"),
+    "posterior-mean": _student(
+        "Targets averaged over eight symmetries, an estimate of the teacher's posterior mean.",
+        "distill.reddit.symmetries=8",
+    ),
     "no-jitter": _student("Noise levels on the grid.", "distill.reddit.jitter=none"),
     "own-start": _student(
         "A quarter of the samples start from pure noise, a quarter of the batches from student rollouts.",

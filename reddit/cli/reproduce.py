@@ -53,6 +53,11 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--steps", type=int, nargs="+", metavar="N", help="sampling steps of the students")
     parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="train nothing: judge what is finished (with --folds, from 2 folds), and say what is missing",
+    )
+    parser.add_argument(
         "--commands", action="store_true", help="print the runs as shell commands, for a job array, and exit"
     )
     scorer_flags(parser)
@@ -99,7 +104,9 @@ def main(argv: list[str] | None = None) -> None:
         return
     scorer = scorer_from(arguments, gt=not work.plan.timed, device=str(choose_device(work.config.device)))
     print_out(work.describe())
-    if work.pending():
+    if arguments.partial:
+        work = work.so_far()
+    elif work.pending():
         print(f"estimate: {_duration(work.seconds(arguments.quiet))} on this machine, from a few timed steps")
         work.train(arguments.quiet, print_out)
     scored, beside = (

@@ -35,17 +35,21 @@ class Judged:
     adjusted_p: float
     verdict: Verdict
     why: str
+    scenes: int = 0
+    """Scenes, over all folds."""
+    folds: tuple[int, ...] = ()
+    """The folds that were compared, from 0; none without folds."""
 
 
 def judge(plan: Plan, scored: Sequence[Scored]) -> list[Judged]:
-    """Judge every comparison of a plan.
+    """Judge every comparison of a plan, each over the folds in which all its cells are scored.
 
     Raises:
         UserError: a picture equals its ground truth, so that its PSNR is infinite.
     """
     folds = sorted({one.fold for one in scored})
     if len(folds) > 1:
-        by_fold = [[one for one in scored if one.fold == fold] for fold in folds]
+        by_fold = {fold: [one for one in scored if one.fold == fold] for fold in folds}
         return [one for claim in plan.claims for one in _judge_over_folds(claim, by_fold, plan.metric)]
     asked = [(claim, comparison) for claim in plan.claims for comparison in claim.comparisons]
     matrices = [differences(comparison, scored, comparison.metric or plan.metric) for _, comparison in asked]
@@ -58,28 +62,32 @@ def judge(plan: Plan, scored: Sequence[Scored]) -> list[Judged]:
             p,
             statistics.verdict(finding, p),
             statistics.why_undecided(finding, p, m.shape[1]),
+            m.shape[1],
         )
         for which, m, finding, p in zip(asked, matrices, found, adjusted, strict=True)
     ]
 
 
-def _judge_over_folds(claim: Claim, by_fold: Sequence[Sequence[Scored]], metric: str) -> list[Judged]:
+def _judge_over_folds(claim: Claim, by_fold: Mapping[int, Sequence[Scored]], metric: str) -> list[Judged]:
     """The comparisons of a claim by the rule of `reddit.reproduce.folds`."""
-    found = []
+    found, sizes = [], []
     for comparison in claim.comparisons:
         used = comparison.metric or metric
-        matrices = [differences(comparison, scored, used) for scored in by_fold]
+        needed = {cell for _, cell in comparison.terms}
+        there = [fold for fold, scored in by_fold.items() if needed <= {one.cell for one in scored}]
+        matrices = [differences(comparison, by_fold[fold], used) for fold in there]
+        sizes.append((sum(matrix.shape[1] for matrix in matrices), tuple(there)))
         # With a margin, 0 is not the point of no difference.
         found.append(find_over_folds(matrices, None if comparison.margin else worth_naming(used)))
     adjusted = statistics.holm([finding.p for finding in found])
     same = statistics.holm([finding.p_same for finding in found])
     judged = []
-    for comparison, finding, p, p_same in zip(claim.comparisons, found, adjusted, same, strict=True):
+    each = zip(claim.comparisons, found, adjusted, same, sizes, strict=True)
+    for comparison, finding, p, p_same, size in each:
         verdict = decide(finding, p, p_same)
         p = finding.p if finding.mean > 0 else p
-        judged.append(
-            Judged(claim, comparison, finding, p, verdict, f"p {p:.2g}" if verdict == "undecided" else "")
-        )
+        why = f"p {p:.2g}" if verdict == "undecided" else ""
+        judged.append(Judged(claim, comparison, finding, p, verdict, why, *size))
     return judged
 
 
@@ -168,6 +176,8 @@ def summary_rows(plan: Plan, scored: Sequence[Scored]) -> list[dict[str, Shown]]
     for cell in plan.cells:
         ours = [one for one in scored if one.cell == cell]
         row: dict[str, Shown] = {**_about(plan, cell), "sampler": ours[0].sampler}
+        if any(one.fold for one in scored):
+            row["folds"] = len({one.fold for one in ours})
         row["seeds"] = len({one.seed for one in ours})
         scenes = {name: scene for one in ours for name, scene in one.scenes.items()}
         row["pictures"], row["scenes"] = len(scenes), len(set(scenes.values()))
@@ -200,12 +210,34 @@ def verdict_rows(judged: Sequence[Judged]) -> list[dict[str, Shown]]:
             f"{finding.unit}s_agreeing": f"{finding.agreeing} of {len(finding.parts)}",
             "verdict": one.verdict,
             "why": one.why,
+            "scenes": one.scenes,
         }
+        if one.folds:
+            row["folds"] = " ".join(str(fold + 1) for fold in one.folds)
         if spread:
             row |= {"p_same": finding.p_same, "sd_folds": spread.folds}
             row |= {"sd_runs": spread.runs, "sd_scenes": spread.scenes}
         rows.append(row)
     return rows
+
+
+def together_rows(by_metric: Mapping[str, Sequence[Judged]]) -> list[dict[str, Shown]]:
+    """Every comparison once, with difference, 95 % interval and verdict by each metric that decides."""
+    rows: dict[str, dict[str, Shown]] = {}
+    for metric, judged in by_metric.items():
+        name, digits = metric_name(metric), 4 if metric.endswith("lpips") else 2
+        for one in judged:
+            row = rows.setdefault(one.comparison.text, {"comparison": one.comparison.text})
+            low, high = one.finding.whole
+            row[name] = f"{one.finding.mean:+.{digits}f}"
+            row[f"95 % by {name}"] = (
+                f"{low:+.{digits}f} to {high:+.{digits}f}" if math.isfinite(low) else "unbounded"
+            )
+            row[f"verdict by {name}"] = one.verdict
+            row["scenes"] = one.scenes
+            if one.folds:
+                row["folds"] = " ".join(str(fold + 1) for fold in one.folds)
+    return list(rows.values())
 
 
 def other_metric_rows(others: Mapping[str, Sequence[Judged]]) -> list[dict[str, Shown]]:

@@ -20,10 +20,12 @@ from reddit.reproduce.findings import (
     other_metric_rows,
     picture_rows,
     summary_rows,
+    together_rows,
     verdict_rows,
 )
 from reddit.reproduce.folds import DECIDING
 from reddit.reproduce.page import write_page
+from reddit.reproduce.partial import Finished, finished
 from reddit.reproduce.plan import Plan
 from reddit.reproduce.plot import charts, draw
 from reddit.reproduce.runs import Run, Runs, check, collect, same_as
@@ -60,6 +62,7 @@ class Reproduction:
         parts: the folds, or the only part.
         left_out: arms that equal another under this configuration: label → the other's label.
         folder: the folder of the page, the plot and the tables.
+        partial: what is finished, if that is judged and no more is trained.
     """
 
     plan: Plan
@@ -68,6 +71,7 @@ class Reproduction:
     parts: tuple[Part, ...]
     left_out: Mapping[str, str]
     folder: Path
+    partial: Finished | None = None
 
     @property
     def runs(self) -> Runs:
@@ -97,8 +101,27 @@ class Reproduction:
                 f"{len(everything)} training runs, {len(everything) - len(pending)} done, {started} started; "
                 f"{iterations} iterations to do"
             )
+        if pending and (self.choice.folds or self.partial):
+            lines += self.finished().describe()
         lines += [f"omitted: {arm}, here equal to {other}" for arm, other in self.left_out.items()]
         return "\n".join(lines)
+
+    def finished(self) -> Finished:
+        """Which arms are finished, and in which folds."""
+        parts = [(part.runs, part.choice.seeds) for part in self.parts]
+        return self.partial or finished(self.plan, parts, self.choice.folds)
+
+    def so_far(self) -> Reproduction:
+        """This target with what is finished of it, in a folder of its own; itself if nothing is missing.
+
+        Raises:
+            UserError: nothing can be judged yet.
+        """
+        there = self.finished()
+        if self.plan.timed or there.whole:
+            return self
+        folder = self.folder.with_name(f"{self.folder.name}-partial")
+        return replace(self, plan=there.judged(), folder=folder, partial=there)
 
     def seconds(self, quiet: bool) -> float:
         """An estimate of the remaining time."""
@@ -126,7 +149,12 @@ class Reproduction:
         return [one for part in self.parts for one in self._scores_of(part, self.config, scorer, quiet, log)]
 
     def _scores_of(self, part: Part, config: Config, scorer: Scorer, quiet: bool, log: Log) -> list[Scored]:
-        scored = Scoring(config, quiet, log).score(self.plan, part.runs, scorer, part.choice.seeds)
+        plan = self.plan
+        if self.partial is not None:
+            plan = replace(plan, cells=self.partial.cells(part.choice.fold or 0))
+        if not plan.cells:
+            return []
+        scored = Scoring(config, quiet, log).score(plan, part.runs, scorer, part.choice.seeds)
         return [replace(one, fold=part.choice.fold or 0) for one in scored]
 
     def write(self, scored: Sequence[Scored], protocol: str, beside: Sequence[Scored] = ()) -> dict[str, str]:
@@ -157,13 +185,15 @@ class Reproduction:
                 beside,
             ),
         }
+        by_metric = deciding(self.plan, judged, others)
+        files["verdicts.md"] = f"# {self.plan.title}\n\n{render(together_rows(by_metric), 'md')}".encode()
         if beside:
             files["test_set.csv"] = render(summary_rows(self.plan, beside), "csv").encode()
         if others:
             files["other_metrics.csv"] = render(other_metric_rows(others), "csv").encode()
         for name, data in files.items():
             write_bytes(self.folder / name, data)
-        return in_words(deciding(self.plan, judged, others))
+        return in_words(by_metric)
 
     def _facts(self, protocol: str, scored: Sequence[Scored]) -> dict[str, str]:
         facts = {
@@ -172,6 +202,8 @@ class Reproduction:
             "precision": self.config.precision,
             "hardware": device_name(choose_device(self.config.device)),
         }
+        if self.partial is not None:
+            facts["partial"] = "; ".join(self.partial.describe())
         seeds = " ".join(map(str, self.choice.seeds))
         if self.plan.timed:
             return facts | {"rounds of timing": seeds}
@@ -181,7 +213,10 @@ class Reproduction:
         leaks = "; ".join(f"{run}: {count}" for run, count in seen.items())
         if self.choice.folds:
             scenes = {scene for one in scored for scene in one.scenes.values()}
-            facts["folds"] = f"{self.choice.folds} of {len(scenes)} scenes, each with its own teacher"
+            unfinished = ", not all of them finished," if self.partial else ""
+            facts["folds"] = (
+                f"{self.choice.folds}{unfinished} of {len(scenes)} scenes, each with its own teacher"
+            )
             seeds = " ".join(str(seed) for part in self.parts for seed in part.choice.seeds)
         return facts | {
             "training seeds, and sampling seeds with them": seeds,

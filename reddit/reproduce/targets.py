@@ -42,6 +42,9 @@ NO_DIFFUSION = Arm(
     sampler="ddim",
     whole_budget=True,
 )
+CTM = Arm("ctm", "consistency trajectory", ("distill.method=ctm",))
+SHORTCUT = Arm("shortcut", "shortcut", ("distill.method=shortcut",))
+POSTERIOR_MEAN = _ablation("posterior-mean", "ReDDiT, targets of 8 symmetries")
 NETWORK = Arm("network", "network", sampler="ddim")
 JITTERED = Arm(
     "jitter-independent", "ReDDiT, independent jitter", ("distill.reddit.jitter=independent",), reference=True
@@ -180,7 +183,22 @@ def rivals(steps: Sequence[int], teacher_steps: int) -> Plan:
         "",
         tuple(better(FULL, ENSEMBLE, n) for n in steps),
     )
-    arms = (FULL, PROGRESSIVE, GT_ONLY, REGRESSION, NO_DIFFUSION, TEACHER, ENSEMBLE)
+    one_for_all = tuple(
+        Claim(
+            f"ReDDiT surpasses a {what} model, one student for every number of steps, at each.",
+            "",
+            tuple(better(FULL, other, n) for n in steps),
+        )
+        for what, other in (("consistency trajectory", CTM), ("shortcut", SHORTCUT))
+    )
+    posterior_mean = Claim(
+        "Targets averaged over eight symmetries, close to the posterior mean, make a better student.",
+        "",
+        tuple(better(POSTERIOR_MEAN, FULL, n) for n in steps),
+    )
+    # Training goes arm by arm in this order.
+    first = (FULL, PROGRESSIVE, GT_ONLY, REGRESSION, NO_DIFFUSION, TEACHER, ENSEMBLE)
+    arms = (*first, CTM, SHORTCUT, POSTERIOR_MEAN)
     cells = [
         Cell(arm.key, n)
         for arm in arms
@@ -192,7 +210,7 @@ def rivals(steps: Sequence[int], teacher_steps: int) -> Plan:
             else steps
         )
     ]
-    claims = (distillation, _control(steps), regression, mean)
+    claims = (distillation, _control(steps), regression, mean, *one_for_all, posterior_mean)
     return Plan("Rivals: the same network and iterations", arms, tuple(cells), claims)
 
 

@@ -14,6 +14,7 @@ from reddit.reproduce import scoring
 from reddit.reproduce.choice import Choice
 from reddit.reproduce.findings import in_words, judge, verdicts
 from reddit.reproduce.folds import decide, find_over_folds, worth_naming
+from reddit.reproduce.partial import Finished
 from reddit.reproduce.plan import Arm, Cell, Claim, Plan, better
 from reddit.reproduce.reproduction import prepare
 from reddit.reproduce.scoring import Scored
@@ -169,6 +170,31 @@ def test_a_claim_is_as_good_as_its_weakest_comparison(gains: dict[int, float], e
     assert verdicts(judge(*planted(gains))) == {"Everywhere.": expected}
 
 
+def test_a_comparison_takes_the_folds_that_both_arms_have() -> None:
+    plan, scored = planted({4: 0.5, 2: 0.3})
+    lacking = [one for one in scored if (one.cell, one.fold) != (Cell("b", 2), 1)]
+    at_4, at_2 = judge(plan, lacking)
+    assert (at_4.folds, at_4.scenes) == ((0, 1, 2, 3), 120) and (at_2.folds, at_2.scenes) == ((0, 2, 3), 90)
+    alone = [one for one in scored if one.fold != 1]
+    assert at_2.finding == judge(plan, alone)[1].finding
+
+
+def test_what_is_finished_without_folds() -> None:
+    a, b, c = Arm("a", "A"), Arm("b", "B"), Arm("c", "C")
+    claims = (
+        Claim("Twice.", "", (better(a, b, 2), better(a, c, 2))),
+        Claim("Never.", "", (better(b, c, 2),)),
+    )
+    plan = Plan("Title", (a, b, c), tuple(Cell(arm, 2) for arm in "abc"), claims)
+    there = Finished(plan, (frozenset("ab"),), folds=0)
+    assert there.describe() == ["finished: A; B", "missing: C"] and not there.whole
+    judged = there.judged()
+    assert [claim.text for claim in judged.claims] == ["Twice. [partial: 1 of 2 comparisons]"]
+    assert judged.title == "Title (partial)" and [arm.key for arm in judged.arms] == ["a", "b"]
+    assert judged.cells == there.cells(0) == (Cell("a", 2), Cell("b", 2))
+    assert Finished(plan, (frozenset("abc"),), folds=0).whole
+
+
 def test_both_metrics_are_named() -> None:
     plan, scored = planted({2: 0.5}, lpips=-0.02)
     both = {m: judge(Plan(plan.title, plan.arms, plan.cells, plan.claims, m), scored)
@@ -223,10 +249,11 @@ def test_every_training_picture_is_tested_once_by_networks_that_have_not_seen_it
     assert "seen in training or selection</dt><dd>none" in page.replace("\n", "")
 
 
-def test_a_second_call_redraws_from_kept_scores(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **named: object) -> None:
-        raise AssertionError("nothing should be trained or scored again")
+def refuse(*arguments: object, **named: object) -> None:
+    raise AssertionError("nothing should be trained or scored again")
 
+
+def test_a_second_call_redraws_from_kept_scores(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in ((training, "distill_stage"), (training, "train_teacher"), (scoring, "evaluate")):
         monkeypatch.setattr(module, name, refuse)
     before = {path.name: path.read_bytes() for path in OUT.iterdir()}
@@ -249,6 +276,53 @@ def test_the_first_arms_are_whole_before_the_next_begin(done: Path) -> None:
     for place, run in enumerate(runs):
         assert run.teacher is None or run.teacher.name in {earlier.name for earlier in runs[:place]}
         assert (run.config.data.folds, run.config.data.fold) == (3, run.seed % 3)
+
+
+def test_what_is_finished_is_judged_and_what_is_missing_is_named(
+    done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One arm is whole, one lacks a fold, one all: two of three folds, one of two claims."""
+    for module, name in ((training, "distill_stage"), (training, "train_teacher"), (scoring, "evaluate")):
+        monkeypatch.setattr(module, name, refuse)
+    names = ("no-ratr-2of3-seed1-2", *(f"no-distillation-{k + 1}of3-seed{k}-2" for k in range(3)))
+    for name in names:
+        (Path("runs/reproduce/tiny") / name).rename(name)
+    whole = {path.name: path.read_bytes() for path in OUT.iterdir()}
+    try:
+        reproduce(*FOLDS, "--partial")
+        said = capsys.readouterr().out
+        with pytest.raises(AssertionError, match="nothing should be trained"):
+            reproduce(*FOLDS)  # without the option, what is missing is trained
+        for name in names[:1]:
+            Path(name).rename(Path("runs/reproduce/tiny") / name)
+        for name in ("full-1of3-seed0-2", "full-2of3-seed1-2"):
+            (Path("runs/reproduce/tiny") / name).rename(name)
+        with pytest.raises(UserError, match=r"no comparison has both arms finished in 2 folds yet"):
+            reproduce(*FOLDS, "--partial")
+    finally:
+        for name in (*names, "full-1of3-seed0-2", "full-2of3-seed1-2"):
+            if Path(name).exists():
+                Path(name).rename(Path("runs/reproduce/tiny") / name)
+    for line in ("finished in folds 1 2 3 of 3: ReDDiT; teacher, DDIM", "finished in folds 1 3 of 3: no RATR",
+                 "finished in no fold: GT only",
+                 "number of steps. [partial: 1 of 1 comparison; folds 1 3 of 3]"):  # fmt: skip
+        assert line in said
+    assert {path.name: path.read_bytes() for path in OUT.iterdir()} == whole  # it has a folder of its own
+    out = Path(f"{OUT}-partial")
+    (row,) = csv.DictReader((out / "verdicts.csv").open())
+    assert (row["folds"], row["scenes"]) == ("1 3", "6") and row["folds_agreeing"].endswith("of 2")
+    page, table = (out / "index.html").read_text(), (out / "verdicts.md").read_text()
+    assert "by steps (partial)" in page and "by steps (partial)" in table
+    assert "finished in no fold: GT only" in page and "not all of them finished, of 9 scenes" in page
+    assert "| ReDDiT − no RATR, 2 steps |" in table and "95 % by GT-mean PSNR" in table
+
+
+def test_if_nothing_is_missing_the_whole_is_judged(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reproduce(*FOLDS, "--partial")
+    said = capsys.readouterr().out
+    assert "partial" not in said and f"{OUT}/index.html" in said
+    table = (OUT / "verdicts.md").read_text()
+    assert table.count(" 1 2 3 |") == 2 and "partial" not in table  # no RATR, GT only
 
 
 @pytest.mark.parametrize(

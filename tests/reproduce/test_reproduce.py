@@ -354,3 +354,43 @@ def test_rivals_get_the_same_budget(inside: Path) -> None:
     assert (alone.name, alone.steps) == ("reproduce/tiny/no-diffusion-teacher", 1)
     assert alone.config.train.iterations == runs.teachers["full", 0].config.train.iterations + 20
     assert alone.config.teacher.p_terminal == 1 and runs.teachers["teacher-ensemble", 0].name == "tiny"
+    for arm in ("ctm", "shortcut"):  # one student for all, with the iterations of the whole chain
+        one = runs.students[arm, 1, 0]
+        assert runs.students[arm, 2, 0] is one and one.teacher is runs.teachers[arm, 0]
+        assert (one.name, one.config.train.iterations) == (f"reproduce/tiny/{arm}-10it-seed0-1", 20)
+    assert runs.students["posterior-mean", 2, 0].config.distill.reddit.symmetries == 8
+
+
+def test_finished_runs_stay_valid_when_arms_are_added(inside: Path) -> None:
+    """Names and settings of the first arms of `rivals`, which long runs have been trained by."""
+    work = prepared("rivals", "perceptual.backbone=alex", seeds=(0,), folds=3)
+    names = [run.name.removeprefix("reproduce/tiny/") for run in work.parts[1].runs.all()]
+    assert names[:9] == [
+        "teacher-2of3",
+        "no-diffusion-teacher-2of3",
+        "full-2of3-seed1-2",
+        "full-2of3-seed1-1",
+        "progressive-2of3-seed1-2",
+        "progressive-2of3-seed1-1",
+        "no-distillation-2of3-seed1-2",
+        "no-distillation-2of3-seed1-1",
+        "regression-2of3-seed1-1",
+    ]
+    assert [arm.key for arm in work.plan.arms][:7] == [
+        "full", "progressive", "no-distillation", "regression", "no-diffusion", "teacher", "teacher-ensemble",
+    ]  # fmt: skip
+    assert work.parts[1].runs.students["no-distillation", 1, 1].config.model.second_input == "none"
+
+
+def test_a_finished_student_for_all_steps_is_used(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its second input is the method's, not a changed setting; it is trained once and scored at each."""
+    settings = ("perceptual.backbone=alex", "runs=everywhere")
+    run = prepared("rivals", *settings, seeds=(0,)).runs.students["ctm", 1, 0]
+    assert run.teacher is not None
+    run.teacher.train(quiet=True, log=lambda line: None)
+    run.train(quiet=True, log=lambda line: None)
+    work = prepared("rivals", *settings, seeds=(0,))
+    assert {one.arm.key for one in work.pending()} == {
+        "full", "progressive", "no-distillation", "regression", "no-diffusion", "shortcut", "posterior-mean"
+    }  # fmt: skip
+    assert work.runs.students["ctm", 2, 0].chosen().config.model.second_input == "end"
