@@ -222,21 +222,23 @@ def verdict_rows(judged: Sequence[Judged]) -> list[dict[str, Shown]]:
 
 
 def together_rows(by_metric: Mapping[str, Sequence[Judged]]) -> list[dict[str, Shown]]:
-    """Every comparison once, with difference, 95 % interval and verdict by each metric that decides."""
+    """Every comparison once, with difference, 95 % interval and verdict by each metric that decides.
+
+    Above 0 is better, also in LPIPS.
+    """
     rows: dict[str, dict[str, Shown]] = {}
     for metric, judged in by_metric.items():
         name, digits = metric_name(metric), 4 if metric.endswith("lpips") else 2
         for one in judged:
-            row = rows.setdefault(one.comparison.text, {"comparison": one.comparison.text})
+            folds: dict[str, Shown] = {"folds": " ".join(str(k + 1) for k in one.folds)} if one.folds else {}
+            about = {"comparison": one.comparison.text, **folds, "scenes": one.scenes}
+            row = rows.setdefault(one.comparison.text, about)
             low, high = one.finding.whole
             row[name] = f"{one.finding.mean:+.{digits}f}"
             row[f"95 % by {name}"] = (
                 f"{low:+.{digits}f} to {high:+.{digits}f}" if math.isfinite(low) else "unbounded"
             )
             row[f"verdict by {name}"] = one.verdict
-            row["scenes"] = one.scenes
-            if one.folds:
-                row["folds"] = " ".join(str(fold + 1) for fold in one.folds)
     return list(rows.values())
 
 

@@ -9,7 +9,7 @@ from reddit.evaluation.published import published, published_times
 from reddit.report.charts import Chart
 from reddit.report.page import render
 from reddit.report.tables import Table, page_table, show, table
-from reddit.reproduce.findings import Judged, deciding, summary_rows, verdicts
+from reddit.reproduce.findings import Judged, deciding, summary_rows, together_rows, verdicts
 from reddit.reproduce.folds import WORTH
 from reddit.reproduce.plan import Plan, metric_name
 from reddit.reproduce.scoring import Scored
@@ -81,6 +81,7 @@ def write_page(
         "reproduction.html",
         title=plan.title,
         claims=claims,
+        together=page_table(together_rows(by_metric), {}) if judged else None,
         charts=charts,
         others={metric: _comparisons(each) for metric, each in others.items() if metric not in by_metric},
         arms=page_table(summary_rows(plan, scored), _DIGITS),

@@ -9,7 +9,7 @@ from pathlib import Path
 from reddit.config import Config
 from reddit.evaluation.evaluate import device_name
 from reddit.metrics import Scorer
-from reddit.report.tables import render
+from reddit.report.tables import Cell, render
 from reddit.reproduce.choice import Choice
 from reddit.reproduce.estimate import estimate
 from reddit.reproduce.findings import (
@@ -167,7 +167,7 @@ class Reproduction:
             Claim → its verdict in words.
         """
         judged, others = judge(self.plan, scored), by_other_metrics(self.plan, scored)
-        plots = draw(self.plan, scored, judged)
+        plots, facts = draw(self.plan, scored, judged), self._facts(protocol, scored)
         files = {
             "pictures.csv": render(picture_rows(self.plan, scored), "csv").encode(),
             "summary.csv": render(summary_rows(self.plan, scored), "csv").encode(),
@@ -180,13 +180,13 @@ class Reproduction:
                 judged,
                 others,
                 charts(self.plan, scored, judged),
-                self._facts(protocol, scored),
+                facts,
                 self.left_out,
                 beside,
             ),
         }
         by_metric = deciding(self.plan, judged, others)
-        files["verdicts.md"] = f"# {self.plan.title}\n\n{render(together_rows(by_metric), 'md')}".encode()
+        files["verdicts.md"] = self._table(together_rows(by_metric), facts).encode()
         if beside:
             files["test_set.csv"] = render(summary_rows(self.plan, beside), "csv").encode()
         if others:
@@ -194,6 +194,12 @@ class Reproduction:
         for name, data in files.items():
             write_bytes(self.folder / name, data)
         return in_words(by_metric)
+
+    def _table(self, rows: Sequence[dict[str, Cell]], facts: Mapping[str, str]) -> str:
+        """One table of all comparisons, in Markdown."""
+        note = "Differences with 95 % intervals; above 0 the first is better, also in LPIPS."
+        lines = [f"# {self.plan.title}", "", note, "", render(rows, "md")]
+        return "\n".join([*lines, *(f"- {name}: {value}" for name, value in facts.items())]) + "\n"
 
     def _facts(self, protocol: str, scored: Sequence[Scored]) -> dict[str, str]:
         facts = {

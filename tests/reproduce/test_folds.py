@@ -315,6 +315,7 @@ def test_what_is_finished_is_judged_and_what_is_missing_is_named(
     assert "by steps (partial)" in page and "by steps (partial)" in table
     assert "finished in no fold: GT only" in page and "not all of them finished, of 9 scenes" in page
     assert "| ReDDiT − no RATR, 2 steps |" in table and "95 % by GT-mean PSNR" in table
+    assert "- partial: finished in folds 1 2 3 of 3" in table and "All comparisons" in page
 
 
 def test_if_nothing_is_missing_the_whole_is_judged(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -322,7 +323,7 @@ def test_if_nothing_is_missing_the_whole_is_judged(done: Path, capsys: pytest.Ca
     said = capsys.readouterr().out
     assert "partial" not in said and f"{OUT}/index.html" in said
     table = (OUT / "verdicts.md").read_text()
-    assert table.count(" 1 2 3 |") == 2 and "partial" not in table  # no RATR, GT only
+    assert table.count("| 1 2 3 |") == 2 and "partial" not in table  # no RATR, GT only
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,12 @@ def test_every_claim_has_its_verdict_on_top_and_in_place(source: str) -> None:
     assert "The same by raw.ssim, for information only" in source and "28.090" in source
 
 
+def test_one_table_has_every_comparison(source: str) -> None:
+    table = source.partition("All comparisons")[2].partition("</table>")[0]
+    assert table.count("<tr") == 1 + 3 * 3 + 3 * 3 + 3 and "ReDDiT − GT only, 2 steps" in table
+    assert "95 % by raw PSNR" in table
+
+
 def test_the_charts_name_every_arm_and_comparison() -> None:
     plan = figure4((8, 4, 2), 16)
     scored = scores(plan)
