@@ -19,7 +19,7 @@ from reddit.config import Config, TrainConfig
 from reddit.data import Batch
 from reddit.image.arrays import THUMBNAIL
 from reddit.methods import Method, StepRNG
-from reddit.training.build import build_distillation, build_teacher
+from reddit.training.build import build_distillation, build_teacher, student_config
 from reddit.training.counting import Counts, counting
 from reddit.training.state import TrainingState
 
@@ -37,7 +37,8 @@ def count_step(config: Config, steps: int | None = None, teacher_steps: int | No
         steps: of the student; None: the step is one of the teacher's training.
         teacher_steps: of its teacher.
     """
-    denoisers = [build_denoiser(config) for _ in range(1 if steps is None else 2)]
+    kinds = [config] if steps is None else [student_config(config), config]
+    denoisers = list(map(build_denoiser, kinds))
     with counting() as gpu, _fake_parameters():
         student = denoisers[0].to(DEVICE)
         if steps is None or teacher_steps is None:

@@ -112,7 +112,7 @@ def test_a_step_grows_with_its_work() -> None:
 
 
 @needs_counting
-@pytest.mark.parametrize("method", ["consistency", "regression"])
+@pytest.mark.parametrize("method", ["consistency", "regression", "ctm", "shortcut"])
 def test_every_distillation_can_be_counted(method: str) -> None:
     settings = config(f"distill.method={method}", "distill.train.batch_size=4", stage=True)
     teacher, student = count_step(config()), count_step(settings, 2, 4)
