@@ -33,8 +33,8 @@ assert {name.split()[0] for name in METHODS} == {"teacher", *DISTILLATIONS}
 def make(name: str, device: torch.device) -> Step:
     """The step of a case.
 
-    A case is METHOD/NETWORK/PRECISION, as `reddit/sr3/bf16`. The method may also be `enhance`, `tiles` or
-    `score`, or, with HEIGHTxWIDTH behind, `pass`. The network is a tiny one, or that of a shipped
+    A case is METHOD/NETWORK/PRECISION, as `reddit/sr3/bf16`. The method may also be `enhance`, `batch`,
+    `tiles` or `score`, or, with HEIGHTxWIDTH behind, `pass`. The network is a tiny one, or that of a shipped
     configuration. `paper` is `lolv1` with 16 crops.
     """
     method, network, precision, *size = name.split("/")
@@ -48,6 +48,8 @@ def make(name: str, device: torch.device) -> Step:
     config = tiny(network, precision)
     if method == "score":
         return scoring(config, device)
+    if method == "batch":
+        return enhancing_a_batch(config, device)
     return enhancing(config, device, tile=64 if method == "tiles" else 0)
 
 
@@ -124,6 +126,13 @@ def enhancing(config: Config, device: torch.device, *, tile: int = 0) -> Step:
     model = Enhancer(denoiser(config, device), _info(config), 2, config.precision)
     picture = np.random.default_rng(0).integers(0, 40, (60, 110, 3), np.uint8)
     return lambda: model.enhance(picture, tile=tile, guard=False)
+
+
+def enhancing_a_batch(config: Config, device: torch.device) -> Step:
+    """Enhancing three pictures of 60×110, given as a tensor."""
+    model = Enhancer(denoiser(config, device), _info(config), 2, config.precision)
+    pictures = 0.15 * torch.rand(3, 3, 60, 110, generator=torch.Generator().manual_seed(0))
+    return lambda: model.enhance(pictures, guard=False)
 
 
 def scoring(config: Config, device: torch.device) -> Step:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from reddit.checkpoint.format import CheckpointInfo
@@ -23,6 +25,10 @@ __all__ = ["EnhanceWarning", "Enhancer"]
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+
+BATCH_PIXELS = 2_500_000
+"""Pixels that a GPU restores together: two tiles, or ten pictures of 600×400."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,7 +80,9 @@ class Enhancer(PictureEnhancer):
             picture: one of
                 - an array (H, W) or (H, W, 3), or (H, W, 2) or (H, W, 4) with alpha, which is kept: uint8,
                   uint16, or float in [0, 1];
-                - a float tensor (3, H, W) or (B, 3, H, W) in [0, 1];
+                - a float tensor (3, H, W) or (B, 3, H, W) in [0, 1]. On a GPU, the pictures of a batch go
+                  through the network together, with the same results but for rounding; on a processor one by
+                  one, which is faster there;
                 - a PIL image, grey or RGB, with or without alpha; the result is upright, and palettes become
                   RGB;
                 - the path of a picture file; an array (H, W, 3), uint8 or uint16, comes back.
@@ -103,34 +111,18 @@ class Enhancer(PictureEnhancer):
         self.check_settings(strength, tile, tile_overlap, ensemble)
         name = name or (str(picture) if isinstance(picture, str | Path) else "the picture")
         arrays, result = arrays_of(picture)
-        results = []
-        for array in arrays:
-            one = self.enhance_array(
-                array, seed=seed, strength=strength, ensemble=ensemble, guard=guard, tile=tile,
-                tile_overlap=tile_overlap, same_noise=same_noise, name=name, quiet=quiet,
-            )  # fmt: skip
-            results.append(one)
+        results = self.enhance_arrays(
+            arrays, seed=seed, strength=strength, ensemble=ensemble, guard=guard, tile=tile,
+            tile_overlap=tile_overlap, same_noise=same_noise, name=name, quiet=quiet,
+        )  # fmt: skip
         return result(results)
 
     def _restored(
         self, rgb: np.ndarray, noise_seed: int, ensemble: int, tiling: Tiling | None, quiet: bool
     ) -> Strips:
-        diffusion = self.info.config.diffusion
-        deep = rgb.dtype != np.uint8
-        precision = self.precision or ("fp32" if deep else self.info.config.precision)
+        diffusion, precision = self.info.config.diffusion, self._precision(rgb)
         if tiling is None:
-            low = to_device_of(next(self.denoiser.parameters()), to_tensor(rgb)[None])
-            whole = restore(
-                self.denoiser,
-                low,
-                self.steps,
-                [noise_seed],
-                sampler=diffusion.sampler,
-                clip=diffusion.clip,
-                precision=precision,
-                ensemble=ensemble,
-            )
-            return [(0, whole[0].cpu().numpy())]
+            return self._restored_together([rgb], [noise_seed], ensemble)[0]
 
         def read(rows: Span, columns: Span) -> Tensor:
             return to_tensor(rgb[slice(*rows), slice(*columns)])
@@ -148,9 +140,34 @@ class Enhancer(PictureEnhancer):
             clip=diffusion.clip,
             precision=precision,
             ensemble=ensemble,
+            batch_pixels=self._batch_pixels,
         )
         strips = ((top, band.numpy()) for top, band in rows)
         return progress(strips, "tiles", "row", total=len(tiling.spans(height)), quiet=quiet)
+
+    def _restored_together(
+        self, rgbs: Sequence[np.ndarray], noise_seeds: Sequence[int], ensemble: int
+    ) -> list[Strips]:
+        low = torch.stack([to_tensor(rgb) for rgb in rgbs])
+        whole = restore(
+            self.denoiser,
+            to_device_of(next(self.denoiser.parameters()), low),
+            self.steps,
+            noise_seeds,
+            sampler=self.info.config.diffusion.sampler,
+            clip=self.info.config.diffusion.clip,
+            precision=self._precision(rgbs[0]),
+            ensemble=ensemble,
+        )
+        return [[(0, picture)] for picture in whole.cpu().numpy()]
+
+    def _precision(self, rgb: np.ndarray) -> str:
+        return self.precision or ("fp32" if rgb.dtype != np.uint8 else self.info.config.precision)
+
+    @property
+    def _batch_pixels(self) -> int:
+        """On a processor a picture takes longer beside others than alone."""
+        return 0 if next(self.denoiser.parameters()).device.type == "cpu" else BATCH_PIXELS
 
     @property
     def _local(self) -> bool:

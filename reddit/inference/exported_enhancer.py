@@ -14,7 +14,7 @@ from reddit.image.arrays import THUMBNAIL, turned, turned_back
 from reddit.image.pixels import to_planes
 from reddit.inference.numpy_noise import torch_randn
 from reddit.inference.picture_enhancer import PictureEnhancer, Strips, view_seed
-from reddit.inference.tiling import Span, Tiling, blended_rows
+from reddit.inference.tiling import Span, Tiling, blended_rows, one_by_one
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file
 from reddit.utils.progress import progress
@@ -88,7 +88,7 @@ class ExportedEnhancer(PictureEnhancer):
             parts = [None if noise is None else noise[:, place[0], place[1]] for noise in noises]
             return self._mean(to_planes(rgb[place]), parts, thumbnail)
 
-        strips = blended_rows(rgb.shape[0], rgb.shape[1], tiling, tile)
+        strips = blended_rows(rgb.shape[0], rgb.shape[1], tiling, one_by_one(tile))
         return progress(strips, "tiles", "row", total=len(tiling.spans(len(rgb))), quiet=quiet)
 
     def _noise(self, seed: int, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -69,7 +69,8 @@ def _arrays(picture: Picture | str | Path) -> tuple[list[np.ndarray], Callable[[
 
 def _images(pictures: Tensor) -> list[np.ndarray]:
     """Float tensor (3, H, W) or (B, 3, H, W) → B arrays (H, W, 3), float32."""
-    if pictures.ndim not in (3, 4) or pictures.shape[-3] != 3 or not pictures.is_floating_point():
+    shaped = pictures.ndim in (3, 4) and pictures.shape[-3] == 3 and len(pictures) > 0
+    if not shaped or not pictures.is_floating_point():
         raise UserError(
             f"a tensor {pictures.dtype} {tuple(pictures.shape)} is not a picture: "
             "expected float (3, H, W) or (B, 3, H, W) in [0, 1]"

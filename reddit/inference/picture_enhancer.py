@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +17,11 @@ from reddit.image.pixels import eight_bits, fingerprint, rgb_of, to_planes, whit
 from reddit.inference.tiling import Tiling, fitted
 from reddit.inference.two_scales import matched
 from reddit.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from reddit.inference.inputs import Settings
 
 WHOLE_PIXELS = 1_500_000
 """Pictures with more pixels are processed in tiles."""
@@ -28,6 +35,16 @@ Strips = Iterable[tuple[int, np.ndarray]]
 
 class EnhanceWarning(UserWarning):
     """A picture was enhanced less or not at all, or its tiles may differ; one line with the reason."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """An array to enhance, with its own settings."""
+
+    picture: np.ndarray
+    noise_seed: int
+    strength: float
+    tiling: Tiling | None
 
 
 class PictureEnhancer(ABC):
@@ -75,29 +92,58 @@ class PictureEnhancer(ABC):
     ) -> Strips:
         """The restored rows of (H, W, 3) of any dtype."""
 
-    def enhance_array(
+    def _restored_together(
+        self, rgbs: Sequence[np.ndarray], noise_seeds: Sequence[int], ensemble: int
+    ) -> list[Strips]:
+        """`_restored` of several arrays of one shape and dtype, without tiles."""
+        pairs = zip(rgbs, noise_seeds, strict=True)
+        return [self._restored(rgb, seed, ensemble, None, quiet=True) for rgb, seed in pairs]
+
+    @property
+    def _batch_pixels(self) -> int:
+        """Pixels of equally large pictures or tiles that are restored together; 0: one by one."""
+        return 0
+
+    def enhance_array(self, array: np.ndarray, **settings: Unpack[Settings]) -> np.ndarray:
+        """Enhance an array as `Enhancer.enhance` does, after `check_settings`."""
+        return self.enhance_arrays([array], **settings)[0]
+
+    def enhance_arrays(self, arrays: Sequence[np.ndarray], **settings: Unpack[Settings]) -> list[np.ndarray]:
+        """`enhance_array` of arrays of one shape and dtype, several at a time where that is faster.
+
+        The results are the same but for rounding.
+        """
+        each: dict[str, Any] = dict(settings)
+        ensemble, quiet = each.pop("ensemble", 1), each.pop("quiet", True)
+        jobs, results = [], []
+        for array in arrays:
+            jobs.append(self._job(array, **each))
+        count = max(1, self._batch_pixels // (arrays[0].shape[0] * arrays[0].shape[1]))
+        for first in range(0, len(jobs), count):
+            results += self._enhanced_together(jobs[first : first + count], ensemble, quiet)
+        return results
+
+    def _job(
         self,
         array: np.ndarray,
         *,
         seed: int = 0,
         strength: float = 1.0,
-        ensemble: int = 1,
         guard: bool | None = None,
         tile: int | None = None,
         tile_overlap: int | None = None,
         same_noise: bool = False,
         name: str | None = None,
-        quiet: bool = True,
-    ) -> np.ndarray:
-        """Enhance an array as `Enhancer.enhance` does, after `check_settings`."""
+    ) -> _Job:
+        """The settings of an array; warns where the picture or its tiles are not what they should be."""
         name = name or "the picture"
         tiling = self._tiling(array.shape[0], array.shape[1], tile, tile_overlap)
         share = _guarded(array, name) if (self.guarded if guard is None else guard) else 1.0
         if tiling and share * strength and not self._local:
             why = "its network normalises over the whole tile: tiles may differ in brightness"
-            warnings.warn(f"{name} is processed in tiles, but {why}", EnhanceWarning, stacklevel=3)
+            warnings.warn(f"{name} is processed in tiles, but {why}", EnhanceWarning, stacklevel=4)
         noise_seed = seed if same_noise else picture_seed(seed, fingerprint(eight_bits(rgb_of(array))))
-        return self._enhanced(array, noise_seed, strength * share, ensemble, tiling, quiet)
+        return _Job(array, noise_seed, strength * share, tiling)
 
     def check_settings(
         self,
@@ -119,21 +165,26 @@ class PictureEnhancer(ABC):
             raise UserError(f"tile {tile}: must be at least {SMALLEST_TILE} pixels, or 0 for no tiles")
         self._tiling_of(tile or TILE, tile_overlap)
 
-    def _enhanced(
-        self,
-        picture: np.ndarray,
-        noise_seed: int,
-        strength: float,
-        ensemble: int,
-        tiling: Tiling | None,
-        quiet: bool,
-    ) -> np.ndarray:
+    def _enhanced_together(self, jobs: Sequence[_Job], ensemble: int, quiet: bool) -> list[np.ndarray]:
+        wholes: dict[int, Strips] = {}
+        batched = [k for k, job in enumerate(jobs) if job.strength and job.tiling is None]
+        if len(batched) > 1:
+            rgbs = [rgb_of(jobs[k].picture) for k in batched]
+            with _memory_remedy(jobs[0].picture):
+                strips = self._restored_together(rgbs, [jobs[k].noise_seed for k in batched], ensemble)
+            wholes = dict(zip(batched, strips, strict=True))
+        return [self._enhanced(job, ensemble, quiet, wholes.get(k)) for k, job in enumerate(jobs)]
+
+    def _enhanced(self, job: _Job, ensemble: int, quiet: bool, strips: Strips | None = None) -> np.ndarray:
+        """The result of a job; `strips` are its restored rows, where they are known."""
+        picture, noise_seed, strength = job.picture, job.noise_seed, job.strength
         result = picture.copy()
         if strength == 0:
             return result
         rgb = rgb_of(picture)
         with _memory_remedy(picture):
-            strips = self._restored(rgb, noise_seed, ensemble, tiling, quiet)
+            if strips is None:
+                strips = self._restored(rgb, noise_seed, ensemble, job.tiling, quiet)
             if max(rgb.shape[:2]) > self._scale > 0:
                 strips = self._matched(strips, rgb, result, noise_seed, ensemble)
             for top, restored in strips:
@@ -192,7 +243,7 @@ def _guarded(picture: np.ndarray, name: str) -> float:
         dark = f"mean luminance {mean:.2f}, dark is up to {DARK:.2f}"
         done = f"enhanced at {share:.0%} of the strength" if share else "left unchanged"
         force = "--force (guard=False) enhances it fully"
-        warnings.warn(f"{name} is not dark ({dark}): {done}; {force}", EnhanceWarning, stacklevel=4)
+        warnings.warn(f"{name} is not dark ({dark}): {done}; {force}", EnhanceWarning, stacklevel=5)
     return share
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,7 +23,7 @@ from reddit.image.arrays import THUMBNAIL
 from reddit.image.geometry import turn, turn_back
 from reddit.inference.noise import NoiseField
 from reddit.inference.picture_enhancer import view_seed
-from reddit.inference.tiling import Span, Tiling, blended_rows
+from reddit.inference.tiling import Span, Tiling, alike, blended_rows
 from reddit.utils.arithmetic import arithmetic
 from reddit.utils.device import autocast, to_device_of
 from reddit.utils.errors import UserError
@@ -88,16 +89,17 @@ def restore_rows(
     clip: bool = True,
     precision: str = "fp32",
     ensemble: int = 1,
-    on_tile: Callable[[], object] = lambda: None,
+    batch_pixels: int = 0,
 ) -> Iterator[tuple[int, Tensor]]:
     """`restore` for large pictures, tile by tile; memory grows only with the width.
 
-    Each tile is sampled completely before the next, and only one row of tiles is kept. Neighbouring tiles
-    agree because they share the noise of the whole picture (the same as in `restore`), its thumbnail, and the
-    network's grid.
+    Each tile, or few of them, is sampled completely before the next, and only one row of tiles is kept.
+    Neighbouring tiles agree because they share the noise of the whole picture (the same as in `restore`), its
+    thumbnail, and the network's grid.
 
     Args:
-        on_tile: called after each tile.
+        batch_pixels: equally large tiles of a row are sampled together up to so many pixels, with the same
+            result but for rounding; 0: one by one.
 
     Yields:
         (first row, rows (3, h, width) in [0, 1]), float32, on the CPU, from top to bottom.
@@ -113,25 +115,32 @@ def restore_rows(
     context = 2 * to_device_of(weight, _thumbnail(read, height, width), torch.float32) - 1
 
     @torch.inference_mode()
-    def tile(rows: Span, columns: Span) -> Tensor:
-        y = 2 * to_device_of(context, read(rows, columns)[None]) - 1
+    def tiles(rows: Span, columns: Sequence[Span]) -> Tensor:
+        y = 2 * to_device_of(context, torch.stack([read(rows, part) for part in columns])) - 1
+        thumbnails = context.expand(len(y), -1, -1, -1)
 
         def sample(view: int) -> Tensor:
             noise = torch.zeros_like(y)
             if drawn:
-                noise = to_device_of(context, noises[view].rows(rows)[None, :, :, slice(*columns)])
+                drawn_rows = noises[view].rows(rows)
+                parts = [drawn_rows[:, :, slice(*part)] for part in columns]
+                noise = to_device_of(context, torch.stack(parts))
             x_T = turn(noise, view)  # noqa: N806
             turned = turn(y, view).contiguous(memory_format=torch.channels_last)
-            denoise = denoiser.condition(turn(context, view), step_of(sampler, denoiser.schedule, steps))
+            step = step_of(sampler, denoiser.schedule, steps)
+            denoise = denoiser.condition(turn(thumbnails, view), step)
             with arithmetic(weight.device, precision), autocast(weight.device, precision):
-                x_0 = _sample(denoise, denoiser.schedule, x_T, turned, steps, sampler, clip)[0].cpu()
+                x_0 = _sample(denoise, denoiser.schedule, x_T, turned, steps, sampler, clip).cpu()
             return turn_back(_picture(x_0), view)
 
-        result = _mean(sample(view) for view in range(ensemble))
-        on_tile()
-        return result
+        return _mean(sample(view) for view in range(ensemble))
 
-    for top, band in blended_rows(height, width, tiling, lambda *place: tile(*place).numpy()):
+    def row(rows: Span, columns: Sequence[Span]) -> Iterator[np.ndarray]:
+        area = (rows[1] - rows[0]) * (columns[0][1] - columns[0][0])
+        for group in alike(columns, max(1, batch_pixels // area)):
+            yield from tiles(rows, group).numpy()
+
+    for top, band in blended_rows(height, width, tiling, row):
         yield top, torch.from_numpy(band)
 
 

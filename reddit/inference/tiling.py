@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -15,6 +15,8 @@ Span = tuple[int, int]
 """The first row or column, and the one after the last."""
 RestorePart = Callable[[Span, Span], np.ndarray]
 """(rows, columns) → that part of the result, (3, h, w), float32."""
+RestoreRow = Callable[[Span, Sequence[Span]], Iterable[np.ndarray]]
+"""The same for several tiles of one row: (rows, their columns) → their parts, in order."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,27 @@ def _rounded_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
+def one_by_one(restore: RestorePart) -> RestoreRow:
+    """Tiles that are restored each on its own, when it is their turn."""
+    return lambda rows, columns: (restore(rows, part) for part in columns)
+
+
+def alike(spans: Sequence[Span], count: int) -> Iterator[Sequence[Span]]:
+    """Neighbouring spans of equal length, up to `count` at a time."""
+    first = 0
+    while first < len(spans):
+        lengths = [end - start for start, end in spans[first : first + count]]
+        same = next((k for k, length in enumerate(lengths) if length != lengths[0]), len(lengths))
+        yield spans[first : first + same]
+        first += same
+
+
 def blended_rows(
-    height: int, width: int, tiling: Tiling, restore: RestorePart
+    height: int, width: int, tiling: Tiling, restore: RestoreRow
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the blended result from top to bottom as it is finished: (first row, rows (3, h, width)).
 
-    `restore` is called once per tile, row by row; only one row of tiles is kept.
+    `restore` is called once per row of tiles; only one is kept.
     """
     rows, columns = tiling.spans(height), tiling.across.spans(width)
     across = tiling.across.weights(width)
@@ -124,8 +141,8 @@ def blended_rows(
     pending = np.empty((3, 0, width), np.float32)
     for (top, bottom), weight, begin, end in zip(rows, down, begins, ends, strict=True):
         band = np.zeros((3, bottom - top, width), np.float32)
-        for (left, right), weight_across in zip(columns, across, strict=True):
-            part = restore((top, bottom), (left, right))
+        parts = restore((top, bottom), columns)
+        for (left, right), weight_across, part in zip(columns, across, parts, strict=True):
             for plane, colour in zip(band, part, strict=True):  # rounded once, after the sum
                 plane[:, left:right] += colour * weight_across.astype(np.float64)
         band *= weight[:, None]

@@ -26,9 +26,15 @@ TRAINING = [
     "teacher/sr3/tf32",
     *(f"teacher/{network}/bf16" for network in NETWORKS if network != "sr3"),
 ]
-WAITS = {"enhance": 2, "tiles": 2}
-"""How often the host may wait: for the check and the result of a picture; for each of two tiles."""
-ENHANCING = ["enhance/sr3/bf16", "enhance/light/fp16", "tiles/light/bf16", "tiles/compact/fp32"]
+WAITS = {"enhance": 2, "batch": 2, "tiles": 2}
+"""How often the host may wait: for the check and the result of a picture or batch; for each of two tiles."""
+ENHANCING = [
+    "enhance/sr3/bf16",
+    "enhance/light/fp16",
+    "batch/light/bf16",
+    "tiles/light/bf16",
+    "tiles/compact/fp32",
+]
 SCORING = ["score/light/bf16"]
 PAPER = {
     "teacher/paper/bf16": 700,

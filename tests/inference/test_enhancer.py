@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from reddit.config import DataConfig, MixPart
 from reddit.evaluation.evaluate import predict_with
 from reddit.image.arrays import shrink
 from reddit.image.pixels import to_float, to_uint8
+from reddit.inference import sampling
 from reddit.inference.enhancer import Enhancer, EnhanceWarning
 from reddit.inference.loading import load
+from reddit.inference.sampling import _sample
 from reddit.inference.tiling import Tiling
 from reddit.utils.errors import UserError
 
@@ -116,6 +119,56 @@ def test_large_pictures_have_the_brightness_of_their_small_copy(
     assert np.array_equal(model.enhance(alpha, guard=False)[..., 3], alpha[..., 3])
     grey = model.enhance(large[..., 0].astype(np.float16), guard=False)
     assert grey.dtype == np.float16 and np.allclose(grey, 2 * large[..., 0], atol=0.01)
+
+
+# Several at a time, as on a GPU
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Lets a processor restore three tiles of 64×64 at a time; the shapes of what the network then sees."""
+    shapes: list[tuple[int, ...]] = []
+
+    def recorded(*inputs: object, **settings: object) -> Tensor:
+        assert isinstance(inputs[3], Tensor)
+        shapes.append(tuple(inputs[3].shape))
+        return _sample(*inputs, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Enhancer, "_batch_pixels", 3 * 64 * 64)
+    monkeypatch.setattr(sampling, "_sample", recorded)
+    return shapes
+
+
+def test_a_batch_gives_what_its_pictures_give(model: Enhancer, together: list[tuple[int, ...]]) -> None:
+    pictures = torch.from_numpy(dark(7, 3, 50, 50, dtype=np.float32))
+    alone = [model.enhance(picture, seed=3, ensemble=2) for picture in pictures]
+    together.clear()
+    batch = model.enhance(pictures, seed=3, ensemble=2)
+    assert together == [(4, 3, 50, 50)] * 2 + [(3, 3, 50, 50)] * 2
+    assert torch.allclose(batch, torch.stack(alone), atol=1e-5)
+    assert not torch.allclose(batch, model.enhance(pictures, seed=4, ensemble=2), atol=1e-2)
+
+
+def test_lit_pictures_of_a_batch_are_left_out(model: Enhancer, together: list[tuple[int, ...]]) -> None:
+    pictures = torch.from_numpy(dark(3, 3, 50, 50, dtype=np.float32))
+    pictures[1] += 0.8
+    with pytest.warns(EnhanceWarning, match="left unchanged"):
+        batch = model.enhance(pictures)
+    assert together == [(2, 3, 50, 50)] and torch.equal(batch[1], pictures[1])
+    assert torch.allclose(batch[2], model.enhance(pictures[2]), atol=1e-5)
+
+
+def test_tiles_of_a_row_go_together(model: Enhancer, together: list[tuple[int, ...]]) -> None:
+    low = dark(64, 256, 3, dtype=np.float32)
+    batched = model.enhance(low, tile=64, tile_overlap=0, ensemble=2)
+    assert together == [(3, 3, 64, 64)] * 2 + [(1, 3, 64, 64)] * 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Enhancer, "_batch_pixels", 0)
+        assert np.allclose(batched, model.enhance(low, tile=64, tile_overlap=0, ensemble=2), atol=1e-5)
+
+
+def test_a_processor_takes_one_at_a_time(model: Enhancer) -> None:
+    assert model._batch_pixels == 0
 
 
 # The guard

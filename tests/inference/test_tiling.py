@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from reddit.inference.noise import NoiseField
-from reddit.inference.tiling import Span, Tiling, blended_rows, fitted
+from reddit.inference.tiling import Span, Tiling, alike, blended_rows, fitted, one_by_one
 from reddit.utils.errors import UserError
 
 SIZES = [1, 15, 63, 64, 65, 100, 112, 113, 129, 200, 1000]
@@ -18,7 +18,7 @@ TILINGS = [(64, 16, 1), (64, 16, 16), (64, 32, 16), (60, 10, 8), (64, 0, 1)]
 def whole(height: int, width: int, tiling: Tiling, restore: object) -> Tensor:
     """Every row of the blend; they must come in order, without gaps."""
     rows, next_top = [], 0
-    for top, band in blended_rows(height, width, tiling, restore):  # type: ignore[arg-type]
+    for top, band in blended_rows(height, width, tiling, one_by_one(restore)):  # type: ignore[arg-type]
         assert top == next_top
         next_top += band.shape[1]
         rows.append(torch.from_numpy(band.copy()))
@@ -82,10 +82,18 @@ def test_only_one_row_of_tiles_is_held() -> None:
         seen.append(rows)
         return np.zeros((3, rows[1] - rows[0], columns[1] - columns[0]), np.float32)
 
-    for _, band in blended_rows(500, 90, Tiling(64, 16), recorded):
+    for _, band in blended_rows(500, 90, Tiling(64, 16), one_by_one(recorded)):
         assert len(set(seen)) == 1  # each row of tiles is asked for when the rows above it are given out
         assert band.shape[1] <= 64
         seen.clear()
+
+
+def test_neighbours_of_one_length_go_together() -> None:
+    spans = [(0, 8), (4, 12), (8, 16), (12, 22)]
+    assert [len(group) for group in alike(spans, 8)] == [3, 1]
+    assert [len(group) for group in alike(spans, 2)] == [2, 1, 1]
+    assert [span for group in alike(spans, 2) for span in group] == spans
+    assert list(alike([], 2)) == []
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(64, -1), (64, 33), (0, 0)])
