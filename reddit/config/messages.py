@@ -29,9 +29,18 @@ def explain(error: Any, model: type[BaseModel], source: str, prefix: str = "") -
     if above in known and not any(name.startswith(f"{above}.") for name in known):
         return f"{source}: {short(key)}: unknown key; {above} has no settings"
     near = [name for name in known if name.split(".")[-1] == location[-1]]  # only the section is wrong
-    near = near or difflib.get_close_matches(key[:LONGEST_SHOWN], known, 1, cutoff=0.5)
+    near = near or _nearest(key[:LONGEST_SHOWN], known)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(k for k in known if '.' not in k)}"
     return f"{source}: {short(key)}: unknown key; {hint}"
+
+
+def _nearest(key: str, known: list[str]) -> list[str]:
+    """The known key that is most like one: among those with nearly the same last part, or else of all."""
+    last = {name.split(".")[-1] for name in known}
+    similar = difflib.get_close_matches(key.split(".")[-1], sorted(last), 1, cutoff=0.8)
+    alike = [name for name in known if name.split(".")[-1] in similar]
+    found = difflib.get_close_matches(key, alike, 1, cutoff=0.5)
+    return found or difflib.get_close_matches(key, known, 1, cutoff=0.5)
 
 
 def one_a_value(errors: list[Any], model: type[BaseModel]) -> list[Any]:
