@@ -21,7 +21,8 @@ class NoiseLevelEmbedding(nn.Module):
         super().__init__()
         half = width // 2
         self.frequency: Tensor
-        frequency = torch.exp(-math.log(1e4) * torch.arange(half) / half)
+        # On the processor even where "meta" is the default: there, arange imports the whole compiler.
+        frequency = torch.exp(-math.log(1e4) * torch.arange(half, device="cpu") / half)
         self.register_buffer("frequency", frequency, persistent=False)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
 

@@ -46,6 +46,13 @@ def test_help_needs_no_torch(arguments: list[str]) -> None:
     assert " torch\n" not in done.stderr and "reddit.cli.main" in done.stderr
 
 
+def test_enhancing_needs_no_compiler() -> None:
+    """PyTorch imports it where it is used, which would take as long as PyTorch itself."""
+    listed = "[name for name in ('torch._dynamo', 'sympy', 'torch._inductor') if name in sys.modules]"
+    done = python("-c", f"import sys, numpy, reddit; reddit.enhance(numpy.zeros((9, 9, 3))); print({listed})")
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_an_unknown_command_names_the_known_ones() -> None:
     with pytest.raises(UserError, match=r"unknown command 'enhanse'; choose from enhance, train"):
         main(["enhanse"])
