@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from reddit.image.containers import DamagedError
 from reddit.utils.text import short
 
-_LINE = re.compile(rb"^(?:tempfile\.tif|JPEGLib|TIFF\w+|\w*(?:Decode|Setup|Fax)\w*): (.*)\n?", re.MULTILINE)
+_LINE = re.compile(rb"^((?:tempfile\.tif|JPEGLib|_?TIFF\w+|\w*(?:Decode|Setup)\w*): )(.*)\n?", re.MULTILINE)
 """A line of libtiff: the file's name in Pillow or a function of libtiff, and the message."""
+_HARMLESS = re.compile(rb"_TIFFVSetField: |\S+ Warning")
+"""Lines about tags that describe the picture, and warnings."""
 _LOCK = threading.Lock()
 
 
@@ -24,7 +26,8 @@ def errors_of_libtiff() -> Iterator[None]:
     Lines of others, written meanwhile by another thread, are printed behind the block.
 
     Raises:
-        DamagedError: libtiff has printed an error. Warnings, such as those about unknown tags, are left out.
+        DamagedError: libtiff has printed an error. Those about tags that describe the picture, and warnings,
+            are left out.
     """
     try:
         error = os.dup(2)
@@ -45,7 +48,7 @@ def errors_of_libtiff() -> Iterator[None]:
         printed = file.read()
     if others := _LINE.sub(b"", printed):
         os.write(2, others)
-    errors = [text for text in _LINE.findall(printed) if not text.startswith(b"Warning")]
+    errors = [line[2] for line in _LINE.finditer(printed) if not _HARMLESS.match(line[0])]
     if errors:
         raise DamagedError(short(errors[0].decode(errors="replace").rstrip("."))) from failed
     if failed is not None:

@@ -42,7 +42,7 @@ PROCESSES = {"os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "o
 PROCESSES |= {"subprocess.Popen", "socket.connect", "shutil.unpack_archive"}
 UNPICKLED = {"os", "posix", "nt", "subprocess", "builtins", "sys", "shutil", "socket"}
 TRACING = {"fx", "_dynamo", "_export", "_inductor"}
-DECODER = re.compile(r"^(?:tempfile\.tif|JPEGLib|\w+Decode\w*): ", re.MULTILINE)
+DECODER = re.compile(r"^(?:tempfile\.tif|JPEGLib|_?TIFF\w+|\w+Decode\w*): ", re.MULTILINE)
 """Lines of libtiff."""
 KINDS = ("traceback", "hang", "memory", "code run", "NaN", "exit code", "message", "other")
 """What can go wrong."""

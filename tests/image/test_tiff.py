@@ -172,6 +172,15 @@ def test_a_strip_that_ends_early_is_refused_in_one_line(
     assert said.out == said.err == ""
 
 
+def test_a_wrong_unit_of_the_resolution_is_ignored(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = io.BytesIO()
+    Image.fromarray(COLOURS).save(data, "TIFF", compression="tiff_lzw", dpi=(300, 300))
+    content = bytearray(data.getvalue())
+    struct.pack_into("<H", content, content.index(struct.pack("<HHI", 296, 3, 1)) + 8, 13)
+    assert np.array_equal(read(tmp_path, bytes(content)), COLOURS)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_jpeg_in_a_tiff_is_no_larger_than_its_strip(tmp_path: Path) -> None:
     data = bytearray(saved("L", "jpeg"))
     place = data.index(b"\xff\xc0")
