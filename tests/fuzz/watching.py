@@ -90,13 +90,10 @@ class Hook:
                 self.seen.append(("code run", f"exec {arguments!r:.200}"))
         elif event == "open" and isinstance(arguments[0], str) and _writes(arguments):
             path = Path(arguments[0]).absolute()
-            unnamed = path == Path(tempfile.gettempdir())  # a temporary file without a name
-            if (
-                self.written
-                and not unnamed
-                and not path.is_relative_to(self.written)
-                and path.parts[1] != "dev"
-            ):
+            # A temporary file without a name; the weights of LPIPS, which PyTorch downloads.
+            allowed = path == Path(tempfile.gettempdir()) or path.is_relative_to(torch.hub.get_dir())
+            inside = self.written and path.is_relative_to(self.written)
+            if self.written and not (allowed or inside or path.parts[1] == "dev"):
                 self.seen.append(("other", f"opens {str(path)!r:.200} to write"))
 
     def forward(self, module: torch.nn.Module, _: object, output: object) -> None:
