@@ -29,6 +29,8 @@ README = [
     ["train", *TREES, "--ablation", "x0", "--name", "tiny-x0", "--set", "data.crop=8"],
     ["train", *TREES],
     ["train", *TREES, "--set", "data.crop=8", "-n"],
+    ["train", *TREES, "-n", "--gpu", "h100"],
+    ["distill", *TREES, "--chain", "-n", "--gpu", "h100"],
     ["distill", "--steps", "2", "--quiet"],
     ["distill", "--steps", "1", "--quiet"],
     ["distill", *TREES, "--chain"],
@@ -97,6 +99,7 @@ MISTYPED = [
     ["push", "--weights", "tiny-2", "-o", "shared"],
     ["push", "--weights", "tiny-1", "-o", "edited"],
     *(["push", "--weights", "tiny-1", "-o", f"theirs/{name}"] for name in ("card", "settings", "model")),
+    ["push", "--weights", "tiny-2", "-o", "theirs/model"],  # a copy by hand of that model
     ["push", "--weights", "theirs/model/model.safetensors", "-o", "theirs/model"],
     *(["app", "--space", f"theirs/{name}"] for name in ("card", "page")),
     # runs in the folders of others

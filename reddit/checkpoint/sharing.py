@@ -46,9 +46,13 @@ def _check_earlier(model: CheckpointInfo, folder: Path, name: str) -> None:
     if is_file(folder / WEIGHTS) and (folder / WEIGHTS).samefile(model.path):
         raise UserError(f"-o {folder} holds the model itself: choose another folder")
 
-    def same_model(path: Path) -> bool:
+    def same_model(path: Path) -> bool:  # and no copy by hand, which has no card
         info = read_info(path)
-        return (info.family, info.method, info.steps) == (model.family, model.method, model.steps)
+        return same_card(folder / CARD) and (info.family, info.method, info.steps) == (
+            model.family,
+            model.method,
+            model.steps,
+        )
 
     def same_card(path: Path) -> bool:  # but for the licence
         written = card_of(read_info(folder / WEIGHTS), name)
@@ -58,7 +62,7 @@ def _check_earlier(model: CheckpointInfo, folder: Path, name: str) -> None:
     def same_settings(path: Path) -> bool:
         return bool(json.loads(path.read_text()) == public_settings(read_info(folder / WEIGHTS)))
 
-    for file, ours in ((WEIGHTS, same_model), (CARD, same_card), (CONFIG, same_settings)):
+    for file, ours in ((CARD, same_card), (WEIGHTS, same_model), (CONFIG, same_settings)):
         check_overwrite(folder / file, "-o", ours)
 
 
