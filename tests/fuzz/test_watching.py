@@ -28,7 +28,7 @@ def fake(arguments: list[str]) -> int:
     if what == "hang":
         time.sleep(60)
     if what == "slow":
-        time.sleep(0.7)
+        time.sleep(1.7)
     if what == "memory":
         kept = []
         while watching.peak() <= watching.MOST_MEMORY:  # a fork may begin with less than its parent has
@@ -76,7 +76,7 @@ FAULTS = {
 
 def test_each_fault_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "main", fake)
-    monkeypatch.setattr(watching, "SLOW", 0.5)
+    monkeypatch.setattr(watching, "SLOW", 1.5)
     monkeypatch.setattr(watching, "HUNG", 4.0)
     monkeypatch.setattr(watching, "MOST_MEMORY", watching._resident(os.getpid()) + 20 * 2**10)
     names = list(FAULTS)
