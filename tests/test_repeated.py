@@ -21,7 +21,8 @@ EXCEPTIONS = {
 }
 """Commands of the documents that are not repeated here → why."""
 OF_OTHERS = {
-    r"(python -m )?pip install .*|git clone .*|hf auth login|source .*|sbatch .*|pytest .*": "programs of others",
+    r"(python -m )?pip install .*|git clone .*|hf auth login": "programs of others",
+    r"source .*|sbatch .*|pytest .*": "programs of others",
     r"export \w+=.*": "sets a variable",
     r"make \w+": "installs, tests, or calls commands that are repeated here",
     r"python benchmarks/\w+\.py.*|python docs/\w+\.py.*": "measure and draw for the documents",
