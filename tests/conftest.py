@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -45,6 +47,18 @@ def light_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sr3_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network of the paper's blocks, tiny and untrained."""
     return _save(tmp_path_factory.mktemp("weights") / "sr3.safetensors", "sr3", False)
+
+
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """Signals are heard, even by tests that a shell runs in the background, or under nohup."""
+    wanted: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler}
+    if hasattr(signal, "SIGHUP"):
+        wanted[signal.SIGHUP] = signal.SIG_DFL
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -92,6 +92,7 @@ def test_what_a_killed_process_left_is_removed(clip: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals end a process at once there")
+@pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
 def test_signals_leave_nothing(
     number: str, clip: Path, light_weights: Path, monkeypatch: pytest.MonkeyPatch

@@ -129,6 +129,7 @@ def test_mistakes(arguments: list[str], message: str, here: Path, light_weights:
         main(["enhance", *arguments, "--watch", "--weights", str(light_weights)])
 
 
+@pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_it_cleanly(number: signal.Signals, here: Path, model: Enhancer) -> None:
     """Even in the middle of writing."""

@@ -55,6 +55,7 @@ def values(text: str = NASTY) -> dict[str, object]:
     return {
         "title": text,
         "claims": [claim],
+        "together": one,
         "charts": [chart],
         "others": {text: one},
         "arms": one,

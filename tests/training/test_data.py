@@ -90,7 +90,7 @@ def prepared(
 
     def work(rank: int) -> None:
         try:
-            world = ThreadWorld(rank, processes, meeting)
+            world = ThreadWorld(rank, processes, meeting=meeting)
             data = TrainingSet(chosen)
             found[rank] = data.prepare(4, denoise, world, log or (lambda line: None), True, before)
         except Exception as error:
