@@ -136,7 +136,9 @@ class Clock:
 
 
 def missing(command: list[str]) -> str | None:
-    """Why a command cannot be called here: an extra that is not installed."""
+    """Why a command cannot be called here: an extra that is not installed, or an old PyTorch."""
+    if "--gpu" in command and torch.__version__ < (2, 14):  # type: ignore[operator]
+        return "older versions of PyTorch look for a GPU"
     films = any(word.endswith(".mp4") for word in command)
     return "needs the extra video" if films and importlib.util.find_spec("av") is None else None
 

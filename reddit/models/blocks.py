@@ -23,7 +23,7 @@ class NoiseLevelEmbedding(nn.Module):
         self.frequency: Tensor
         # On the processor first: where "meta" is the default device, arange imports the whole compiler.
         frequency = torch.exp(-math.log(1e4) * torch.arange(half, device="cpu") / half)
-        frequency = frequency.to(torch.get_default_device())
+        frequency = frequency.to(torch.empty(0).device)
         self.register_buffer("frequency", frequency, persistent=False)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from repository import ROOT
 
 from reddit.cli import flags
@@ -46,6 +47,7 @@ def test_help_needs_no_torch(arguments: list[str]) -> None:
     assert " torch\n" not in done.stderr and "reddit.cli.main" in done.stderr
 
 
+@pytest.mark.skipif(torch.__version__ < (2, 14), reason="older versions of PyTorch import it at once")
 def test_enhancing_needs_no_compiler() -> None:
     """PyTorch imports it where it is used, which would take as long as PyTorch itself."""
     listed = "[name for name in ('torch._dynamo', 'sympy', 'torch._inductor') if name in sys.modules]"

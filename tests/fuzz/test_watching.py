@@ -78,7 +78,7 @@ def test_each_fault_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(watching, "main", fake)
     monkeypatch.setattr(watching, "SLOW", 1.5)
     monkeypatch.setattr(watching, "HUNG", 4.0)
-    monkeypatch.setattr(watching, "MOST_MEMORY", watching._resident(os.getpid()) + 20 * 2**10)
+    monkeypatch.setattr(watching, "MOST_MEMORY", watching._resident(os.getpid()) + 100 * 2**10)
     names = list(FAULTS)
 
     def prepare(rng: random.Random, folder: Path) -> list[list[str]]:
