@@ -116,7 +116,7 @@ class PictureEnhancer(ABC):
         each: dict[str, Any] = dict(settings)
         ensemble, quiet = each.pop("ensemble", 1), each.pop("quiet", True)
         jobs, results = [], []
-        for array in arrays:
+        for array in arrays:  # in older Pythons, a comprehension would move the line that warnings name
             jobs.append(self._job(array, **each))
         count = max(1, self._batch_pixels // (arrays[0].shape[0] * arrays[0].shape[1]))
         for first in range(0, len(jobs), count):

@@ -122,9 +122,8 @@ def restore_rows(
         def sample(view: int) -> Tensor:
             noise = torch.zeros_like(y)
             if drawn:
-                drawn_rows = noises[view].rows(rows)
-                parts = [drawn_rows[:, :, slice(*part)] for part in columns]
-                noise = to_device_of(context, torch.stack(parts))
+                band = noises[view].rows(rows)
+                noise = to_device_of(context, torch.stack([band[:, :, slice(*part)] for part in columns]))
             x_T = turn(noise, view)  # noqa: N806
             turned = turn(y, view).contiguous(memory_format=torch.channels_last)
             step = step_of(sampler, denoiser.schedule, steps)
@@ -135,13 +134,21 @@ def restore_rows(
 
         return _mean(sample(view) for view in range(ensemble))
 
+    for top, band in blended_rows(height, width, tiling, _in_groups(tiles, batch_pixels)):
+        yield top, torch.from_numpy(band)
+
+
+def _in_groups(
+    tiles: Callable[[Span, Sequence[Span]], Tensor], pixels: int
+) -> Callable[[Span, Sequence[Span]], Iterator[np.ndarray]]:
+    """Make the tiles of a row in groups of equally large ones, of up to so many pixels."""
+
     def row(rows: Span, columns: Sequence[Span]) -> Iterator[np.ndarray]:
         area = (rows[1] - rows[0]) * (columns[0][1] - columns[0][0])
-        for group in alike(columns, max(1, batch_pixels // area)):
+        for group in alike(columns, max(1, pixels // area)):
             yield from tiles(rows, group).numpy()
 
-    for top, band in blended_rows(height, width, tiling, row):
-        yield top, torch.from_numpy(band)
+    return row
 
 
 def uses_noise(denoiser: Denoiser, steps: int, sampler: str = "ddim") -> bool:
