@@ -8,8 +8,8 @@ Their network comes from `model/ddpm_modules/unet.py` of that folder, with fresh
 as trained ones; ours is that of configs/lolv1.yaml. Theirs runs as in their code: eager, in single precision.
 Ours runs in bf16. A training step predicts the noise; a distillation step has two passes of the teacher, one
 of the student, and the losses without LPIPS, whose weights may be missing. Both take Adam, clipping and an
-average of the weights. The two take turns, and medians count. Seconds are those of the processor in all
-threads, which other programs hardly change.
+average of the weights, and keep freed memory, as our commands do. The two take turns, and medians count.
+Seconds are those of the processor in all threads, which other programs hardly change.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from reddit.training.build import build_distillation
 from reddit.training.state import TrainingState
 from reddit.training.step import to_device, train_step
 from reddit.utils.errors import UserError
+from reddit.utils.memory import keep_freed_memory
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,6 +47,7 @@ Work = Callable[[], object]
 
 def main(argv: list[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
+    keep_freed_memory()
     width, height = map(int, arguments.size.split("x"))
     settings = ["distill.reddit.w_per=0.0", f"data.crop={arguments.crop}"]
     config = load_config(str(ROOT / "configs" / "lolv1.yaml"), settings, stage=True)

@@ -9,6 +9,7 @@ from reddit.ablations import describe_ablations
 from reddit.cli.dry_run import check_gpu, print_dry_run
 from reddit.cli.flags import config_flags, overrides, parser_of, run_flags
 from reddit.utils.errors import UserError
+from reddit.utils.memory import keep_freed_memory
 from reddit.utils.progress import print_out
 from reddit.utils.threads import let_threads_sleep
 
@@ -48,6 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     command = parser()
     arguments = command.parse_args(argv)
     let_threads_sleep()
+    keep_freed_memory()
     if arguments.ablation == "list":
         print(describe_ablations("student"))
         return

@@ -8,6 +8,7 @@ from reddit.ablations import describe_ablations
 from reddit.cli.dry_run import check_gpu, print_dry_run
 from reddit.cli.flags import config_flags, name_override, overrides, parser_of, run_flags
 from reddit.utils.errors import UserError
+from reddit.utils.memory import keep_freed_memory
 from reddit.utils.threads import let_threads_sleep
 
 
@@ -27,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     let_threads_sleep()
+    keep_freed_memory()
     if arguments.ablation == "list":
         print(describe_ablations("teacher"))
         return

@@ -1,4 +1,4 @@
-"""Memory of the processor that a process keeps for its next picture."""
+"""Memory of the processor that a process keeps for its next picture or training step."""
 
 from __future__ import annotations
 

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reddit.models.norm import group_norm, half_layer_norm, half_norm, half_silu, layer_norm
+from reddit.models.norm import (
+    ChannelsLastGroupNorm,
+    group_norm,
+    half_layer_norm,
+    half_norm,
+    half_silu,
+    layer_norm,
+)
 
 ROUNDING = 2**-8
 """Of one operation in bf16, relative."""
@@ -60,9 +68,48 @@ def test_gradients_are_close_to_those_in_single_precision() -> None:
         assert (ours - theirs).norm() < 4 * ROUNDING * theirs.norm()
 
 
-def test_the_processor_computes_as_ever() -> None:
+def test_without_gradients_the_processor_computes_as_pytorch() -> None:
     x, norm = example()
     for features in (x.float(), x):
         with torch.autocast("cpu", torch.bfloat16, enabled=features.dtype == torch.bfloat16):
             assert torch.equal(group_norm(features, norm), F.silu(norm(features)))
             assert torch.equal(group_norm(features, norm, silu=False), norm(features))
+
+
+def test_the_gradient_in_channels_last_is_that_of_finite_differences() -> None:
+    torch.manual_seed(0)
+    x = (torch.randn(2, 8, 3, 5) + 2 * torch.randn(1, 8, 1, 1)).double().to(memory_format=torch.channels_last)
+    weight, bias = torch.randn(2, 8).double()
+    inputs = [tensor.requires_grad_() for tensor in (x, weight, bias)]
+    assert torch.autograd.gradcheck(lambda *given: ChannelsLastGroupNorm.apply(*given, 4, 1e-5), inputs)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2 * ROUNDING)])
+def test_the_gradient_in_channels_last_is_close_to_the_exact_one(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, tolerance: float
+) -> None:
+    called, apply = [], ChannelsLastGroupNorm.apply
+    monkeypatch.setattr(ChannelsLastGroupNorm, "apply", lambda *given: called.append(1) or apply(*given))
+    found = []
+    for exact in (False, True):
+        x, norm = example()
+        x = x.to(torch.float64 if exact else dtype).requires_grad_()
+        y = F.silu(norm.double()(x)) if exact else group_norm(x, norm)
+        towards = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(y.dtype)
+        gradients = torch.autograd.grad(y, (x, norm.weight, norm.bias), towards)
+        assert gradients[0].is_contiguous(memory_format=torch.channels_last)
+        found.append([y, *gradients])
+    assert called == [1]
+    for ours, expected in zip(*found, strict=True):
+        assert (ours - expected).norm() < tolerance * expected.norm()
+
+
+def test_other_cases_keep_the_gradient_of_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ChannelsLastGroupNorm, "apply", lambda *_: pytest.fail("called"))
+    x, norm = example()
+    x = x.float()
+    frozen, contiguous, small = x, x.contiguous().requires_grad_(), x[:, :, :4].requires_grad_()
+    for features in (frozen, contiguous, small):
+        assert torch.equal(group_norm(features, norm, silu=False), norm(features))
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert torch.equal(group_norm(x.requires_grad_(), norm, silu=False), norm(x))
