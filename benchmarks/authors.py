@@ -8,8 +8,9 @@ Their network comes from `model/ddpm_modules/unet.py` of that folder, with fresh
 as trained ones; ours is that of configs/lolv1.yaml. Theirs runs as in their code: eager, in single precision.
 Ours runs in bf16. A training step predicts the noise; a distillation step has two passes of the teacher, one
 of the student, and the losses without LPIPS, whose weights may be missing. Both take Adam, clipping and an
-average of the weights, and keep freed memory, as our commands do. The two take turns, and medians count.
-Seconds are those of the processor in all threads, which other programs hardly change.
+average of the weights. The two take turns, and medians count. Seconds are those of the processor in all
+threads, which other programs hardly change. `bound`: times as fast if the operations of ours that are no
+convolutions took no time.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ Work = Callable[[], object]
 
 def main(argv: list[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
-    keep_freed_memory()
+    if arguments.keep:
+        keep_freed_memory()
     width, height = map(int, arguments.size.split("x"))
     settings = ["distill.reddit.w_per=0.0", f"data.crop={arguments.crop}"]
     config = load_config(str(ROOT / "configs" / "lolv1.yaml"), settings, stage=True)
@@ -68,6 +70,7 @@ def main(argv: list[str] | None = None) -> None:
             {"": name, "theirs, s": round(theirs, 2), "ours, s": round(ours, 2)}
             | {"times as fast": round(statistics.median(ratios), 2)}
             | {"lowest": round(min(ratios), 2), "highest": round(max(ratios), 2)}
+            | {"bound": round(theirs / ours / convolution_share(chosen[name][1]), 2)}
         )
     print(f"steps of {arguments.batch} crops of {arguments.crop}×{arguments.crop}, ", end="")
     print(f"{torch.get_num_threads()} threads, {arguments.rounds} rounds, PyTorch {torch.__version__}")
@@ -83,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--crop", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--keep", action="store_true", help="both keep freed memory, as our commands do")
     kinds = ["pass", "training", "distillation"]
     parser.add_argument("--only", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--format", choices=["text", "csv", "md"], default="text")
@@ -219,6 +223,14 @@ def _rounds(works: dict[str, tuple[Work, Work]], rounds: int) -> dict[str, list[
             if turn:
                 times[name].append(found)
     return times
+
+
+def convolution_share(work: Work) -> float:
+    """The share of the convolutions and their gradients in the time of a call."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        work()
+    times = {event.key: event.self_cpu_time_total for event in profiler.key_averages()}
+    return sum(time for name, time in times.items() if "convolution" in name) / sum(times.values())
 
 
 if __name__ == "__main__":

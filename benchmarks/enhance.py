@@ -3,7 +3,7 @@
 
     python benchmarks/enhance.py                       # the default model at four sizes
     python benchmarks/enhance.py --against FOLDER      # beside another version of this repository
-    python benchmarks/enhance.py --cold light-1 light.onnx
+    python benchmarks/enhance.py --cold torch onnx --sizes 600x400
 
 Smooth made-up dark pictures. Every round is a process of its own, and versions take turns; the best of all
 rounds counts, since other programs only ever slow one down.
@@ -33,7 +33,7 @@ def main() -> None:
         print(json.dumps(_round(arguments.weights, arguments.sizes, arguments.threads)))
         return
     if arguments.cold:
-        _cold(arguments.cold, arguments.rounds)
+        _cold(arguments.cold, arguments.sizes, arguments.rounds)
         return
     versions = [ROOT, *([arguments.against.resolve()] if arguments.against else [])]
     best: dict[tuple[Path, str], list[float]] = {}
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="another version of this repository")
-    parser.add_argument("--cold", nargs="+", metavar="WEIGHTS", help="whole commands with these weights")
+    parser.add_argument("--cold", nargs="+", metavar="ENGINE", help="whole commands with torch, onnx")
     parser.add_argument("--round", action="store_true", help=argparse.SUPPRESS)
     return parser
 
@@ -103,29 +103,30 @@ def dark_picture(size: str) -> np.ndarray:
     return np.asarray(cv2.resize(coarse, (width, height)))
 
 
-def _cold(weights: list[str], rounds: int) -> None:
-    """Print seconds and memory of the command for one 600×400 JPEG."""
-    with tempfile.TemporaryDirectory() as folder:
-        night, bright = Path(folder, "night.jpg"), Path(folder, "bright.jpg")
-        cv2.imwrite(str(night), dark_picture("600x400"))
-        found: dict[str, list[float]] = {name: [] for name in weights}
-        busy: dict[str, list[float]] = {name: [] for name in weights}
-        memory: dict[str, int] = {}
-        for _ in range(rounds):
-            for name in weights:
-                bright.unlink(missing_ok=True)
-                command = [sys.executable, "-m", "reddit", "enhance", "-i", str(night), "-o", str(bright)]
-                started = time.perf_counter()
-                process = subprocess.Popen([*command, "--weights", name], stdout=subprocess.DEVNULL)
-                _, status, used = os.wait4(process.pid, 0)
-                found[name].append(time.perf_counter() - started)
-                busy[name].append(used.ru_utime + used.ru_stime)
-                memory[name] = used.ru_maxrss // 1024
-                if status:
-                    sys.exit(f"enhancing with {name} failed")
-    for name, seconds in found.items():
-        processor = f"{min(busy[name]):.2f} s of processor time"
-        print(f"{name}: {min(seconds):.2f} s, {processor} (best of {rounds}), {memory[name]} MiB")
+def _cold(engines: list[str], sizes: list[str], rounds: int) -> None:
+    """Print seconds and memory of the command for one JPEG of each size."""
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            night, bright = Path(folder, "night.jpg"), Path(folder, "bright.jpg")
+            cv2.imwrite(str(night), dark_picture(size))
+            found: dict[str, list[tuple[float, float, int]]] = {engine: [] for engine in engines}
+            for _ in range(rounds):
+                for engine, measured in found.items():
+                    bright.unlink(missing_ok=True)
+                    measured.append(_command("-i", str(night), "-o", str(bright), "--engine", engine))
+        for engine, measured in found.items():
+            wall, busy, memory = map(min, zip(*measured, strict=True))
+            print(f"{size} {engine}: {wall:.2f} s, {busy:.2f} s of processor time, {memory} MiB")
+
+
+def _command(*flags: str) -> tuple[float, float, int]:
+    """Wall and processor seconds and MiB of `reddit-llie enhance`."""
+    started = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", "reddit", "enhance", *flags], stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"enhancing with {' '.join(flags)} failed")
+    return time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss // 1024
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from repository import ROOT, call
 from safetensors.torch import load_file
 from tiny_set import TINY, write
 
-from reddit.checkpoint import registry
 from reddit.checkpoint.format import read_info
 from reddit.checkpoint.registry import find_model
 from reddit.config import load_config
@@ -384,11 +383,13 @@ def test_enhance_continues_after_a_damaged_file(inside: Path, capsys: pytest.Cap
     assert call(*command) == 1
     assert Path("mixed-out/good.png").exists()
     said = capsys.readouterr()
-    assert said.out == "1 picture in mixed-out (tiny-1, 1 step); 1 failed\n"
+    assert said.out == "1 picture in mixed-out (tiny-1, 1 step, PyTorch); 1 failed\n"
     lines = said.err.splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: mixed/bad.png ")
     assert call(*command) == 1
-    assert "0 pictures in mixed-out (tiny-1, 1 step); 1 existing result kept" in capsys.readouterr().out
+    assert (
+        "0 pictures in mixed-out (tiny-1, 1 step, PyTorch); 1 existing result kept" in capsys.readouterr().out
+    )
     with pytest.raises(UserError, match=r"^mixed/bad\.png "):  # a single file: exit code 2
         call("enhance", "-i", "mixed/bad.png", "-o", "mixed-out", "--weights", "tiny-1", "--quiet")
 
@@ -411,14 +412,14 @@ def test_enhance_needs_no_model_and_no_flag(
     inside: Path, light_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    monkeypatch.setattr("reddit.checkpoint.shipped.FOLDER", tmp_path)
     for steps in (2, 4):
         (tmp_path / f"light-{steps}.safetensors").write_bytes(light_weights.read_bytes())
     photo = "data/LOLv1/eval15/low/eval15-0.png"
     assert call("enhance", "-i", photo, "-o", "plain", "--quiet") == 0
     assert call("enhance", "-i", photo, "-o", "plain", "--quiet", "--steps", "4", "--suffix", "4") == 0
     said = capsys.readouterr().out.splitlines()
-    assert said == ["1 picture in plain (light-2, 2 steps)", "1 picture in plain (light-4, 4 steps)"]
+    assert said == [f"1 picture in plain (light-{n}, {n} steps, PyTorch)" for n in (2, 4)]
     assert {path.name for path in Path("plain").iterdir()} == {"eval15-0.png", "eval15-0_4.png"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import warnings
 import zipfile
@@ -24,7 +23,7 @@ from reddit.config import Config, resolve_config
 from reddit.config.public import public
 from reddit.diffusion import Denoiser
 from reddit.utils.errors import UserError
-from reddit.utils.files import is_file, write_atomic
+from reddit.utils.files import file_digest, is_file, write_atomic
 from reddit.utils.names import check_name
 from reddit.utils.text import counted, reason, short
 
@@ -65,7 +64,7 @@ class CheckpointInfo:
     @cached_property
     def digest(self) -> str:
         """The first 12 hexadecimal digits of the file's SHA-256; reads the whole file."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
+        return file_digest(self.path)
 
     def __repr__(self) -> str:
         return f"CheckpointInfo({self.path}, {self.method}, steps={self.steps}, family={self.family!r})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -11,36 +10,11 @@ from reddit.ablations import ABLATIONS
 from reddit.checkpoint.format import CHOSEN, NEWEST, CheckpointInfo, read_info
 from reddit.checkpoint.shapes import check_shapes
 from reddit.checkpoint.sharing import PREFIX, fetch_named
+from reddit.checkpoint.shipped import DEFAULT, find_shipped, shipped
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, is_folder, modified
 from reddit.utils.progress import Log
 from reddit.utils.text import short
-
-FOLDER = Path(__file__).resolve().parent / "weights"
-"""`NAME-STEPS.safetensors`: students of one name differ only in their sampling steps."""
-DEFAULT, DEFAULT_STEPS = "light", 1
-
-
-def shipped() -> dict[str, Path]:
-    """The weights that come with the package, by file name without extension."""
-    return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
-
-
-def find_shipped(name: str, steps: int | None = None) -> Path | None:
-    """The shipped weights of a name; None if there are none.
-
-    `light-4` is that file. `light` is the file for `steps` (default 1), or else the one whose steps are
-    closest by ratio; of two, the one with more steps.
-    """
-    files = shipped()
-    if name in files:
-        return files[name]
-    matches = ((re.fullmatch(re.escape(name) + r"-([1-9]\d*)", stem), path) for stem, path in files.items())
-    by_steps = {int(match[1]): path for match, path in matches if match}
-    if not by_steps:
-        return None
-    wanted = steps or DEFAULT_STEPS
-    return by_steps[min(by_steps, key=lambda n: (abs(math.log2(n / wanted)), -n))]
 
 
 def shipped_models() -> list[CheckpointInfo]:

@@ -129,7 +129,8 @@ def _data(root: Path) -> Iterator[Line]:
 
 def _weights(runs: Path) -> Iterator[Line]:
     from reddit.checkpoint.format import read_info
-    from reddit.checkpoint.registry import all_models, name_of, shipped
+    from reddit.checkpoint.registry import all_models, name_of
+    from reddit.checkpoint.shipped import shipped
 
     for name, path in shipped().items():
         try:

@@ -14,13 +14,12 @@ from reddit.cli.flags import parser_of, shard_of, weights_flag
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, is_folder
 from reddit.utils.memory import keep_freed_memory
-from reddit.utils.names import DEVICES, PRECISIONS
+from reddit.utils.names import DEVICES, ENGINES, PRECISIONS
 from reddit.utils.progress import print_err, print_out
 from reddit.utils.text import counted, printable
 
 if TYPE_CHECKING:
     from reddit.inference.files import Enhanced, Plan
-    from reddit.inference.picture_enhancer import PictureEnhancer
 
 FORMATS = ("jpg", "png", "tif", "webp", "bmp")
 
@@ -102,7 +101,7 @@ def _sampling_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _machine_flags(parser: argparse.ArgumentParser) -> None:
-    """Tiles, precision and device."""
+    """Tiles, precision, device and engine."""
     parser.add_argument(
         "--tile",
         type=int,
@@ -126,11 +125,19 @@ def _machine_flags(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto takes a GPU if there is one",
     )
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="auto takes ONNX Runtime, where it is installed, for one picture of up to 1.5 megapixels on the "
+        "processor with the default model, and PyTorch for all else, which it does faster",
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     keep_freed_memory()
+    from reddit.cli.engine import model_of
     from reddit.inference.files import enhance_files, plan_outputs
     from reddit.inference.picture_enhancer import EnhanceWarning
 
@@ -150,7 +157,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.watch:
         _check_watched(arguments)
     plan = planned()
-    model, name = _model(arguments)
+    model, name = model_of(arguments, plan)
 
     def enhanced(plan: Plan) -> Enhanced:
         return enhance_files(
@@ -176,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
         done = enhanced(plan)
     if plan.single and done.failed:
         raise UserError(done.failed[0])
-    print_out(_summary(arguments.output, plan, done, f"{name}, {counted(model.steps, 'step')}"))
+    print_out(_summary(arguments.output, plan, done, name))
     for line in done.failed:
         print_err(f"error: {line}")
     return 1 if done.failed else 0
@@ -214,36 +221,6 @@ def _watch(
     watch.run()
     print_out(f"{counted(watch.count, 'picture')} in {arguments.output}")
     return 0
-
-
-def _model(arguments: argparse.Namespace) -> tuple[PictureEnhancer, str]:
-    """The model and its name; an exported one goes without PyTorch, whose import takes seconds."""
-    if arguments.weights and Path(arguments.weights).suffix == ".onnx":
-        from reddit.inference.exported_enhancer import ExportedEnhancer
-
-        exported = ExportedEnhancer(Path(arguments.weights))
-        _check_exported(arguments, exported.steps)
-        return exported, exported.path.stem
-    from reddit.checkpoint.registry import name_of
-    from reddit.cli.models import choose_model
-    from reddit.inference.loading import enhancer_of
-
-    info, steps = choose_model(arguments.weights, arguments.steps, Path("runs"), shipped_first=True)
-    return enhancer_of(info, steps, arguments.device, arguments.precision), name_of(info)
-
-
-def _check_exported(arguments: argparse.Namespace, steps: int) -> None:
-    """Refuse what an exported file cannot do."""
-    only = {
-        "--steps": (arguments.steps, str(steps)),
-        "--precision": (arguments.precision, "fp32"),
-        "--device": (None if arguments.device == "auto" else arguments.device, "cpu"),
-    }
-    for flag, (asked, has) in only.items():
-        if asked is not None and str(asked) != has:
-            raise UserError(
-                f"{flag} {asked}: {arguments.weights} has {has}; leave {flag} out, or choose other --weights"
-            )
 
 
 def _summary(output: Path, plan: Plan, done: Enhanced, model: str) -> str:

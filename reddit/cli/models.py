@@ -7,14 +7,13 @@ from pathlib import Path
 
 from reddit.checkpoint.format import CheckpointInfo, read_info
 from reddit.checkpoint.registry import (
-    DEFAULT,
     ablation_of,
     all_models,
     find_checkpoint,
-    find_shipped,
     sampling_steps,
     shipped_models,
 )
+from reddit.checkpoint.shipped import DEFAULT, find_shipped
 from reddit.metrics import Scorer, protocol_named
 from reddit.utils.errors import UserError
 from reddit.utils.progress import print_err

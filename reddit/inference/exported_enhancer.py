@@ -16,11 +16,13 @@ from reddit.inference.numpy_noise import torch_randn
 from reddit.inference.picture_enhancer import PictureEnhancer, Strips, view_seed
 from reddit.inference.tiling import Span, Tiling, blended_rows, one_by_one
 from reddit.utils.errors import UserError
-from reddit.utils.files import is_file
+from reddit.utils.files import file_digest, is_file
 from reddit.utils.progress import progress
 from reddit.utils.text import reason
 
 SUFFIX = ".onnx"
+WEIGHTS = "weights"
+"""The metadata of a graph that names the file beside it which holds its weights."""
 SETTINGS = ("guarded", "local", "scale", "overlap", "multiple")
 
 
@@ -53,6 +55,8 @@ class ExportedEnhancer(PictureEnhancer):
         except (KeyError, ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{path} is damaged ({reason(error)}): export it again") from error
         self._asks_for_noise = asks_for_noise(self._session)
+        if WEIGHTS in known:
+            _check_weights(path, path.with_name(known[WEIGHTS]), known.get("source_digest", ""))
 
     @property
     def guarded(self) -> bool:
@@ -113,6 +117,16 @@ class ExportedEnhancer(PictureEnhancer):
         if not np.isfinite(total).all():
             raise UserError(f"the output of {self.path} is not finite: its weights are damaged; export again")
         return total / len(noises)
+
+
+def _check_weights(graph: Path, weights: Path, digest: str) -> None:
+    """Check that a graph was made of the weights that it reads.
+
+    Raises:
+        UserError: it was made of others.
+    """
+    if file_digest(weights) != digest:
+        raise UserError(f"{graph} was made of other weights than {weights.name} beside it")
 
 
 def open_session(path: Path) -> Any:

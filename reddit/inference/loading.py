@@ -9,8 +9,9 @@ from typing import overload
 import numpy as np
 
 from reddit.checkpoint.format import CheckpointInfo, load_denoiser, read_info
-from reddit.checkpoint.registry import DEFAULT, find_checkpoint, find_shipped, sampling_steps
+from reddit.checkpoint.registry import find_checkpoint, sampling_steps
 from reddit.checkpoint.sharing import fetch
+from reddit.checkpoint.shipped import DEFAULT, find_shipped
 from reddit.inference.enhancer import Enhancer
 from reddit.inference.inputs import Kind, Picture
 from reddit.utils.device import autocast, choose_device

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -55,6 +56,11 @@ def begins(path: Path, with_bytes: bytes, within: int = 0) -> bool:
     with path.open("rb") as file:
         head = file.read(max(within, len(with_bytes)))
     return with_bytes in head if within else head.startswith(with_bytes)
+
+
+def file_digest(path: Path) -> str:
+    """The first 12 hexadecimal digits of the file's SHA-256; reads the whole file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def modified(path: Path) -> float:

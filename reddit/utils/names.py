@@ -1,10 +1,11 @@
-"""Names of runs (which are folder names), of shipped configurations, devices and precisions."""
+"""Names of runs (which are folder names), of shipped configurations, devices, engines and precisions."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+ENGINES = ("auto", "torch", "onnx")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 LONGEST_NAME = 200
 """Most bytes of a run's name: file systems allow 255, and suffixes are appended."""

@@ -14,6 +14,7 @@ from tiny_set import NETWORK
 from reddit.checkpoint import registry
 from reddit.checkpoint.build import build_denoiser
 from reddit.checkpoint.format import read_info, save_weights
+from reddit.checkpoint.shipped import FOLDER
 from reddit.cli.models import choose_model
 from reddit.config import resolve_config
 from reddit.utils.errors import UserError
@@ -26,14 +27,14 @@ def shelf(tmp_path: Path, light_weights: Path, monkeypatch: pytest.MonkeyPatch) 
     folder.mkdir()
     for name in ("light-1", "light-4", "night-8"):
         shutil.copy(light_weights, folder / f"{name}.safetensors")
-    monkeypatch.setattr(registry, "FOLDER", folder)
+    monkeypatch.setattr("reddit.checkpoint.shipped.FOLDER", folder)
     monkeypatch.chdir(tmp_path)
     return folder
 
 
 def test_weights_are_inside_the_package() -> None:
     folder = importlib.resources.files("reddit.checkpoint") / "weights"
-    assert Path(str(folder)) == registry.FOLDER
+    assert Path(str(folder)) == FOLDER
     assert registry.find_shipped(registry.DEFAULT) is not None
     for name, path in registry.shipped().items():
         info = read_info(path)

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from reddit.checkpoint.format import load_denoiser, read_info
-from reddit.checkpoint.registry import shipped
+from reddit.checkpoint.shipped import shipped
 from reddit.checkpoint.upgrade import upgrade
 from reddit.config import RENAMED, Config, resolve_config
 from reddit.training.run_folder import changed_settings

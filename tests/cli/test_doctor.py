@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from reddit.checkpoint.registry import shipped
+from reddit.checkpoint.shipped import shipped
 from reddit.cli import doctor
 from reddit.cli.main import main
 from reddit.image.write import write_image

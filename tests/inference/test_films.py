@@ -141,7 +141,7 @@ def test_the_command(clip: Path, light_weights: Path, capsys: pytest.CaptureFixt
     bright = clip.with_name("bright.mp4")
     command = ["enhance", "-i", str(clip), "-o", str(bright), "--weights", str(light_weights), "--force"]
     assert main([*command, "--quiet"]) == 0
-    assert capsys.readouterr().out == f"1 film in {bright} (light, 2 steps)\n"
+    assert capsys.readouterr().out == f"1 film in {bright} (light, 2 steps, PyTorch)\n"
     assert is_film_result(bright)
     assert main(command) == 0
     assert "1 existing result kept" in capsys.readouterr().out
