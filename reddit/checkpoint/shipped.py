@@ -6,6 +6,8 @@ import math
 import re
 from pathlib import Path
 
+from reddit.utils.files import is_file, is_folder
+
 FOLDER = Path(__file__).resolve().parent / "weights"
 """`NAME-STEPS.safetensors`: students of one name differ only in their sampling steps."""
 DEFAULT, DEFAULT_STEPS = "light", 1
@@ -39,7 +41,7 @@ def find_graph(name: str | None, steps: int | None, runs: Path) -> Path | None:
     It holds the sampler with the steps of its weights: there is none for other `steps`. Nor is there one
     for a name that is also a file or a run.
     """
-    if name is not None and any(path.exists() for path in (Path(name), runs / name)):
+    if name is not None and any(is_file(path) or is_folder(path) for path in (Path(name), runs / name)):
         return None
     weights = find_shipped(name or DEFAULT, steps)
     if weights is None or (steps is not None and not weights.stem.endswith(f"-{steps}")):

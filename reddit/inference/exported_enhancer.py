@@ -56,7 +56,7 @@ class ExportedEnhancer(PictureEnhancer):
             raise UserError(f"{path} is damaged ({reason(error)}): export it again") from error
         self._asks_for_noise = asks_for_noise(self._session)
         if WEIGHTS in known:
-            _check_weights(path, path.with_name(known[WEIGHTS]), known.get("source_digest", ""))
+            _check_weights(path, path.parent / Path(known[WEIGHTS]).name, known.get("source_digest"))
 
     @property
     def guarded(self) -> bool:
@@ -119,13 +119,13 @@ class ExportedEnhancer(PictureEnhancer):
         return total / len(noises)
 
 
-def _check_weights(graph: Path, weights: Path, digest: str) -> None:
+def _check_weights(graph: Path, weights: Path, digest: str | None) -> None:
     """Check that a graph was made of the weights that it reads.
 
     Raises:
         UserError: it was made of others.
     """
-    if file_digest(weights) != digest:
+    if not is_file(weights) or file_digest(weights) != digest:
         raise UserError(f"{graph} was made of other weights than {weights.name} beside it")
 
 

@@ -2,6 +2,8 @@
 
 A safetensors file is a header and the bytes of its tensors, so ONNX can name each as external data. What half
 precision holds is cast to single where the graph begins, which ONNX Runtime does once.
+
+    python -m reddit.inference.graph_beside      # the shipped graphs, after any change of their weights
 """
 
 from __future__ import annotations
@@ -14,11 +16,14 @@ from typing import Any
 import numpy as np
 
 from reddit.checkpoint.format import load_denoiser
+from reddit.checkpoint.shipped import shipped
 from reddit.inference.export import export_sampler, require
 from reddit.inference.exported_enhancer import WEIGHTS
 from reddit.utils.files import write_bytes
 
 TYPES = {"F16": np.float16, "F32": np.float32}
+SHIPPED = ("light-1",)
+"""The shipped weights that have a graph."""
 SMALL = 1024
 """Bytes up to which a tensor is held by the graph itself."""
 
@@ -83,3 +88,8 @@ def _refer(onnx: ModuleType, held: Any, stored: _Stored) -> Any:
         return None
     held.name = f"{name}.stored"
     return onnx.helper.make_node("Cast", [held.name], [name], to=onnx.TensorProto.FLOAT)
+
+
+if __name__ == "__main__":
+    for shipped_name in SHIPPED:
+        print(write_graph(shipped()[shipped_name]))

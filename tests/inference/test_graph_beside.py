@@ -21,14 +21,14 @@ GRAPHS = sorted(FOLDER.glob("*.onnx"))
 
 @pytest.mark.parametrize("graph", GRAPHS, ids=lambda path: path.name)
 def test_shipped_graphs_are_of_the_shipped_weights(graph: Path) -> None:
-    """If not: python scripts/graphs.py."""
+    """If not: python -m reddit.inference.graph_beside."""
     content, weights = graph.read_bytes(), graph.with_suffix(".safetensors")
     assert file_digest(weights).encode() in content and weights.name.encode() in content
     assert len(content) < 300_000
 
 
-def test_the_default_model_has_a_graph() -> None:
-    assert [graph.stem for graph in GRAPHS] == ["light-1"]
+def test_each_graph_is_made_by_the_command() -> None:
+    assert [graph.stem for graph in GRAPHS] == list(graph_beside.SHIPPED)
 
 
 @pytest.mark.parametrize("graph", GRAPHS, ids=lambda path: path.name)
