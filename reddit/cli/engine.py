@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reddit.checkpoint.shipped import find_graph
+from reddit.checkpoint.shipped import FOLDER, find_graph
 from reddit.image.formats import FORMATS
 from reddit.inference.picture_enhancer import WHOLE_PIXELS, PictureEnhancer
 from reddit.utils.errors import UserError
@@ -132,9 +132,7 @@ def _check_exported(arguments: argparse.Namespace, graph: Path, steps: int) -> N
         "--precision": (arguments.precision, "fp32"),
         "--device": (None if arguments.device == "auto" else arguments.device, "cpu"),
     }
+    model = f"{graph.stem} in ONNX Runtime" if graph.parent == FOLDER else arguments.weights
     for flag, (asked, has) in only.items():
         if asked is not None and str(asked) != has:
-            raise UserError(
-                f"{flag} {asked}: {arguments.weights or graph.stem} has {has} with ONNX Runtime; "
-                f"leave {flag} out, or choose other --weights"
-            )
+            raise UserError(f"{flag} {asked}: {model} has {has}; leave {flag} out, or choose other --weights")

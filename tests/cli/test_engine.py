@@ -82,10 +82,10 @@ def test_onnx_runtime_can_be_asked_for() -> None:
     ("flags", "message"),
     [
         ("--engine torch --weights some.onnx", r"--engine torch: some\.onnx is for ONNX Runtime"),
-        ("--engine onnx --precision bf16", "--precision bf16: light-1 has fp32 with ONNX Runtime; leave"),
+        ("--engine onnx --precision bf16", "--precision bf16: light-1 in ONNX Runtime has fp32; leave"),
         (
             "--engine onnx --device cuda",
-            "--device cuda: light-1 has cpu with ONNX Runtime; leave --device out",
+            "--device cuda: light-1 in ONNX Runtime has cpu; leave --device out",
         ),
     ],
 )
