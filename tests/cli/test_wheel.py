@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 from repository import ROOT
 
+from reddit.cli.engine import onnxruntime_is_installed
+
+ENGINE = "ONNX Runtime" if onnxruntime_is_installed() else "PyTorch"
+
 
 def run(*arguments: str | Path, cwd: Path, packages: Path | None = None) -> str:
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "OMP_NUM_THREADS": "1"}
@@ -43,8 +47,9 @@ def test_one_command_enhances_a_photograph(packages: Path, tmp_path: Path) -> No
     cv2.imwrite(str(tmp_path / "photo.jpg"), dark)
     command = packages / "bin" / "reddit-llie"
     assert command.is_file()
-    said = run(command, "enhance", "-i", "photo.jpg", "-o", "out.jpg", cwd=tmp_path, packages=packages)
-    assert "1 picture" in said
+    flags = ["-i", "photo.jpg", "-o", "out.jpg", "--device", "cpu"]
+    said = run(command, "enhance", *flags, cwd=tmp_path, packages=packages)
+    assert f"1 picture in out.jpg (light-1, 1 step, {ENGINE})" in said
     assert cv2.imread(str(tmp_path / "out.jpg")).mean() > dark.mean() + 20
 
 
