@@ -45,8 +45,8 @@ class ReDDiTConfig(Section):
     w_illumination: float = Field(0.0, ge=0)
     """Weight of a loss on the mean brightness of blocks, which the paper does not have."""
     w_shift: float = Field(0.0, ge=0)
-    """Weight of the difference in brightness between the student's clean images of a sample and of a part of
-    it, shifted and turned at random; not in the paper."""
+    """Weight of the squared difference in mean brightness between the student's clean images of a sample and
+    of a part of it, shifted and turned at random; not in the paper."""
     lambda_rule: LambdaRule = "max_snr_1"
     """Loss weight lambda_t of a noise level: max(SNR, 1) as in eq. 6, SNR + 1, or 1."""
     jitter: Literal["none", "shared", "independent"] = "independent"

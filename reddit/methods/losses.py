@@ -40,6 +40,14 @@ def illumination_loss(x_0: Tensor, target: Tensor, scale: int = 16) -> Tensor:
     return (F.avg_pool2d(x_0, scale) - F.avg_pool2d(target, scale)).abs().mean()
 
 
+def brightness_loss(x_0: Tensor, target: Tensor) -> Tensor:
+    """`mean (m(x̂) - m(target))²`, with m the mean of each channel of each picture.
+
+    Not in the paper. Where a lamp leaves the frame, blocks beside it may change; the whole picture may not.
+    """
+    return (x_0.mean(dim=(-2, -1)) - target.mean(dim=(-2, -1))).square().mean()
+
+
 def ssim_loss(x_0: Tensor, target: Tensor) -> Tensor:
     """1 - SSIM, with the Gaussian window, of images in [-1, 1]: (B, 3, H, W) twice → (B,).
 

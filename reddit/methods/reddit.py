@@ -20,7 +20,14 @@ from reddit.diffusion import (
 from reddit.image.arrays import SYMMETRIES
 from reddit.image.geometry import turn, turn_back
 from reddit.methods.distillation import Distillation
-from reddit.methods.losses import illumination_loss, lambda_weight, ssim_loss, total_loss, weighted_mse
+from reddit.methods.losses import (
+    brightness_loss,
+    illumination_loss,
+    lambda_weight,
+    ssim_loss,
+    total_loss,
+    weighted_mse,
+)
 from reddit.methods.method import StepRNG, context_of, replaced, to_minus_one_one
 from reddit.methods.retinex import (
     illumination,
@@ -104,13 +111,13 @@ class ReDDiT(Distillation[ReDDiTConfig]):
     def _shift_loss(
         self, x_t: Tensor, t: Tensor, y: Tensor, context: Tensor | None, x_0_student: Tensor, rng: StepRNG
     ) -> Tensor:
-        """How the student's brightness changes if a sample is cropped at its top and left, and turned."""
+        """How the student's mean changes if a sample is cropped at its top and left, and turned."""
         top, left = (SHIFT * int(rng.batch_uniform() * SHIFTS) for _ in range(2))
         g = int(rng.batch_uniform() * SYMMETRIES)
         part = (..., slice(top, None), slice(left, None))
         student = self.denoiser.condition(None if context is None else turn(context, g))
         turned = student(turn(x_t[part], g), t, turn(y[part], g)).x_0
-        return illumination_loss(turn_back(turned, g), x_0_student[part])
+        return brightness_loss(turned, x_0_student[part])
 
     def target(
         self,

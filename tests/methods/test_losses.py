@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from reddit.diffusion import NoiseSchedule
-from reddit.methods.losses import illumination_loss, lambda_weight, ssim_loss, total_loss, weighted_mse
+from reddit.methods.losses import (
+    brightness_loss,
+    illumination_loss,
+    lambda_weight,
+    ssim_loss,
+    total_loss,
+    weighted_mse,
+)
 from reddit.metrics import ssim
 
 PAPER = NoiseSchedule()
@@ -63,6 +70,13 @@ def test_illumination_loss_sees_brightness_and_not_texture() -> None:
     half[..., :32, :] = 0.5  # half of the blocks too bright
     assert illumination_loss(x_0 + half, x_0).item() == pytest.approx(0.25, rel=1e-12)
     assert illumination_loss(x_0[..., :5, :5], x_0[..., :5, :5] - 0.1).item() == pytest.approx(0.1, rel=1e-9)
+
+
+def test_brightness_loss_sees_the_mean_of_each_channel_alone() -> None:
+    x_0 = torch.rand(2, 3, 8, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert brightness_loss(x_0.flip(-1), x_0).item() == pytest.approx(0, abs=1e-12)
+    warmer = x_0 + torch.tensor([0.3, 0.0, -0.3], dtype=torch.float64).view(3, 1, 1)
+    assert brightness_loss(warmer, x_0).item() == pytest.approx(0.06, rel=1e-12)
 
 
 def test_ssim_loss_is_one_minus_the_metric() -> None:

@@ -388,29 +388,33 @@ def test_a_teacher_without_a_preferred_direction_has_the_same_target() -> None:
 
 
 class Falling(Recording):
-    """Answers the distance from the top of what it is shown, in pixels."""
+    """Answers y times the distance from the top of what it is shown, in pixels."""
 
     def answer(self, x_t: Tensor, y: Tensor, alpha: Tensor) -> Tensor:
-        return torch.arange(x_t.shape[-2], dtype=x_t.dtype).view(-1, 1).expand_as(x_t)
+        return torch.arange(x_t.shape[-2], dtype=x_t.dtype).view(-1, 1) * y
 
 
 @pytest.mark.parametrize(
-    ("drawn", "expected"),
+    ("drawn", "falling", "expected"),
     [
-        ((0.3, 0.0, 0.0), 8.0),  # 8 rows down
-        ((0.8, 0.8, 0.0), 24.0),  # 24 rows and columns
-        ((0.0, 0.3, 0.0), 0.0),  # 8 columns: the same rows
-        ((0.0, 0.0, 0.26), 16.0),  # upside down; blocks of 16 rows: |7.5 - 31.5| and |23.5 - 15.5|
+        ((0.3, 0.0, 0.0), False, 8.0),  # 8 rows down
+        ((0.8, 0.8, 0.0), False, 24.0),  # 24 rows and columns
+        ((0.0, 0.3, 0.0), False, 0.0),  # 8 columns: the same rows
+        ((0.0, 0.0, 0.26), False, 0.0),  # upside down: blocks change, the mean does not
+        ((0.0, 0.0, 0.26), True, 266.5),  # the means of i² and of i (39 - i), i = 0 … 39
     ],
 )
 def test_shift_loss_by_hand(
-    drawn: tuple[float, ...], expected: float, monkeypatch: pytest.MonkeyPatch
+    drawn: tuple[float, ...], falling: bool, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x_t, context = torch.zeros(1, 3, 40, 40, dtype=torch.float64), torch.zeros(1, 3, 8, 8)
+    y = torch.ones_like(x_t)
+    if falling:
+        y = torch.arange(40, dtype=torch.float64).view(-1, 1) * y
     t, rng = torch.full((1,), 512.0), step_rng(0, 1)
     numbers = iter(drawn)
     monkeypatch.setattr(rng, "batch_uniform", lambda: next(numbers))
     student = Denoiser(Falling(), PAPER, "x0")
     method = ReDDiT(student, Denoiser(Blend(), PAPER, "x0"), 1, config(w_shift=1.0))
-    whole = student(x_t, t, x_t, context).x_0
-    assert method._shift_loss(x_t, t, x_t, context, whole, rng).item() == pytest.approx(expected)
+    whole = student(x_t, t, y, context).x_0
+    assert method._shift_loss(x_t, t, y, context, whole, rng).item() == pytest.approx(expected**2)
