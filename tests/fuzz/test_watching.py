@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import pickle
 import random
@@ -32,7 +33,8 @@ def fake(arguments: list[str]) -> int:
     if what == "memory":
         kept = []
         while watching.peak() <= watching.MOST_MEMORY:  # a fork may begin with less than its parent has
-            kept.append(b"x" * (50 * 2**20))
+            kept.append(mmap.mmap(-1, 50 * 2**20))  # goes back to the system at once, however malloc is set
+            kept[-1].write(b"x" * len(kept[-1]))
     if what == "shell":
         os.system("true")
     if what == "pickle":
