@@ -10,6 +10,7 @@ import errno
 import http.client
 import os
 import pickle
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -102,15 +103,8 @@ class LPIPS(nn.Module):
         Raises:
             UserError: the pictures are too small.
         """
-        if min(output.shape[-2:]) < _SMALLEST[self.backbone]:
-            side = _SMALLEST[self.backbone]
-            raise UserError(
-                f"{size_of(output[:1])} is too small for LPIPS ({self.backbone}): it needs {side}x{side}"
-            )
-        total = torch.zeros((), dtype=self.mean.dtype, device=output.device)
-        for head, x, y in zip(self.heads, self._activations(output), self._activations(gt), strict=True):
-            total = total + feature_distance(x, y, head)
-        return total
+        self._check_size(output)
+        return self._between(self._activations(output), self._activations(gt))
 
     @torch.no_grad()
     def distance(self, output: Tensor, gt: Tensor) -> Tensor:
@@ -125,10 +119,33 @@ class LPIPS(nn.Module):
         Raises:
             UserError: the shapes differ, are not (B, 3, H, W) or are too small; a value is not finite.
         """
-        check_pair(output, gt)
+        return self.distances([output], gt)[0]
+
+    @torch.no_grad()
+    def distances(self, outputs: Sequence[Tensor], gt: Tensor) -> list[Tensor]:
+        """`distance` of each of several outputs; the features of the ground truth are computed once."""
+        for output in outputs:
+            check_pair(output, gt)
+            self._check_size(output)
         device = self.mean.device
         with arithmetic(device, "fp32"), full_precision(device):
-            return self.forward(output.to(device), gt.to(device)).cpu().double()
+            expected = self._activations(gt.to(device))
+            found = (self._between(self._activations(output.to(device)), expected) for output in outputs)
+            return [distance.cpu().double() for distance in found]
+
+    def _check_size(self, output: Tensor) -> None:
+        if min(output.shape[-2:]) < _SMALLEST[self.backbone]:
+            side = _SMALLEST[self.backbone]
+            raise UserError(
+                f"{size_of(output[:1])} is too small for LPIPS ({self.backbone}): it needs {side}x{side}"
+            )
+
+    def _between(self, output: list[Tensor], gt: list[Tensor]) -> Tensor:
+        """(B,), the distance of two pictures by their activations."""
+        total = torch.zeros((), dtype=self.mean.dtype, device=output[0].device)
+        for head, x, y in zip(self.heads, output, gt, strict=True):
+            total = total + feature_distance(x, y, head)
+        return total
 
     def _activations(self, image: Tensor) -> list[Tensor]:
         image = image.to(self.mean.dtype)

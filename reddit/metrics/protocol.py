@@ -175,21 +175,18 @@ class Scorer:
         gt = _as_batch(gt, "ground truth")
         check_pair(output, gt)
         output, gt = to_eight_bits(output), to_eight_bits(gt)
-        adjusted = self._adjust(output, gt)
-        return replace(natural, raw=self._compare(output, gt), gt_mean=self._compare(adjusted, gt))
+        outputs = [output, self._adjust(output, gt)]
+        raw, adjusted = ({"psnr": psnr(x, gt).item(), "ssim": self._ssim(x, gt)} for x in outputs)
+        if self.with_lpips:
+            raw["lpips"], adjusted["lpips"] = (d.item() for d in self.lpips().distances(outputs, gt))
+        return replace(natural, raw=raw, gt_mean=adjusted)
 
     def _adjust(self, output: Tensor, gt: Tensor) -> Tensor:
         levels = gt_mean(output, gt) * 255
         return (levels.round() if self.protocol.gt_mean_rounding == "nearest" else levels.floor()) / 255
 
-    def _compare(self, output: Tensor, gt: Tensor) -> dict[str, float]:
-        numbers = {
-            "psnr": psnr(output, gt).item(),
-            "ssim": ssim(output, gt, self.protocol.ssim_window).item(),
-        }
-        if self.with_lpips:
-            numbers["lpips"] = self.lpips().distance(output, gt).item()
-        return numbers
+    def _ssim(self, output: Tensor, gt: Tensor) -> float:
+        return ssim(output, gt, self.protocol.ssim_window).item()
 
 
 def _as_batch(picture: Tensor, name: str) -> Tensor:

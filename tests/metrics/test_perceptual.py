@@ -101,6 +101,17 @@ def test_identity_symmetry_range(model, pair) -> None:
     assert torch.allclose(scores, model.distance(gt, output), rtol=1e-6)
 
 
+def test_several_outputs_share_the_features_of_the_ground_truth(model, pair) -> None:
+    output, gt = pair
+    shown = []
+    handle = model.features.register_forward_hook(lambda *_: shown.append(1))
+    together = model.distances([output, 1 - output], gt)
+    assert len(shown) == 3
+    handle.remove()
+    for found, alone in zip(together, (output, 1 - output), strict=True):
+        assert torch.equal(found, model.distance(alone, gt))
+
+
 def test_frozen_and_always_in_eval_mode(model) -> None:
     parent = nn.ModuleDict({"loss": model, "net": nn.Linear(1, 1)}).train()
     assert not any(module.training for module in model.modules())
