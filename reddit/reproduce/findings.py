@@ -224,7 +224,7 @@ def verdict_rows(judged: Sequence[Judged]) -> list[dict[str, Shown]]:
 def together_rows(by_metric: Mapping[str, Sequence[Judged]]) -> list[dict[str, Shown]]:
     """Every comparison once, with difference, 95 % interval and verdict by each metric that decides.
 
-    Above 0 is better, also in LPIPS.
+    Above 0 is better, also in LPIPS. What a metric does not judge, as a tolerance in dB, is missing there.
     """
     rows: dict[str, dict[str, Shown]] = {}
     for metric, judged in by_metric.items():
@@ -239,7 +239,8 @@ def together_rows(by_metric: Mapping[str, Sequence[Judged]]) -> list[dict[str, S
                 f"{low:+.{digits}f} to {high:+.{digits}f}" if math.isfinite(low) else "unbounded"
             )
             row[f"verdict by {name}"] = one.verdict
-    return list(rows.values())
+    keys = dict.fromkeys(key for row in rows.values() for key in row)
+    return [{key: row.get(key) for key in keys} for row in rows.values()]
 
 
 def other_metric_rows(others: Mapping[str, Sequence[Judged]]) -> list[dict[str, Shown]]:

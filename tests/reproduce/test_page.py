@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from browser import Tab
 
-from reddit.reproduce.findings import by_other_metrics, judge
+from reddit.report.tables import page_table
+from reddit.reproduce.findings import by_other_metrics, judge, together_rows
 from reddit.reproduce.page import write_page
 from reddit.reproduce.plan import Plan
 from reddit.reproduce.plot import SIGNS, charts, draw
@@ -82,3 +84,21 @@ def test_the_page_fits_a_phone(source: str, tmp_path: Path, tab: Tab, dark: bool
     assert tab.overflow() == [] and tab.errors == []
     boxes = "[...document.querySelectorAll('.scroll')].filter(b => b.scrollWidth > b.clientWidth).length"
     assert tab.evaluate(boxes) >= 3  # wide tables scroll inside their own boxes
+
+
+def test_what_one_metric_does_not_judge_is_missing_in_the_table_of_all() -> None:
+    def judged(text: str) -> SimpleNamespace:
+        finding = SimpleNamespace(mean=0.5, whole=(0.1, 0.9))
+        comparison = SimpleNamespace(text=text)
+        return SimpleNamespace(
+            comparison=comparison, finding=finding, folds=(0, 1), scenes=20, verdict="supported"
+        )
+
+    by_metric = {
+        "gt_mean.psnr": [judged("both"), judged("0.5 dB allowed")],
+        "gt_mean.lpips": [judged("both")],
+    }
+    rows = together_rows(by_metric)
+    assert list(rows[0]) == list(rows[1])
+    assert (rows[0]["GT-mean LPIPS"], rows[1]["GT-mean LPIPS"]) == ("+0.5000", None)
+    assert page_table(rows, {}).rows[1][-3:] == ("–", "–", "–")
