@@ -132,7 +132,9 @@ def _check_exported(arguments: argparse.Namespace, graph: Path, steps: int) -> N
         "--precision": (arguments.precision, "fp32"),
         "--device": (None if arguments.device == "auto" else arguments.device, "cpu"),
     }
-    model = f"{graph.stem} in ONNX Runtime" if graph.parent == FOLDER else arguments.weights
+    shipped = graph.parent == FOLDER
+    model = f"{graph.stem} in ONNX Runtime" if shipped else arguments.weights
+    other = "use --engine torch" if shipped else "choose other --weights"
     for flag, (asked, has) in only.items():
         if asked is not None and str(asked) != has:
-            raise UserError(f"{flag} {asked}: {model} has {has}; leave {flag} out, or choose other --weights")
+            raise UserError(f"{flag} {asked}: {model} has {has}; leave {flag} out, or {other}")
