@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 import pytest
@@ -54,24 +53,6 @@ def test_an_odd_argument(
     assert lines[0].isprintable()
     assert len(lines[0]) < 1000
     assert {path.name for path in tmp_path.iterdir()} <= {"dark.png", "runs"}
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (OSError(errno.EACCES, "Permission denied", "locked/x"), "error: locked/x: Permission denied"),
-        (MemoryError(), "error: out of memory: lower"),
-        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "error: out of memory"),
-    ],
-)
-def test_errors_of_the_machine(error: Exception, said: str, capfd: pytest.CaptureFixture[str]) -> None:
-    def fail(_: object) -> None:
-        raise error
-
-    with pytest.raises(SystemExit) as ended:
-        run(fail)
-    (line,) = capfd.readouterr().err.splitlines()
-    assert ended.value.code == 2 and line.startswith(said)
 
 
 @pytest.mark.parametrize("base", ["demo", "demo.yaml", "configs/demo.yaml"])
