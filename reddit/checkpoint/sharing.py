@@ -11,6 +11,7 @@ from reddit.checkpoint.card import card_of, public_settings
 from reddit.checkpoint.format import CheckpointInfo, copy_public, read_info
 from reddit.utils.errors import UserError, install
 from reddit.utils.files import check_overwrite, is_file, is_folder, write_bytes, write_file
+from reddit.utils.generated import is_unedited, stamped
 from reddit.utils.text import reason, short
 
 WEIGHTS, CARD, CONFIG = "model.safetensors", "README.md", "config.json"
@@ -33,15 +34,15 @@ def write_shared(
         UserError: the folder holds other files of these names, another model, or a card that was edited; or
             it cannot be written.
     """
-    name = name or f"USER/{folder.resolve().name}"
-    _check_earlier(model, folder, name)
+    _check_earlier(model, folder)
     write_file(folder / WEIGHTS, lambda temporary: copy_public(model, temporary))
     shared = read_info(folder / WEIGHTS)
-    write_bytes(folder / CARD, card_of(shared, name, licence).encode())
+    name = name or f"USER/{folder.resolve().name}"
+    write_bytes(folder / CARD, stamped(CARD, card_of(shared, name, licence)))
     write_bytes(folder / CONFIG, json.dumps(public_settings(shared), indent=2).encode())
 
 
-def _check_earlier(model: CheckpointInfo, folder: Path, name: str) -> None:
+def _check_earlier(model: CheckpointInfo, folder: Path) -> None:
     """Refuse to overwrite the model itself, and files that are not an earlier share of such a model."""
     if is_file(folder / WEIGHTS) and (folder / WEIGHTS).samefile(model.path):
         raise UserError(f"-o {folder} holds the model itself: choose another folder")
@@ -54,10 +55,8 @@ def _check_earlier(model: CheckpointInfo, folder: Path, name: str) -> None:
             model.steps,
         )
 
-    def same_card(path: Path) -> bool:  # but for the licence
-        written = card_of(read_info(folder / WEIGHTS), name)
-        found = path.read_text(encoding="utf-8").splitlines()
-        return [line for line in found if not line.startswith("license: ")] == written.splitlines()
+    def same_card(path: Path) -> bool:
+        return is_unedited(path) and read_info(folder / WEIGHTS).digest in path.read_text(encoding="utf-8")
 
     def same_settings(path: Path) -> bool:
         return bool(json.loads(path.read_text()) == public_settings(read_info(folder / WEIGHTS)))

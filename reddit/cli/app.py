@@ -10,6 +10,7 @@ from reddit import __version__
 from reddit.cli.flags import parser_of, weights_flag
 from reddit.utils.errors import UserError, install
 from reddit.utils.files import check_overwrite, write_bytes
+from reddit.utils.generated import is_unedited, stamped
 from reddit.utils.names import DEVICES
 from reddit.utils.progress import print_out
 
@@ -71,9 +72,9 @@ def write_space(folder: Path, package: str) -> None:
     """Write the files of a Space.
 
     Raises:
-        UserError: the folder holds other files of these names, or cannot be written.
+        UserError: the folder holds other files of these names, or edited ones; it cannot be written.
     """
-    page = Path(__file__).with_name("app_page.py").read_bytes()
+    page = Path(__file__).with_name("app_page.py").read_text(encoding="utf-8")
     header = {
         "title": "Brighten dark photographs",
         "emoji": "🌗",
@@ -90,11 +91,15 @@ def write_space(folder: Path, package: str) -> None:
     )
     name = package if package.startswith("reddit-llie") else f"reddit-llie @ {package}"
     files = {
-        "app.py": f"# Written by {MARK}\n".encode() + page,
-        "README.md": readme.encode(),
-        "requirements.txt": f"# Written by {MARK}\n{name}\ngradio>=6\n".encode(),
+        "app.py": f"# Written by {MARK}\n{page}",
+        "README.md": readme,
+        "requirements.txt": f"# Written by {MARK}\n{name}\ngradio>=6\n",
     }
     for file in files:
-        check_overwrite(folder / file, "--space", lambda path: MARK in path.read_text())
-    for file, content in files.items():
-        write_bytes(folder / file, content)
+        check_overwrite(folder / file, "--space", _is_of_space)
+    for file, text in files.items():
+        write_bytes(folder / file, stamped(file, text))
+
+
+def _is_of_space(path: Path) -> bool:
+    return MARK in path.read_text(encoding="utf-8") and is_unedited(path)

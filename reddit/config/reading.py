@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from reddit.config.messages import explain, one_a_value
 from reddit.config.methods import STAGE_DEFAULTS
 from reddit.config.readers import unread
+from reddit.config.sections import WITHOUT_PAIRS
 from reddit.config.settings import Config
 from reddit.config.yaml_files import NOT_YAML, load_yaml, merge, read_yaml
 from reddit.utils.errors import UserError
@@ -136,6 +137,11 @@ def _contradictions(config: Config, source: str) -> list[str]:
             f"train.batch_size: {at_a_time} crops of {crop}×{crop} pixels at a time are more than "
             f"{MOST_PIXELS / 1e6:g} megapixels; train.grad_accum_steps splits a batch"
         )
+    found += [
+        f"data.mix: `darkened` is for pairs of picture files, not for {part.dataset}; remove it there"
+        for part in config.data.mix
+        if part.darkened and part.dataset in WITHOUT_PAIRS
+    ]
     if diffusion.beta_start > diffusion.beta_end:
         found.append("diffusion.beta_start: larger than diffusion.beta_end")
     if diffusion.teacher_steps > diffusion.steps:

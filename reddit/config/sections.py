@@ -22,6 +22,9 @@ def _plain(text: str) -> str:
 Text = Annotated[str, AfterValidator(_plain)]
 """Text without control characters, safe in paths and on a terminal."""
 
+WITHOUT_PAIRS = ("photos", "nights", "demo", "dicm", "lime", "mef", "npe", "vv")
+"""Data sets without pairs of picture files."""
+
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)

@@ -26,7 +26,6 @@ from reddit.data import (
 from reddit.data.crops import Denoise
 from reddit.training.data_record import DataRecord, Prints
 from reddit.training.distributed import World
-from reddit.utils.errors import UserError
 from reddit.utils.progress import Log, progress
 
 PHOTO_VALIDATION, NIGHT_VALIDATION = 12, 4
@@ -132,10 +131,6 @@ class TrainingSet:
 
 def _find(part: MixPart, config: Config) -> list[Pair] | Photographs:
     """The pairs or photographs of a part."""
-    if part.darkened and part.dataset in ("photos", "nights", "demo"):
-        raise UserError(
-            f"data.mix: `darkened` is for pairs of picture files, not for {part.dataset}; remove it there"
-        )
     if part.dataset == "nights":
         return Photographs(None)
     if part.dataset == "photos":

@@ -47,7 +47,8 @@ def check_overwrite(path: Path, option: str, ours: Callable[[Path], object]) -> 
     except Exception:  # whatever fails to read it
         pass
     raise UserError(
-        f"{option} {path} exists and is not an earlier result: choose another file, or remove it first"
+        f"{option} {path} exists and is not an earlier result, or was edited: "
+        "choose another file or folder, or remove it first"
     )
 
 

@@ -57,8 +57,8 @@ def dark() -> np.ndarray:
 
 def test_a_folder_and_back(light_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "mine"
-    for _ in range(2):  # its own files are replaced
-        main(["push", "--weights", str(light_weights), "-o", str(folder), "--license", "apache-2.0"])
+    for licence in ("mit", "apache-2.0"):  # its own files are replaced
+        main(["push", "--weights", str(light_weights), "-o", str(folder), "--license", licence])
     assert {path.name for path in folder.iterdir()} == {WEIGHTS, CARD, CONFIG}
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     assert f"| SHA-256 begins with | {digest[:12]} |" in (folder / CARD).read_text()
@@ -72,10 +72,14 @@ def test_another_model_and_an_edited_card_are_kept(light_weights: Path, tmp_path
     with pytest.raises(UserError, match=r"model.safetensors exists and is not an earlier result"):
         main(["push", "--weights", "light", "-o", str(tmp_path)])
     card = tmp_path / CARD
-    card.write_text(card.read_text() + "Mine.\n")
-    with pytest.raises(UserError, match=r"README.md exists and is not an earlier result"):
-        main(["push", "--weights", str(light_weights), "-o", str(tmp_path)])
-    assert card.read_text().endswith("Mine.\n")
+    written = card.read_text()
+    for edited in (f"{written}Mine.\n", written.replace("tags:", "license: mit\ntags:")):
+        card.write_text(edited)
+        with pytest.raises(
+            UserError, match=r"README.md exists and is not an earlier result, or was edited: "
+        ):
+            main(["push", "--weights", str(light_weights), "-o", str(tmp_path)])
+        assert card.read_text() == edited
 
 
 def test_the_hub_and_back(light_weights: Path, hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:

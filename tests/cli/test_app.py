@@ -70,18 +70,32 @@ FETCH = """
 
 def test_a_space_has_the_same_page(tmp_path: Path) -> None:
     folder = tmp_path / "space"
-    for _ in range(2):  # its own files may be replaced
-        call("app", "--space", str(folder), "--package", "git+https://example.org/llie")
+    call("app", "--space", str(folder))
+    call("app", "--space", str(folder), "--package", "git+https://example.org/llie")  # replaces its own files
     page = (ROOT / "reddit/cli/app_page.py").read_text()
     assert ast.dump(ast.parse((folder / "app.py").read_text())) == ast.dump(ast.parse(page))
     _, header, _ = (folder / "README.md").read_text().split("---\n", 2)
     settings = yaml.safe_load(header)
     assert settings["sdk"] == "gradio" and settings["app_file"] == "app.py"
-    wanted = (folder / "requirements.txt").read_text().splitlines()[1:]
+    wanted = (folder / "requirements.txt").read_text().splitlines()[1:-1]
     assert wanted == ["reddit-llie @ git+https://example.org/llie", "gradio>=6"]
-    (folder / "README.md").write_text("mine")
+
+
+@pytest.mark.parametrize("name", ["app.py", "README.md", "requirements.txt"])
+def test_edited_files_of_a_space_are_kept(name: str, tmp_path: Path) -> None:
+    call("app", "--space", str(tmp_path))
+    with (tmp_path / name).open("a") as file:
+        file.write("# mine\n")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UserError, match=rf"^--space \S+{name} .* or was edited: choose another .* folder"):
+        call("app", "--space", str(tmp_path), "--package", "git+https://example.org/llie")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_model_card_is_no_file_of_a_space(light_weights: Path, tmp_path: Path) -> None:
+    call("push", "--weights", str(light_weights), "-o", str(tmp_path))
     with pytest.raises(UserError, match=r"README\.md exists and is not an earlier result"):
-        call("app", "--space", str(folder))
+        call("app", "--space", str(tmp_path))
 
 
 def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ import yaml
 
 from reddit.config import RENAMED, Config, TrainConfig, load_config, resolve_config
 from reddit.config.methods import STAGE_DEFAULTS
+from reddit.config.sections import WITHOUT_PAIRS
+from reddit.data.layouts import LAYOUTS
 from reddit.utils.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -167,6 +169,22 @@ def test_mistakes_of_files_and_overrides_are_reported_together(tmp_path: Path) -
 def test_contradictions(overrides: list[str], key: str) -> None:
     (line,) = mistakes(None, *overrides)
     assert f": {key}: " in line
+
+
+@pytest.mark.parametrize("dataset", WITHOUT_PAIRS)
+def test_only_pairs_in_files_can_be_darkened(dataset: str, tmp_path: Path) -> None:
+    mix = f"data: {{mix: [{{dataset: lolv1, darkened: 0.5}}, {{dataset: {dataset}, darkened: DARKENED}}]}}"
+    (line,) = mistakes(path := write(tmp_path, mix.replace("DARKENED", "0.5")))
+    assert (
+        line
+        == f"{path}: data.mix: `darkened` is for pairs of picture files, not for {dataset}; remove it there"
+    )
+    assert load_config(write(tmp_path, mix.replace("DARKENED", "0"))).data.mix[1].dataset == dataset
+
+
+def test_all_data_sets_without_ground_truth_are_without_pairs() -> None:
+    assert {name for name, layout in LAYOUTS.items() if not layout.sides} < set(WITHOUT_PAIRS)
+    assert not {name for name, layout in LAYOUTS.items() if layout.sides} & set(WITHOUT_PAIRS)
 
 
 # Overrides

@@ -333,15 +333,6 @@ def test_darkened_ground_truths_take_their_share_and_are_never_those_of_validati
     assert not isinstance(truths[(0, 0)], UserError)
 
 
-@pytest.mark.parametrize("dataset", ["photos", "nights", "demo"])
-def test_only_pairs_in_files_can_be_darkened(dataset: str, tmp_path: Path) -> None:
-    write_photos(tmp_path, [(40, 40)] * 4)
-    with pytest.raises(
-        UserError, match=f"^data.mix: `darkened` is for .*, not for {dataset}; remove it there$"
-    ):
-        prepared(config(tmp_path, f"data.mix=[{{dataset: {dataset}, darkened: 0.5}}]"))
-
-
 @pytest.mark.parametrize(
     "change", ["data.split_seed=1", "data.dataset=photos", "data.mix=[{dataset: nights}]"]
 )
