@@ -7,10 +7,11 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from reddit.cli.errors import terminable
 from reddit.cli.flags import parser_of, shard_of, weights_flag
+from reddit.inference.settings import Settings
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, is_folder
 from reddit.utils.memory import keep_freed_memory
@@ -53,7 +54,13 @@ def parser() -> argparse.ArgumentParser:
         help="folder of the results, or a file name for a single picture or film",
     )
     _sampling_flags(parser)
-    parser.add_argument("--force", action="store_true", help="enhance pictures that are not dark as well")
+    parser.add_argument(
+        "--force",
+        dest="guard",
+        action="store_const",
+        const=False,
+        help="enhance pictures that are not dark as well",
+    )
     parser.add_argument(
         "-r",
         "--recursive",
@@ -158,27 +165,16 @@ def main(argv: list[str] | None = None) -> int:
         _check_watched(arguments)
     plan = planned()
     model, name = model_of(arguments, plan)
+    settings = _settings_of(arguments)
 
     def enhanced(plan: Plan) -> Enhanced:
-        return enhance_files(
-            plan,
-            model,
-            seed=arguments.seed,
-            strength=arguments.strength,
-            ensemble=arguments.ensemble,
-            guard=False if arguments.force else None,
-            tile=arguments.tile,
-            tile_overlap=arguments.tile_overlap,
-            quiet=arguments.quiet or arguments.watch,
-        )
+        return enhance_files(plan, model, **settings)
 
     with warnings.catch_warnings(), terminable():
         warnings.simplefilter("always", EnhanceWarning)
         warnings.showwarning = _show_warning
         if arguments.watch:
-            model.check_settings(
-                arguments.strength, arguments.tile, arguments.tile_overlap, arguments.ensemble
-            )
+            model.check_settings(**settings)
             return _watch(planned, enhanced, arguments)
         done = enhanced(plan)
     if plan.single and done.failed:
@@ -187,6 +183,12 @@ def main(argv: list[str] | None = None) -> int:
     for line in done.failed:
         print_err(f"error: {line}")
     return 1 if done.failed else 0
+
+
+def _settings_of(arguments: argparse.Namespace) -> Settings:
+    """The flags that are settings of `Enhancer.enhance`: they have the names of these."""
+    given = {key: value for key, value in vars(arguments).items() if key in Settings.__annotations__}
+    return cast("Settings", given | {"quiet": arguments.quiet or arguments.watch})
 
 
 def _check_watched(arguments: argparse.Namespace) -> None:

@@ -14,9 +14,10 @@ from torch import Tensor
 from reddit.checkpoint.format import CheckpointInfo
 from reddit.diffusion import Denoiser
 from reddit.image.pixels import to_tensor
-from reddit.inference.inputs import Kind, Picture, Settings, arrays_of
+from reddit.inference.inputs import Kind, Picture, arrays_of
 from reddit.inference.picture_enhancer import OVERLAP, EnhanceWarning, PictureEnhancer, Strips
 from reddit.inference.sampling import restore, restore_rows
+from reddit.inference.settings import Settings
 from reddit.inference.tiling import Span, Tiling
 from reddit.utils.device import to_device_of
 from reddit.utils.progress import progress
@@ -108,14 +109,14 @@ class Enhancer(PictureEnhancer):
             UserError: an unsupported kind of picture, values outside [0, 1], a file that cannot be read, a
                 setting out of range, or too little memory.
         """
-        self.check_settings(strength, tile, tile_overlap, ensemble)
         name = name or (str(picture) if isinstance(picture, str | Path) else "the picture")
-        arrays, result = arrays_of(picture)
-        results = self.enhance_arrays(
-            arrays, seed=seed, strength=strength, ensemble=ensemble, guard=guard, tile=tile,
+        settings = Settings(
+            seed=seed, strength=strength, ensemble=ensemble, guard=guard, tile=tile,
             tile_overlap=tile_overlap, same_noise=same_noise, name=name, quiet=quiet,
         )  # fmt: skip
-        return result(results)
+        self.check_settings(**settings)
+        arrays, result = arrays_of(picture)
+        return result(self.enhance_arrays(arrays, **settings))
 
     def _restored(
         self, rgb: np.ndarray, noise_seed: int, ensemble: int, tiling: Tiling | None, quiet: bool

@@ -22,7 +22,7 @@ from reddit.utils.progress import progress
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from reddit.inference.inputs import Settings
+    from reddit.inference.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -198,18 +198,7 @@ def _below(source: Path, results: Path, below: Path, unreadable: list[str]) -> l
     return found
 
 
-def enhance_files(
-    plan: Plan,
-    model: PictureEnhancer,
-    *,
-    seed: int = 0,
-    strength: float = 1.0,
-    ensemble: int = 1,
-    guard: bool | None = None,
-    tile: int | None = None,
-    tile_overlap: int | None = None,
-    quiet: bool = False,
-) -> Enhanced:
+def enhance_files(plan: Plan, model: PictureEnhancer, **settings: Unpack[Settings]) -> Enhanced:
     """Enhance each file by `Enhancer.enhance`, and mark the result as one of this program.
 
     A failure is reported, and the other files are still processed.
@@ -217,17 +206,9 @@ def enhance_files(
     Raises:
         UserError: a setting is out of range.
     """
-    model.check_settings(strength, tile, tile_overlap, ensemble)
+    model.check_settings(**settings)
     done = Enhanced([], list(plan.unreadable))
-    settings: Settings = {
-        "seed": seed,
-        "strength": strength,
-        "ensemble": ensemble,
-        "guard": guard,
-        "tile": tile,
-        "tile_overlap": tile_overlap,
-        "quiet": quiet,
-    }
+    quiet = settings.get("quiet", True)
     for source, target in progress(plan.outputs.items(), "enhancing", "picture", quiet=quiet):
         try:
             if is_film(source):

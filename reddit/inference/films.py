@@ -20,7 +20,7 @@ from reddit.utils.text import reason
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from reddit.inference.inputs import Settings
+    from reddit.inference.settings import Settings
 
 
 def enhance_film(source: Path, target: Path, model: PictureEnhancer, **settings: Unpack[Settings]) -> None:

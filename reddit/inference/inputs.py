@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias, TypedDict, TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -21,20 +21,6 @@ from reddit.utils.errors import UserError
 Picture: TypeAlias = np.ndarray | Tensor | Image.Image
 Kind = TypeVar("Kind", np.ndarray, Tensor, Image.Image)
 Results: TypeAlias = Sequence[np.ndarray]
-
-
-class Settings(TypedDict, total=False):
-    """The settings of `Enhancer.enhance`."""
-
-    seed: int
-    strength: float
-    ensemble: int
-    guard: bool | None
-    tile: int | None
-    tile_overlap: int | None
-    same_noise: bool
-    name: str | None
-    quiet: bool
 
 
 def arrays_of(picture: Picture | str | Path) -> tuple[list[np.ndarray], Callable[[Results], Picture]]:

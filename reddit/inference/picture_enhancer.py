@@ -21,7 +21,7 @@ from reddit.utils.errors import UserError
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from reddit.inference.inputs import Settings
+    from reddit.inference.settings import Settings
 
 WHOLE_PIXELS = 1_500_000
 """Pictures with more pixels are processed in tiles."""
@@ -147,12 +147,14 @@ class PictureEnhancer(ABC):
 
     def check_settings(
         self,
+        *,
         strength: float = 1.0,
         tile: int | None = None,
         tile_overlap: int | None = None,
         ensemble: int = 1,
+        **_: object,
     ) -> None:
-        """Check the settings of `enhance`.
+        """Check the settings of `enhance`; others than these take every value of their type.
 
         Raises:
             UserError: a setting is out of range.

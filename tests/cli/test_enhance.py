@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from repository import call
 
 from reddit.image.read import read_uint8
 from reddit.image.write import encode
+from reddit.inference.enhancer import Enhancer
+from reddit.inference.files import Enhanced, Plan
+from reddit.inference.picture_enhancer import PictureEnhancer
 from reddit.utils.errors import UserError
 
 
@@ -52,6 +56,24 @@ def test_enhance_warns_of_lit_pictures_in_one_line(inside: Path, capsys: pytest.
     assert call(*command, "--overwrite", "--force") == 0
     assert capsys.readouterr().err == ""
     assert read_uint8(Path("day-out/day.png")).min() != 180
+
+
+def test_every_flag_of_a_setting_reaches_the_model(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: dict[str, object] = {}
+
+    def take(plan: Plan, model: PictureEnhancer, **settings: object) -> Enhanced:
+        found.update(settings)
+        return Enhanced([], [])
+
+    monkeypatch.setattr("reddit.inference.files.enhance_files", take)
+    command = ["enhance", "-i", "data/LOLv1/eval15/low", "-o", "none", "--weights", "tiny-1"]
+    call(*command)
+    named = signature(Enhancer.enhance).parameters
+    assert found == {name: named[name].default for name in found} | {"quiet": False}
+    flags = {"--seed": 3, "--strength": 0.5, "--ensemble": 2, "--tile": 128, "--tile-overlap": 8}
+    call(*command, "--force", "--quiet", *(str(part) for pair in flags.items() for part in pair))
+    expected = {flag.strip("-").replace("-", "_"): value for flag, value in flags.items()}
+    assert found == expected | {"guard": False, "quiet": True}
 
 
 def test_enhance_needs_no_model_and_no_flag(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from reddit.inference import sampling
 from reddit.inference.enhancer import Enhancer, EnhanceWarning
 from reddit.inference.loading import load
 from reddit.inference.sampling import _sample
+from reddit.inference.settings import Settings
 from reddit.inference.tiling import Tiling
 from reddit.utils.errors import UserError
 
@@ -268,3 +270,7 @@ def test_an_output_of_no_numbers_is_no_black_picture(
     monkeypatch.setattr(model.denoiser.network, "forward", forward)
     with pytest.raises(UserError, match="the network's output is not finite"):
         model.enhance(dark(96, 96, 3), tile=tile)
+
+
+def test_the_settings_are_one_list() -> None:
+    assert list(Settings.__annotations__) == list(signature(Enhancer.enhance).parameters)[2:]
