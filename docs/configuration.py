@@ -131,7 +131,7 @@ def _name(annotation: Any) -> str:
     if annotation is type(None):
         return "`null`"
     if origin is list:
-        return f"list of {_name(arguments[0])}"
+        return "list; see below" if _is_model(arguments[0]) else f"list of {_name(arguments[0])}"
     if origin is dict:
         return "mapping"
     names = {int: "integer", float: "number", str: "text", bool: "`true`, `false`"}

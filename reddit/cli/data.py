@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
         "check", help="count, pair, decode and compare; exit 1 if the set is unusable"
     )
     checking.add_argument(
-        "--alone", action="store_true", help="do not read the other data sets under the root"
+        "--alone", action="store_true", help="do not look for the same pictures in the other data sets"
     )
     checking.add_argument("--quiet", action="store_true", help="no progress bars")
     linking = verbs.add_parser(
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     linking.add_argument("-n", "--dry-run", action="store_true", help="print what would be linked and exit")
     for verb in (checking, linking):
         verb.add_argument("--dataset", metavar="NAME", required=True, help="lolv1, lolv2_real, sid, dicm, …")
-    photos = verbs.add_parser("photos", help="cut good photographs into views to train on: photos/NAME")
+    photos = verbs.add_parser("photos", help="cut good photographs into views to train on, in photos/NAME")
     photos.add_argument(
         "--from", dest="sources", metavar="FOLDER", nargs="+", required=True, help="folders of photographs"
     )

@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
         help="include subfolders; results go to subfolders of the same names",
     )
     parser.add_argument(
-        "--watch", action="store_true", help="go on, and enhance what arrives in the folders; Ctrl-C ends it"
+        "--watch", action="store_true", help="keep running, and enhance what arrives; Ctrl-C ends it"
     )
     parser.add_argument(
         "--shard",
@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
         help="enhance part I of N of the files: for N commands at a time, on several GPUs or machines",
     )
     parser.add_argument("--overwrite", action="store_true", help="overwrite existing results")
-    parser.add_argument("--format", choices=FORMATS, help="format of the pictures; default: that of each")
+    parser.add_argument("--format", choices=FORMATS, help="format of the results; default: as each input")
     parser.add_argument("--suffix", default="", help="appended to the names: photo_SUFFIX.jpg")
     _machine_flags(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _sampling_flags(parser: argparse.ArgumentParser) -> None:
     """The model, and how it is sampled."""
-    weights_flag(parser, "default: light, which is shipped")
+    weights_flag(parser, "default: the shipped light")
     parser.add_argument(
         "--steps", type=int, metavar="N", help="sampling steps; default: those of the weights"
     )
@@ -137,7 +137,7 @@ def _machine_flags(parser: argparse.ArgumentParser) -> None:
         choices=ENGINES,
         default="auto",
         help="auto takes ONNX Runtime, where it is installed, for one picture of up to 1.5 megapixels on the "
-        "processor with the default model, and PyTorch for all else, which it does faster",
+        "processor with the default model, and PyTorch for all else, where that is faster",
     )
 
 

@@ -66,7 +66,9 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="score on the model's validation pairs instead of the test set",
     )
-    parser.add_argument("--frames", choices=["all", "first30"], default="all", help="frames of each video")
+    parser.add_argument(
+        "--frames", choices=["all", "first30"], default="all", help="frames of a video; default: all"
+    )
     scorer_flags(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores, also of each picture")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with sliders and error maps")

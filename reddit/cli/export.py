@@ -25,12 +25,12 @@ def parser() -> argparse.ArgumentParser:
         "export",
         "Export a model. FILE.safetensors holds the weights in half precision, to share.\n"
         "FILE.onnx and FILE.pt2 hold the whole sampler of a student for ONNX Runtime and for PyTorch\n"
-        "without this package: from `low`, (1, 3, H, W) in [0, 1], and, unless the start is blind, `noise`,\n"
-        "standard normal, to `restored`, pictures of any size.",
+        "without this package: from `low`, (1, 3, H, W) in [0, 1], and `noise`, standard normal, to\n"
+        "`restored`, pictures of any size. One-step networks with diffusion.mask_x_T take no `noise`.",
         "--weights light-1 -o light.onnx --check",
         "--weights lolv1-4 -o student.safetensors",
     )
-    weights_flag(parser.add_mutually_exclusive_group(required=True), "needed")
+    weights_flag(parser.add_mutually_exclusive_group(required=True), "required")
     parser.add_argument(
         "-o",
         "--output",

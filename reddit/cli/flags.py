@@ -21,7 +21,7 @@ def parser_of(name: str, description: str, *examples: str) -> argparse.ArgumentP
         name: of the subcommand.
         examples: what follows `reddit-llie NAME`.
     """
-    shown = "\n".join(f"  reddit-llie {name} {example}" for example in examples)
+    shown = "\n".join(f"  reddit-llie {name} {example}".rstrip() for example in examples)
     return argparse.ArgumentParser(
         prog=f"reddit-llie {name}",
         description=description,
@@ -156,7 +156,9 @@ def shard_of(text: str) -> tuple[int, int]:
 def weights_flag(parser: argparse._ActionsContainer, default: str) -> None:
     """`--weights`, and `--checkpoint`, its older name."""
     parser.add_argument(
-        "--weights", metavar="NAME_OR_PATH", help=f"shipped weights, a run, or a file; {default}"
+        "--weights",
+        metavar="NAME_OR_PATH",
+        help=f"shipped weights, a run, a file, or hf://USER/MODEL; {default}",
     )
     parser.add_argument("--checkpoint", dest="weights", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
@@ -173,7 +175,8 @@ def scorer_flags(parser: argparse.ArgumentParser) -> None:
         "--metrics",
         nargs="+",
         choices=METRICS,
-        help="default: psnr, ssim and lpips with a ground truth, else both niqe; psnr and ssim come always",
+        help="default: psnr, ssim and lpips with a ground truth, else niqe and niqe-grey; psnr and ssim are "
+        "always included",
     )
     parser.add_argument(
         "--lpips-weights",

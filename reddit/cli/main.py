@@ -19,8 +19,8 @@ COMMANDS = {
     "reproduce": "run a comparison of the paper, with statistics and a verdict",
     "export": "write weights to share, or a network for ONNX Runtime",
     "push": "share a model on the Hugging Face Hub",
-    "app": "a page in the browser to enhance photographs with",
-    "data": "check a data set, or link a downloaded one",
+    "app": "serve a page that enhances photographs in the browser",
+    "data": "check a data set, link a downloaded one, or prepare photographs",
     "doctor": "print versions, device, data sets and weights, for a bug report",
 }
 """Name → what it does. The code of `train` is `reddit.cli.train`, and so on."""

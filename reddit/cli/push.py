@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
         "--weights lolv1-4 --repo USER/MODEL --private",
         "--weights lolv1-4 -o shared/lolv1-4",
     )
-    weights_flag(parser, "needed")
+    weights_flag(parser, "required")
     to = parser.add_mutually_exclusive_group(required=True)
     to.add_argument("--repo", metavar="USER/MODEL", help="repository on the Hugging Face Hub, made if needed")
     to.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="folder instead; nothing is uploaded")

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         nargs="+",
         default=[0, 1, 2],
-        help="training seeds, and rounds of timing (default 0 1 2); one seed gives no verdict",
+        help="training seeds, and rounds of timing (default 0 1 2); without --folds, one gives no verdict",
     )
     parser.add_argument(
         "--teacher-seeds",
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         default=0,
         metavar="K",
-        help="cross-validation: train K times on all scenes of the training set but a K-th, and test on that",
+        help="cross-validation: K times, train on all scenes of the training set but 1/K and test on those",
     )
     parser.add_argument(
         "--iterations",

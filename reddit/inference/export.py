@@ -1,9 +1,9 @@
 """Exporting a model with its whole sampler as one file for other runtimes; `exported` loads and checks it.
 
 An `onnx` file runs in ONNX Runtime, a `pt2` file in PyTorch; neither needs this package. Inputs are `low`,
-(1, 3, H, W) in [0, 1], and, unless the start is blind, `noise`, standard normal of the same shape. The output
-is `restored`, of the same shape, in [0, 1]. All are RGB float32; H and W are free. Another input of an `onnx`
-file, `thumbnail`, may be left out; see `sampler_graph.Sampler`.
+(1, 3, H, W) in [0, 1], and `noise`, standard normal of the same shape, but for one step with x_T masked. The
+output is `restored`, of the same shape, in [0, 1]. All are RGB float32; H and W are free. Another input of an
+`onnx` file, `thumbnail`, may be left out; see `sampler_graph.Sampler`.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def test_an_onnx_file_has_metadata(folder: Path, onnx: dict[str, Path]) -> None:
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", export.OPSET)]
     sides = [1, 3, "height", "width"]
     expected = {"low": sides, "thumbnail": [1, 3, 64, 64], "restored": sides}
-    assert shapes(model.graph) == expected  # a blind start
+    assert shapes(model.graph) == expected  # x_T masked, one step
     assert shapes(models["sr3"].graph) == expected | {"noise": sides}
     assert "thumbnail" in [value.name for value in model.graph.initializer]  # so that it may be left out
 
