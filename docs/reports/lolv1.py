@@ -30,18 +30,18 @@ AlexNet; each raw, and after the output is scaled to the ground truth's mean gre
 
 """
 AFTER = """
-What to see:
+Findings:
 
 - **GT-mean is worth up to {most:.1f} dB**, {middle:.1f} at the median. A raw score and a GT-mean score do not
   belong in one column.
 - {matched} gain less than 0.5 dB, or lose: their published pictures already have about the
   brightness of the ground truth.
 - The order changes: {climber} is number {before} by raw PSNR and number {after} by GT-mean PSNR.
-- Where a method prints scores, its pictures agree in PSNR to within {disagreement:.2f} dB, and less well in
+- Where a method publishes scores, its pictures agree in PSNR to within {disagreement:.2f} dB, and less well in
   SSIM and LPIPS, whose definitions differ.
 - `light-lol-1` and `light-lol-4`, 1.5 M parameters, are in the lower half in every column. `light-1` is made
   for all photographs; it misses the exposures of this test set most, so that GT-mean gives it the most.
-- ReDDiT prints 28.09 / .861 / .052 (8 steps), 27.98 / .872 / .053 (4) and 27.40 / .848 / .062 (2), after
+- ReDDiT publishes 28.09 / .861 / .052 (8 steps), 27.98 / .872 / .053 (4) and 27.40 / .848 / .062 (2), after
   GT-mean. It publishes no pictures, and its SSIM and LPIPS follow other definitions.
 
 ![raw and GT-mean PSNR of each method](lolv1.png)
@@ -98,7 +98,7 @@ def _table(rows: list[dict[str, str]]) -> str:
         {"method": row["method"]}
         | {f"{measure.upper()}, {label}": _number(row[f"{kind}_{measure}"], measure)
            for kind, label in (("raw", "raw"), ("gtmean", "GT-mean")) for measure in MEASURES}
-        | {"it prints": row["paper_or_readme_prints"], "pictures": _link(row["pictures_from"])}
+        | {"published scores": row["paper_or_readme_prints"], "pictures": _link(row["pictures_from"])}
         for row in rows
     ]  # fmt: skip
     return render(shown, "md")

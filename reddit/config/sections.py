@@ -95,7 +95,7 @@ class DataConfig(Section):
     ones)."""
     decoded: bool = False
     """Keep those that do not fit on disk, decoded, in `runs/cache/decoded`: three bytes a pixel. Crops then
-    come several times as fast as from picture files."""
+    come many times as fast as from picture files."""
     workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = "auto"
     """Worker processes that prepare batches; `auto`: none if pictures are in memory and there is no GPU."""
     on_corrupt: Literal["error", "skip"] = "error"
