@@ -13,22 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.utils._foreach_utils import _foreach_supported_types
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from reddit.training.counting import (
-    COMPOSED,
-    LiveMemory,
+from reddit.training.device_mode import (
+    Call,
+    DeviceMode,
     as_on_device,
-    composed,
-    extent,
     launches,
     on_device,
     reordered,
+    tensors_in,
 )
 from reddit.utils.arithmetic import tf32_allowed
 
@@ -82,68 +77,44 @@ class Record:
     lines: Counter[str] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True)
-class _Call:
-    """An operation with its arguments, and the tensors among them."""
-
-    func: Any
-    name: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    inputs: list[Tensor]
-
-
-class SimulatedGPU(TorchDispatchMode):
+class SimulatedGPU(DeviceMode):
     """Operations on `cuda` run without data and are recorded in `record`."""
 
     def __init__(self) -> None:
         super().__init__()
-        _prepare()
+        _start()
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
         self.record = Record()
-        self._memory = LiveMemory()
 
     def restart(self) -> None:
         """A new record; live tensors still count."""
-        self.record = Record(peak=self._memory.live)
+        self.record = Record(peak=self.memory.live)
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is torch.ops.prim.device.default:
-            return args[0].fake_device if isinstance(args[0], FakeTensor) else func(*args)
-        kwargs = kwargs or {}
-        leaves = tree_leaves((args, kwargs))
-        if not any(on_device(leaf) for leaf in leaves):
-            return func(*args, **kwargs)
-        if composed(func):  # inference mode leaves composed operations whole
-            with self:
-                return func._op_dk(COMPOSED, *args, **kwargs)
-        name = func.overloadpacket.__name__
-        inputs = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    def host_result(self, call: Call) -> Any:
+        return call.run()
+
+    def device_result(self, call: Call) -> Any:
+        name, inputs = call.name, call.inputs
         if name in SYNCHRONISE and inputs:
             self.record.syncs[f"{name} at {_line()}"] += 1
             if name == "_local_scalar_dense":
                 return 1 if inputs[0].dtype == torch.bool else inputs[0].dtype.is_floating_point * 1.0
             if name == "nonzero":
-                return self._run(torch.ops.aten.new_empty.default, (inputs[0], (1, inputs[0].ndim)))
-        if name in ("_to_copy", "copy_") and (back := self._copied(name, args, kwargs, inputs)) is not None:
+                with self.fake:
+                    return inputs[0].new_empty((1, inputs[0].ndim))
+        if name in ("_to_copy", "copy_") and (back := self._copied(call)) is not None:
             return back
         host = [t for t in inputs if not on_device(t) and t.ndim > 0]
         if host and name not in ("_to_copy", "copy_"):
             self.record.mixed[f"{name} at {_line()}"] += 1
         with self.fake:
-            out = as_on_device(name, func(*args, **kwargs))
-        outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
-        self._note(_Call(func, name, args, kwargs, inputs), outputs, out)
+            out = as_on_device(call, call.run())
+        self._note(call, out)
         return out
 
-    def _run(self, func: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
-        with self.fake:
-            return func(*args, **(kwargs or {}))
-
-    def _copied(self, name: str, args: Any, kwargs: Any, inputs: list[Tensor]) -> Tensor | None:
+    def _copied(self, call: Call) -> Tensor | None:
         """Check a copy between host and device; the made-up result of one to the host."""
+        name, args, kwargs, inputs = call.name, call.args, call.kwargs, call.inputs
         if name == "_to_copy":
             source, device = inputs[0], kwargs.get("device") or inputs[0].device
             to_device, blocking = device.type == "cuda", not kwargs.get("non_blocking", False)
@@ -166,22 +137,19 @@ class SimulatedGPU(TorchDispatchMode):
             return inputs[0]
         return torch.zeros(source.shape, dtype=kwargs.get("dtype") or source.dtype)
 
-    def _note(self, call: _Call, outputs: list[Tensor], out: Any) -> None:
-        record, name, inputs = self.record, call.name, call.inputs
-        for tensor in outputs:
-            self._memory.keep(tensor)
-        record.peak = max(record.peak, self._memory.live)
-        if not launches(call.func, inputs, outputs):
+    def _note(self, call: Call, out: Any) -> None:
+        record, name, inputs, outputs = self.record, call.name, call.inputs, tensors_in(out)
+        record.peak = max(record.peak, self.memory.keep(out))
+        if not launches(call, out):
             return
-        line = _line()
+        line, swaps = _line(), len(reordered(name, inputs))
         record.launches[name] += 1
-        record.kernels += _kernels(call)
+        record.swaps += swaps
+        record.kernels += swaps + _kernels(call)
         record.lines[line] += 1
-        record.traffic += sum(map(extent, inputs)) + sum(map(extent, outputs))
-        for tensor in reordered(name, inputs):
-            record.swaps += 1
-            record.kernels += 1
-            record.traffic += 2 * extent(tensor)
+        flops, traffic = call.work(out)
+        record.flops += flops
+        record.traffic += traffic
         if name in ("_to_copy", "copy_") and len({t.dtype for t in [*inputs, *outputs]}) > 1:
             record.casts += 1
         if name in PRODUCTS or name in NORMS:
@@ -195,28 +163,17 @@ class SimulatedGPU(TorchDispatchMode):
                 record.products.setdefault(line, set()).update(kinds)
         if any(t.dtype == torch.float64 for t in outputs):
             record.doubles[f"{name} at {line}"] += 1
-        if (count := flop_registry.get(call.func.overloadpacket)) is not None:
-            record.flops += count(*call.args, **call.kwargs, out_val=out)
 
 
-def _prepare() -> None:
-    """Start the simulated CUDA; let `torch.tensor(…, device="cuda")` copy where it is seen, and fake
-    parameters be copied."""
+def _start() -> None:
+    """Start the simulated CUDA; let `torch.tensor(…, device="cuda")` copy where it is seen."""
     torch._C._set_only_lift_cpu_tensors(True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a device that no kernel was built for
         torch.cuda.init()
-    if FakeTensor not in _foreach_supported_types:  # else lists of tensors are worked off one by one
-        _foreach_supported_types.append(FakeTensor)
-    FakeTensor.__deepcopy__ = _deepcopy  # type: ignore[assignment,method-assign]
 
 
-def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
-    cloned = self.detach().clone(memory_format=torch.preserve_format)
-    return nn.Parameter(cloned, self.requires_grad) if isinstance(self, nn.Parameter) else cloned
-
-
-def _kernels(call: _Call) -> int:
+def _kernels(call: Call) -> int:
     """Kernels of an operation."""
     if call.name.startswith(("_foreach", "_fused", "_amp_foreach")):
         lists = [arg for arg in call.args if isinstance(arg, (list, tuple)) and len(arg)]
@@ -238,7 +195,8 @@ def _line() -> str:
     frame = sys._getframe(2)
     while frame is not None:
         path = frame.f_code.co_filename
-        if "/reddit/" in path and "/simulated_gpu/" not in path and "site-packages" not in path:
+        inside = "/reddit/" in path and "site-packages" not in path
+        if inside and "/simulated_gpu/" not in path and not path.endswith("/device_mode.py"):
             return f"{path.rpartition('/reddit/')[2]}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return "backward"

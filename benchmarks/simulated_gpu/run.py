@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from reddit.training.device_mode import fake_parameters
 from simulated_gpu import cases
 from simulated_gpu.device import DEVICE, SimulatedGPU
 
@@ -20,7 +21,7 @@ def record(make: Callable[[], cases.Step]) -> dict[str, Any]:
     """The record of a step as plain data; `error` has the traceback if it failed."""
     began = time.perf_counter()
     kept, error = None, None
-    with SimulatedGPU() as gpu:
+    with SimulatedGPU() as gpu, fake_parameters():
         try:
             step = make()
             gpu.restart()

@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils import _foreach_utils
+from torch import Tensor
 
 from reddit.checkpoint.build import build_denoiser
 from reddit.config import Config, TrainConfig
@@ -21,6 +19,7 @@ from reddit.image.arrays import THUMBNAIL
 from reddit.methods import Method, StepRNG
 from reddit.training.build import build_distillation, build_teacher, student_config
 from reddit.training.counting import Counts, counting
+from reddit.training.device_mode import fake_parameters
 from reddit.training.state import TrainingState
 
 DEVICE = torch.device("cuda", 0)
@@ -39,7 +38,7 @@ def count_step(config: Config, steps: int | None = None, teacher_steps: int | No
     """
     kinds = [config] if steps is None else [student_config(config), config]
     denoisers = list(map(build_denoiser, kinds))
-    with counting() as gpu, _fake_parameters():
+    with counting() as gpu, fake_parameters():
         student = denoisers[0].to(DEVICE)
         if steps is None or teacher_steps is None:
             method: Method = build_teacher(config, student, trained=False)
@@ -171,21 +170,3 @@ def _autocast(precision: str) -> Iterator[None]:
     finally:
         torch.set_autocast_enabled("cuda", before[0])
         torch.set_autocast_dtype("cuda", before[1])
-
-
-@contextmanager
-def _fake_parameters() -> Iterator[None]:
-    """Fake parameters can be copied, and lists of them take one launch, as real ones."""
-    known, copied = _foreach_utils._foreach_supported_types, FakeTensor.__deepcopy__
-    known.append(FakeTensor)
-    FakeTensor.__deepcopy__ = _deepcopy  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        known.remove(FakeTensor)
-        FakeTensor.__deepcopy__ = copied  # type: ignore[method-assign]
-
-
-def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
-    cloned = self.detach().clone(memory_format=torch.preserve_format)
-    return nn.Parameter(cloned, self.requires_grad) if isinstance(self, nn.Parameter) else cloned

@@ -75,6 +75,20 @@ def test_live_tensors_count_until_they_are_freed() -> None:
         assert gpu.counts.peak == 0
 
 
+@needs_counting
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_convolutions_are_in_channels_last_where_input_or_weight_is(dtype: torch.dtype) -> None:
+    order = torch.channels_last
+    with counting():
+        x, weight = (torch.empty(8, 8, side, side, device=CUDA, dtype=dtype) for side in (6, 3))
+        found = [
+            F.conv2d(x_in_order, weight_in_order).is_contiguous(memory_format=order)
+            for x_in_order in (x, x.to(memory_format=order))
+            for weight_in_order in (weight, weight.to(memory_format=order))
+        ]
+    assert found == [False, True, True, True]
+
+
 class Odd(nn.Module):
     """Shared weights, broadcasting, a split, a cast, and a gradient that is written out."""
 
