@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from reddit.config import Config, load_config, resolve_config
 from reddit.data import Batch
 from reddit.diffusion import Denoiser
 from reddit.evaluation.evaluate import predict_with
+from reddit.image.read import Photo
+from reddit.image.write import write_photo
 from reddit.inference.enhancer import Enhancer
+from reddit.inference.files import enhance_files, plan_outputs
 from reddit.inference.sampling import restore
 from reddit.methods import DISTILLATIONS, Method
 from reddit.metrics import Scorer, perceptual
@@ -34,8 +38,8 @@ def make(name: str, device: torch.device) -> Step:
     """The step of a case.
 
     A case is METHOD/NETWORK/PRECISION, as `reddit/sr3/bf16`. The method may also be `enhance`, `batch`,
-    `tiles` or `score`, or, with HEIGHTxWIDTH behind, `pass`. The network is a tiny one, or that of a shipped
-    configuration. `paper` is `lolv1` with 16 crops.
+    `folder`, `tiles` or `score`, or, with HEIGHTxWIDTH behind, `pass`. The network is a tiny one, or that of
+    a shipped configuration. `paper` is `lolv1` with 16 crops.
     """
     method, network, precision, *size = name.split("/")
     if method == "pass":
@@ -50,6 +54,8 @@ def make(name: str, device: torch.device) -> Step:
         return scoring(config, device)
     if method == "batch":
         return enhancing_a_batch(config, device)
+    if method == "folder":
+        return enhancing_a_folder(config, device)
     return enhancing(config, device, tile=64 if method == "tiles" else 0)
 
 
@@ -133,6 +139,22 @@ def enhancing_a_batch(config: Config, device: torch.device) -> Step:
     model = Enhancer(denoiser(config, device), _info(config), 2, config.precision)
     pictures = 0.15 * torch.rand(3, 3, 60, 110, generator=torch.Generator().manual_seed(0))
     return lambda: model.enhance(pictures, guard=False)
+
+
+def enhancing_a_folder(config: Config, device: torch.device) -> Step:
+    """Enhancing a folder with three pictures of 60×110."""
+    model = Enhancer(denoiser(config, device), _info(config), 2, config.precision)
+    pictures = np.random.default_rng(0).integers(0, 40, (3, 60, 110, 3), np.uint8)
+
+    def step() -> None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for number, picture in enumerate(pictures):
+                write_photo(folder / f"{number}.png", Photo(picture))
+            done = enhance_files(plan_outputs([folder], folder / "out"), model, guard=False, quiet=True)
+        assert len(done.written) == 3, done.failed
+
+    return step
 
 
 def scoring(config: Config, device: torch.device) -> Step:

@@ -16,7 +16,8 @@ from reddit.data.night import Night, grid_of, relight
 from reddit.image.read import read_uint8
 from reddit.image.write import encode
 from reddit.inference.enhancer import Enhancer, EnhanceWarning
-from reddit.inference.files import enhance_file, enhance_files, plan_outputs
+from reddit.inference.file_groups import enhance_file
+from reddit.inference.files import enhance_files, plan_outputs
 from reddit.inference.loading import load
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes

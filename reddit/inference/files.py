@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reddit.image.films import CONTAINERS, is_film
 from reddit.image.formats import FORMATS
-from reddit.image.marks import is_result, mark
-from reddit.image.read import EXTENSIONS, list_images, read_photo
-from reddit.image.write import write_photo
-from reddit.inference.films import enhance_film
+from reddit.image.marks import is_result
+from reddit.image.read import EXTENSIONS, list_images
+from reddit.inference.file_groups import enhance_each
 from reddit.inference.picture_enhancer import PictureEnhancer
 from reddit.utils.errors import UserError
 from reddit.utils.files import is_file, is_folder
@@ -201,36 +200,24 @@ def _below(source: Path, results: Path, below: Path, unreadable: list[str]) -> l
 def enhance_files(plan: Plan, model: PictureEnhancer, **settings: Unpack[Settings]) -> Enhanced:
     """Enhance each file by `Enhancer.enhance`, and mark the result as one of this program.
 
-    A failure is reported, and the other files are still processed.
+    On a GPU, pictures of equal size that follow each other are restored together, with the same results but
+    for rounding. A failure is reported, and the other files are still processed.
 
     Raises:
         UserError: a setting is out of range.
     """
     model.check_settings(**settings)
     done = Enhanced([], list(plan.unreadable))
-    quiet = settings.get("quiet", True)
-    for source, target in progress(plan.outputs.items(), "enhancing", "picture", quiet=quiet):
-        try:
-            if is_film(source):
-                enhance_film(source, target, model, **settings)
-            else:
-                enhance_file(source, target, model, **settings)
-        except UserError as error:
-            message = str(error)
-            done.failed.append(message if str(source) in message else f"{source}: {message}")
-        else:
+    failures = progress(
+        enhance_each(plan.outputs, model, **settings),
+        "enhancing",
+        "picture",
+        total=len(plan.outputs),
+        quiet=settings.get("quiet", True),
+    )
+    for target, failure in zip(plan.outputs.values(), failures, strict=True):
+        if failure is None:
             done.written.append(target)
+        else:
+            done.failed.append(failure)
     return done
-
-
-def enhance_file(source: Path, target: Path, model: PictureEnhancer, **settings: Unpack[Settings]) -> None:
-    """Enhance one photograph, and mark the result as one of this program.
-
-    Raises:
-        UserError: it cannot be read or enhanced, or the result cannot be written.
-    """
-    photo = read_photo(source)
-    named: Settings = {**settings, "name": str(source)}
-    pixels = model.enhance_array(photo.pixels, **named)
-    mark(photo.exif)
-    write_photo(target, replace(photo, pixels=pixels))

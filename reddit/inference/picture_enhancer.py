@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,15 +114,37 @@ class PictureEnhancer(ABC):
 
         The results are the same but for rounding.
         """
+        results: list[np.ndarray] = []
+        count = self.together(*arrays[0].shape[:2])
+        for first in range(0, len(arrays), count):
+            group = arrays[first : first + count]
+            finishing = self.enhance_group(group, [settings.get("name")] * len(group), **settings)
+            results += [finish() for finish in finishing]
+        return results
+
+    def together(self, height: int, width: int) -> int:
+        """How many pictures of a size `enhance_group` should get at a time."""
+        return max(1, self._batch_pixels // (height * width))
+
+    def enhance_group(
+        self, arrays: Sequence[np.ndarray], names: Sequence[str | None], **settings: Unpack[Settings]
+    ) -> list[Callable[[], np.ndarray]]:
+        """`enhance_array` of arrays of one shape and dtype that are restored together.
+
+        Args:
+            names: of the arrays, instead of `name`.
+
+        Returns:
+            For each array, a function that returns its result, or raises its error.
+        """
         each: dict[str, Any] = dict(settings)
         ensemble, quiet = each.pop("ensemble", 1), each.pop("quiet", True)
-        jobs, results = [], []
-        for array in arrays:  # in older Pythons, a comprehension would move the line that warnings name
-            jobs.append(self._job(array, **each))
-        count = max(1, self._batch_pixels // (arrays[0].shape[0] * arrays[0].shape[1]))
-        for first in range(0, len(jobs), count):
-            results += self._enhanced_together(jobs[first : first + count], ensemble, quiet)
-        return results
+        jobs = []
+        # In older Pythons, a comprehension would move the line that warnings name.
+        for array, name in zip(arrays, names, strict=True):
+            jobs.append(self._job(array, **each | {"name": name}))
+        wholes = self._wholes(jobs, ensemble)
+        return [partial(self._enhanced, job, ensemble, quiet, wholes.get(k)) for k, job in enumerate(jobs)]
 
     def _job(
         self,
@@ -141,7 +164,7 @@ class PictureEnhancer(ABC):
         share = _guarded(array, name) if (self.guarded if guard is None else guard) else 1.0
         if tiling and share * strength and not self._local:
             why = "its network normalises over the whole tile: tiles may differ in brightness"
-            warnings.warn(f"{name} is processed in tiles, but {why}", EnhanceWarning, stacklevel=4)
+            warnings.warn(f"{name} is processed in tiles, but {why}", EnhanceWarning, stacklevel=5)
         noise_seed = seed if same_noise else picture_seed(seed, fingerprint(eight_bits(rgb_of(array))))
         return _Job(array, noise_seed, strength * share, tiling)
 
@@ -167,15 +190,15 @@ class PictureEnhancer(ABC):
             raise UserError(f"tile {tile}: must be at least {SMALLEST_TILE} pixels, or 0 for no tiles")
         self._tiling_of(tile or TILE, tile_overlap)
 
-    def _enhanced_together(self, jobs: Sequence[_Job], ensemble: int, quiet: bool) -> list[np.ndarray]:
-        wholes: dict[int, Strips] = {}
+    def _wholes(self, jobs: Sequence[_Job], ensemble: int) -> dict[int, Strips]:
+        """The restored rows of jobs without tiles by their place; {} if that fails, as each alone may not."""
         batched = [k for k, job in enumerate(jobs) if job.strength and job.tiling is None]
         if len(batched) > 1:
             rgbs = [rgb_of(jobs[k].picture) for k in batched]
-            with _memory_remedy(jobs[0].picture):
+            with suppress(UserError), _memory_remedy(jobs[0].picture):
                 strips = self._restored_together(rgbs, [jobs[k].noise_seed for k in batched], ensemble)
-            wholes = dict(zip(batched, strips, strict=True))
-        return [self._enhanced(job, ensemble, quiet, wholes.get(k)) for k, job in enumerate(jobs)]
+                return dict(zip(batched, strips, strict=True))
+        return {}
 
     def _enhanced(self, job: _Job, ensemble: int, quiet: bool, strips: Strips | None = None) -> np.ndarray:
         """The result of a job; `strips` are its restored rows, where they are known."""
@@ -245,7 +268,7 @@ def _guarded(picture: np.ndarray, name: str) -> float:
         dark = f"mean luminance {mean:.2f}, dark is up to {DARK:.2f}"
         done = f"enhanced at {share:.0%} of the strength" if share else "left unchanged"
         force = "--force (guard=False) enhances it fully"
-        warnings.warn(f"{name} is not dark ({dark}): {done}; {force}", EnhanceWarning, stacklevel=5)
+        warnings.warn(f"{name} is not dark ({dark}): {done}; {force}", EnhanceWarning, stacklevel=6)
     return share
 
 

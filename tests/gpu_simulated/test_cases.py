@@ -26,12 +26,14 @@ TRAINING = [
     "teacher/sr3/tf32",
     *(f"teacher/{network}/bf16" for network in NETWORKS if network != "sr3"),
 ]
-WAITS = {"enhance": 2, "batch": 2, "tiles": 2}
-"""How often the host may wait: for the check and the result of a picture or batch; for each of two tiles."""
+WAITS = {"enhance": 2, "batch": 2, "folder": 2, "tiles": 2}
+"""How often the host may wait: for the check and the result of a picture, batch, or folder of equally large
+pictures; for each of two tiles."""
 ENHANCING = [
     "enhance/sr3/bf16",
     "enhance/light/fp16",
     "batch/light/bf16",
+    "folder/light/bf16",
     "tiles/light/bf16",
     "tiles/compact/fp32",
 ]

@@ -14,10 +14,8 @@ from reddit.config import DataConfig, MixPart
 from reddit.evaluation.evaluate import predict_with
 from reddit.image.arrays import shrink
 from reddit.image.pixels import to_float, to_uint8
-from reddit.inference import sampling
 from reddit.inference.enhancer import Enhancer, EnhanceWarning
 from reddit.inference.loading import load
-from reddit.inference.sampling import _sample
 from reddit.inference.settings import Settings
 from reddit.inference.tiling import Tiling
 from reddit.utils.errors import UserError
@@ -124,21 +122,6 @@ def test_large_pictures_have_the_brightness_of_their_small_copy(
 
 
 # Several at a time, as on a GPU
-
-
-@pytest.fixture
-def together(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """Lets a processor restore three tiles of 64×64 at a time; the shapes of what the network then sees."""
-    shapes: list[tuple[int, ...]] = []
-
-    def recorded(*inputs: object, **settings: object) -> Tensor:
-        assert isinstance(inputs[3], Tensor)
-        shapes.append(tuple(inputs[3].shape))
-        return _sample(*inputs, **settings)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Enhancer, "_batch_pixels", 3 * 64 * 64)
-    monkeypatch.setattr(sampling, "_sample", recorded)
-    return shapes
 
 
 def test_a_batch_gives_what_its_pictures_give(model: Enhancer, together: list[tuple[int, ...]]) -> None:

@@ -119,7 +119,7 @@ def test_a_step_of_every_method_never_waits(method: str, precision: str) -> None
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("work", ["teacher", "enhance", "batch", "tiles", "score"])
+@pytest.mark.parametrize("work", ["teacher", "enhance", "batch", "folder", "tiles", "score"])
 def test_every_network_trains_enhances_and_is_scored(work: str, network: str, precision: str) -> None:
     make(f"{work}/{network}/{precision}", torch.device("cuda", 0))()
 
