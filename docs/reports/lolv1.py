@@ -37,8 +37,8 @@ Findings:
 - {matched} gain less than 0.5 dB, or lose: their published pictures already have about the
   brightness of the ground truth.
 - The order changes: {climber} is number {before} by raw PSNR and number {after} by GT-mean PSNR.
-- Where a method publishes scores, its pictures agree in PSNR to within {disagreement:.2f} dB, and less well in
-  SSIM and LPIPS, whose definitions differ.
+- Where a method publishes scores, its pictures agree in PSNR to within {disagreement:.2f} dB, and less
+  well in SSIM and LPIPS, whose definitions differ.
 - `light-lol-1` and `light-lol-4`, 1.5 M parameters, are in the lower half in every column. `light-1` is made
   for all photographs; it misses the exposures of this test set most, so that GT-mean gives it the most.
 - ReDDiT publishes 28.09 / .861 / .052 (8 steps), 27.98 / .872 / .053 (4) and 27.40 / .848 / .062 (2), after

@@ -79,7 +79,7 @@ def check_sampler(
 
 
 def load_sampler(path: Path, form: Format, steps: int, clip: bool) -> Run:
-    """Load an exported file as a function of `low` and `noise`, on the CPU; a masked x_T ignores `noise`.
+    """Load an exported file as a function of `low` and `noise`, on the CPU; some networks ignore `noise`.
 
     `steps` and `clip` are used for a safetensors file; the other formats contain them.
 

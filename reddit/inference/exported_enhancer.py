@@ -155,7 +155,7 @@ def open_session(path: Path) -> Any:
 
 
 def asks_for_noise(session: Any) -> bool:
-    """Whether an exported network has the input `noise`; one step with x_T masked has not."""
+    """Whether an exported network has the input `noise`."""
     return "noise" in [one.name for one in session.get_inputs()]
 
 

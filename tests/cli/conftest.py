@@ -32,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of that folder, in which the tests of a file write."""
+    """A copy of `trained` for the tests of one file, which write there."""
     return Path(shutil.copytree(trained, tmp_path_factory.mktemp("copy") / "work"))
 
 
