@@ -16,8 +16,8 @@ from reddit.diffusion import Denoiser
 from reddit.evaluation.result import Evaluation, PictureResult
 from reddit.image.pixels import to_float
 from reddit.image.write import save_result
-from reddit.inference.picture_enhancer import picture_seed
 from reddit.inference.sampling import restore
+from reddit.inference.seeds import picture_seed
 from reddit.metrics import Scorer, Scores
 from reddit.training.distributed import World
 from reddit.utils.device import to_device_of

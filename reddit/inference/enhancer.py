@@ -14,8 +14,9 @@ from torch import Tensor
 from reddit.checkpoint.format import CheckpointInfo
 from reddit.diffusion import Denoiser
 from reddit.image.pixels import to_tensor
+from reddit.inference.guard import EnhanceWarning
 from reddit.inference.inputs import Kind, Picture, arrays_of
-from reddit.inference.picture_enhancer import OVERLAP, EnhanceWarning, PictureEnhancer, Strips
+from reddit.inference.picture_enhancer import OVERLAP, PictureEnhancer, Strips
 from reddit.inference.sampling import restore, restore_rows
 from reddit.inference.settings import Settings
 from reddit.inference.tiling import Span, Tiling

@@ -13,7 +13,8 @@ import numpy as np
 from reddit.image.arrays import THUMBNAIL, turned, turned_back
 from reddit.image.pixels import to_planes
 from reddit.inference.numpy_noise import torch_randn
-from reddit.inference.picture_enhancer import PictureEnhancer, Strips, view_seed
+from reddit.inference.picture_enhancer import PictureEnhancer, Strips
+from reddit.inference.seeds import view_seed
 from reddit.inference.tiling import Span, Tiling, blended_rows, one_by_one
 from reddit.utils.errors import UserError
 from reddit.utils.files import file_digest, is_file

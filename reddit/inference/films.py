@@ -10,7 +10,8 @@ import numpy as np
 
 from reddit.image.film_copy import FilmCopy
 from reddit.image.films import pyav, read_film
-from reddit.inference.picture_enhancer import EnhanceWarning, PictureEnhancer
+from reddit.inference.guard import EnhanceWarning
+from reddit.inference.picture_enhancer import PictureEnhancer
 from reddit.inference.steady import Steady
 from reddit.utils.errors import UserError
 from reddit.utils.files import remove_leftovers_of, write_file

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reddit.image.arrays import SYMMETRIES, shrink
-from reddit.image.luminance import DARK, fade, mean_luminance
-from reddit.image.pixels import eight_bits, fingerprint, rgb_of, to_planes, white, write_back
+from reddit.image.pixels import eight_bits, fingerprint, rgb_of, to_planes, write_back
+from reddit.inference.guard import EnhanceWarning, guarded
+from reddit.inference.seeds import picture_seed
 from reddit.inference.tiling import Tiling, fitted
 from reddit.inference.two_scales import matched
 from reddit.utils.errors import UserError
@@ -29,13 +30,11 @@ WHOLE_PIXELS = 1_500_000
 TILE_PIXELS = 1_250_000
 """Most pixels of a tile whose sides are fitted to the picture."""
 TILE, OVERLAP, SMALLEST_TILE = 512, 64, 64
+LEVEL = 5
+"""Calls from `Enhancer.enhance` to `_job`: warnings name the line that called the former."""
 
 Strips = Iterable[tuple[int, np.ndarray]]
 """(first row, rows (3, h, W), float32 in [0, 1]), from top to bottom."""
-
-
-class EnhanceWarning(UserWarning):
-    """A picture was enhanced less or not at all, or its tiles may differ; one line with the reason."""
 
 
 @dataclass(frozen=True)
@@ -161,10 +160,10 @@ class PictureEnhancer(ABC):
         """The settings of an array; warns where the picture or its tiles are not what they should be."""
         name = name or "the picture"
         tiling = self._tiling(array.shape[0], array.shape[1], tile, tile_overlap)
-        share = _guarded(array, name) if (self.guarded if guard is None else guard) else 1.0
+        share = guarded(array, name, LEVEL) if (self.guarded if guard is None else guard) else 1.0
         if tiling and share * strength and not self._local:
             why = "its network normalises over the whole tile: tiles may differ in brightness"
-            warnings.warn(f"{name} is processed in tiles, but {why}", EnhanceWarning, stacklevel=5)
+            warnings.warn(f"{name} is processed in tiles, but {why}", EnhanceWarning, LEVEL)
         noise_seed = seed if same_noise else picture_seed(seed, fingerprint(eight_bits(rgb_of(array))))
         return _Job(array, noise_seed, strength * share, tiling)
 
@@ -215,7 +214,8 @@ class PictureEnhancer(ABC):
             for top, restored in strips:
                 rows = slice(top, top + restored.shape[1])
                 if strength < 1:
-                    restored = _blend(to_planes(rgb[rows]), restored, np.float32(strength))
+                    low = to_planes(rgb[rows])
+                    restored = low + np.float32(strength) * (restored - low)
                 write_back(restored, result[rows])
         return result
 
@@ -243,33 +243,6 @@ class PictureEnhancer(ABC):
     def _tiling_of(self, tile: int, overlap: int | None) -> Tiling:
         overlap = min(self._overlap, tile // 4) if overlap is None else overlap
         return Tiling(tile, overlap, self._multiple)
-
-
-def picture_seed(seed: int, fingerprint: str) -> int:
-    """The noise seed of a picture; depends on `seed` and the pixels, not on the place in a batch."""
-    return (int(fingerprint, 16) ^ (seed * 0x9E3779B97F4A7C15)) % 2**63
-
-
-def view_seed(seed: int, view: int) -> int:
-    """The noise seed of one view of an ensemble; the first view has the picture's seed."""
-    return (seed + view * 0xD1B54A32D192ED03) % 2**63
-
-
-def _blend(low: np.ndarray, restored: np.ndarray, strength: np.float32) -> np.ndarray:
-    return np.asarray(low + strength * (restored - low))
-
-
-def _guarded(picture: np.ndarray, name: str) -> float:
-    """The share of the strength for a picture; warns if it is below 1."""
-    alpha = picture[..., -1] if picture.ndim == 3 and picture.shape[2] in (2, 4) else None
-    mean = mean_luminance(rgb_of(picture), None if alpha is None else alpha > 0) / white(picture)
-    share = fade(mean)
-    if share < 1:
-        dark = f"mean luminance {mean:.2f}, dark is up to {DARK:.2f}"
-        done = f"enhanced at {share:.0%} of the strength" if share else "left unchanged"
-        force = "--force (guard=False) enhances it fully"
-        warnings.warn(f"{name} is not dark ({dark}): {done}; {force}", EnhanceWarning, stacklevel=6)
-    return share
 
 
 @contextmanager

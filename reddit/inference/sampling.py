@@ -22,7 +22,7 @@ from reddit.diffusion import (
 from reddit.image.arrays import THUMBNAIL
 from reddit.image.geometry import turn, turn_back
 from reddit.inference.noise import NoiseField
-from reddit.inference.picture_enhancer import view_seed
+from reddit.inference.seeds import view_seed
 from reddit.inference.tiling import Span, Tiling, alike, blended_rows
 from reddit.utils.arithmetic import arithmetic
 from reddit.utils.device import autocast, to_device_of

@@ -11,8 +11,8 @@ from reddit.config import Config
 from reddit.data import Pair, fingerprint, load_picture
 from reddit.diffusion import Denoiser
 from reddit.image.pixels import to_float
-from reddit.inference.picture_enhancer import picture_seed
 from reddit.inference.sampling import restore
+from reddit.inference.seeds import picture_seed
 from reddit.metrics import gt_mean, psnr
 from reddit.training.distributed import World
 from reddit.training.stopping import StopRequest

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from reddit.checkpoint.format import load_denoiser
 from reddit.diffusion import Denoiser, NoiseSchedule
 from reddit.image.geometry import thumbnail, turn, turn_back
-from reddit.inference.picture_enhancer import view_seed
 from reddit.inference.sampling import _thumbnail, restore, restore_rows
+from reddit.inference.seeds import view_seed
 from reddit.inference.tiling import Span, Tiling
 from reddit.utils.errors import UserError
 
