@@ -177,6 +177,11 @@ def each_linear(layers: Sequence[nn.Linear], x: Tensor) -> Iterator[Tensor]:
     """`layer(x)` of each layer, in order; on a GPU in one product."""
     if not x.is_cuda or torch.compiler.is_compiling():
         return (layer(x) for layer in layers)
+    return each_linear_at_once(layers, x)
+
+
+def each_linear_at_once(layers: Sequence[nn.Linear], x: Tensor) -> Iterator[Tensor]:
+    """The same in one product anywhere, which rounds otherwise."""
     weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
     sizes = [layer.out_features for layer in layers]
     return iter(torch.split(F.linear(x, weight, bias), sizes, dim=1))

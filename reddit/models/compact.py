@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -12,7 +12,13 @@ from torch import Tensor, nn
 
 from reddit.image.geometry import crop_to, thumbnail
 from reddit.models import compact_inference
-from reddit.models.blocks import NoiseLevelEmbedding, SecondEmbedding, doubled, each_linear
+from reddit.models.blocks import (
+    NoiseLevelEmbedding,
+    SecondEmbedding,
+    doubled,
+    each_linear,
+    each_linear_at_once,
+)
 from reddit.models.compilable import Compilable
 from reddit.models.unet import log_curve
 from reddit.utils.device import to_device_of
@@ -156,7 +162,8 @@ class CompactUNet(Compilable):
             return torch.cat(pictures) if len(pictures) > 1 else pictures[0]
         image, size = self.pad(torch.cat([y, log_curve(y).to(y.dtype), x_t], dim=1))
         x = self.stem(F.pixel_unshuffle(image, self.unshuffle))
-        x = self._levels(x, embedding, lambda block, x, modulation: block(x, modulation))
+        modulations = each_linear(self._modulations(), embedding)
+        x = self._levels(x, modulations, lambda block, x, modulation: block(x, modulation))
         full = F.pixel_shuffle(self.head(x), self.unshuffle)
         refined = self.detail(torch.cat([full[:, 3:], image.to(full.dtype)], dim=1))
         return crop_to(full[:, :3] + refined, size)
@@ -165,14 +172,14 @@ class CompactUNet(Compilable):
         """The same for one picture; see `compact_inference`."""
         image, size = compact_inference.network_inputs(x_t, y, self.multiple)
         x = compact_inference.stem(image, self.stem, self.unshuffle)
-        x = self._levels(x, embedding, lambda block, x, modulation: block.in_place(x, modulation))
+        modulations = each_linear_at_once(self._modulations(), embedding)
+        x = self._levels(x, modulations, lambda block, x, modulation: block.in_place(x, modulation))
         return crop_to(
             compact_inference.full_resolution(x, image, self.head, self.detail, self.unshuffle), size
         )
 
-    def _levels(self, x: Tensor, embedding: Tensor, call: CallBlock) -> Tensor:
-        """From the stem to the head; `call` is how a block is computed."""
-        modulations = each_linear(self._modulations(), embedding)
+    def _levels(self, x: Tensor, modulations: Iterator[Tensor], call: CallBlock) -> Tensor:
+        """From the stem to the head; `call` is how a block is computed with its modulation."""
 
         def through(blocks: nn.Module, x: Tensor) -> Tensor:
             for block in blocks.children():

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from reddit.image.geometry import pad_to_multiple
 from reddit.models.unet import LOG_CURVE_GAIN
+from reddit.utils.device import full_precision
 
 WORD = 8
 """Values of half precision in 16 bytes."""
@@ -59,7 +60,16 @@ def block(x: Tensor, first: nn.Conv2d, second: nn.Conv2d, modulation: Tensor) ->
     scale, shift = modulation[0].float().chunk(2)
     weight = first.weight * (1 + scale)[:, None, None, None]
     hidden = F.conv2d(x, weight, torch.addcmul(shift, first.bias, 1 + scale))
-    return x.add_(second(F.silu(hidden, inplace=True)))
+    return x.add_(padded_convolution(F.silu(hidden, inplace=True), second))
+
+
+def padded_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """`convolution(x)`, whose padding stays in half precision; autocast would pad in single precision."""
+    if convolution.padding_mode == "zeros":
+        return convolution(x)
+    with full_precision(x.device):
+        x = F.pad(x, (1, 1, 1, 1), mode=convolution.padding_mode)
+    return F.conv2d(x, convolution.weight, convolution.bias)
 
 
 def stem(image: Tensor, convolution: nn.Conv2d, unshuffle: int) -> Tensor:
@@ -88,9 +98,10 @@ def full_resolution(
     first, last = detail[0], detail[2]
     assert isinstance(first, nn.Conv2d)
     count, channels = hidden.shape[-1], hidden.shape[-1] + image.shape[1]
-    known = folded.new_zeros(height * u, width * u, -(-channels // WORD) * WORD)
+    known = folded.new_empty(height * u, width * u, -(-channels // WORD) * WORD)
     words(known[..., :count]).view(height, u, width, u, -1).copy_(words(hidden))
     known[..., count:channels] = image[0].permute(1, 2, 0)
+    known[..., channels:] = 0
     weight = F.pad(first.weight[:, :channels], (0, 0, 0, 0, 0, known.shape[-1] - channels))
     refined = F.conv2d(known.permute(2, 0, 1)[None], weight, first.bias, padding=1)
     refined = last(F.silu(refined, inplace=True))
