@@ -257,7 +257,8 @@ def measure(case: Case) -> Measured:
     turns = min(REPEATS, int(case.limit / first))
     times = [seconds_a_call(work, device, repeats=1, warm_up=0) for _ in range(turns)] or [first]
     how = f"median of {turns}" if turns > 1 else "once" if turns else "once, not warmed up"
-    return Measured(1000 * statistics.median(times), memory_mb(device), loaded, how)
+    peak = max(loaded, memory_mb(device))  # Linux counts lazily, and can fall short by some pages
+    return Measured(1000 * statistics.median(times), peak, loaded, how)
 
 
 def _torch_work(case: Case, device: torch.device) -> Callable[[], object]:
