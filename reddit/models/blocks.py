@@ -181,7 +181,7 @@ def each_linear(layers: Sequence[nn.Linear], x: Tensor) -> Iterator[Tensor]:
 
 
 def each_linear_at_once(layers: Sequence[nn.Linear], x: Tensor) -> Iterator[Tensor]:
-    """The same in one product anywhere, which rounds otherwise."""
+    """The same in one product on any device; the rounding differs from that of separate ones."""
     weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
     sizes = [layer.out_features for layer in layers]
     return iter(torch.split(F.linear(x, weight, bias), sizes, dim=1))

@@ -64,7 +64,7 @@ def block(x: Tensor, first: nn.Conv2d, second: nn.Conv2d, modulation: Tensor) ->
 
 
 def padded_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """`convolution(x)`, whose padding stays in half precision; autocast would pad in single precision."""
+    """`convolution(x)` of 3×3, padded in half precision, where autocast would pad in single precision."""
     if convolution.padding_mode == "zeros":
         return convolution(x)
     with full_precision(x.device):
