@@ -43,8 +43,8 @@ TOLERANCE = {
     "bf16": {"loss": 2e-2, "gradient_norm": 0.5, "validation": 1e-2},
 }
 """Relative, by precision: elsewhere sums run in another order, and training amplifies the difference."""
-PICTURE_TOLERANCE = 2e-3
-"""Of the means of a grid over the picture, in [0, 1]."""
+PICTURE_TOLERANCE = 4e-3
+"""Of the means of a grid over the picture, in [0, 1]; also of a record in bf16 against fp32 here."""
 
 STEPS = 30
 LOOP = {"iterations": STEPS, "batch_size": 4, "log_every": 1, "validate_every": 15, "checkpoint_every": 15}

@@ -104,10 +104,11 @@ def _devices() -> Iterator[Line]:
     import torch
 
     from reddit.evaluation.evaluate import device_name
-    from reddit.utils.device import choose_device
+    from reddit.utils.device import choose_device, precision_on
 
     chosen = choose_device("auto")
     yield "device", f"{chosen.type}: {device_name(chosen)}"
+    yield "precision", f"auto is {precision_on(chosen, 'auto')} here"
     if torch.version.cuda or torch.cuda.is_available():
         count = torch.cuda.device_count()
         yield "CUDA", f"{torch.version.cuda}, {counted(count, 'GPU') if count else 'no usable GPU'}"

@@ -124,7 +124,7 @@ def _machine_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="precision of the network; default: the model's",
+        help="precision of the network; default: the model's, if the device has arithmetic for it",
     )
     parser.add_argument(
         "--device",

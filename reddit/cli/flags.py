@@ -105,7 +105,9 @@ def run_flags(parser: argparse.ArgumentParser) -> None:
         metavar="auto|none|PATH",
         help="auto (default): continue the run of this name; none: do not; PATH: continue from a saved state",
     )
-    parser.add_argument("--precision", choices=PRECISIONS, help="precision of the network; default bf16")
+    parser.add_argument(
+        "--precision", choices=("auto", *PRECISIONS), help="precision of the network; default auto"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 

@@ -25,6 +25,7 @@ from reddit.evaluation.result import Evaluation
 from reddit.evaluation.timing import seconds_a_call
 from reddit.models import count_parameters
 from reddit.report.tables import Cell, Format
+from reddit.utils.device import sampling_precision
 from reddit.utils.errors import UserError
 from reddit.utils.progress import print_err, print_out
 from reddit.utils.text import counted
@@ -99,7 +100,7 @@ def source(
             f"warning: {len(seen)} of {len(pictures)} test pictures were in the training set of {model.path} "
             f"({', '.join(seen[:5])}{', …' if len(seen) > 5 else ''}): these scores are not meaningful"
         )
-    precision = arguments.precision or model.config.precision
+    precision = arguments.precision or sampling_precision(device, model.config.precision)
     denoiser = load_denoiser(model.path)[0].to(device)
     diffusion = model.config.diffusion
     predict = predict_with(

@@ -62,9 +62,10 @@ class Config(Section):
     """Seed of all random numbers in training."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """`auto`: a GPU if there is one. `mps`: that of an Apple processor."""
-    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "bf16"
-    """Precision of the network. `bf16` and `fp16` are mixed, by autocast; `fp16` needs a GPU. With `tf32`,
-    NVIDIA's GPUs may round factors to 10 bits, which is faster than `fp32`."""
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
+    """Precision of the network. `auto`: `bf16` where the device has arithmetic for it, otherwise `fp32`.
+    `bf16` and `fp16` are mixed, by autocast; `fp16` needs a GPU. With `tf32`, NVIDIA's GPUs may round factors
+    to 10 bits, which is faster than `fp32`."""
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     diffusion: DiffusionConfig = DiffusionConfig()

@@ -21,7 +21,7 @@ from reddit.image.pixels import to_float
 from reddit.metrics import Scorer
 from reddit.models import count_parameters
 from reddit.report.tables import Cell
-from reddit.utils.device import choose_device
+from reddit.utils.device import choose_device, precision_on
 from reddit.utils.errors import UserError
 from reddit.utils.progress import Log, print_out
 from reddit.utils.text import counted
@@ -123,6 +123,7 @@ def score_family(
         "input": lambda low: low,
         f"gain {fitted.gain:.2f}, gamma {fitted.gamma:.2f}": fitted,
     }
+    precision = precision_on(device, config.precision)
     rows = []
     for label, function in baselines.items():
         predict = _pointwise(function)
@@ -139,9 +140,9 @@ def score_family(
         denoiser = load_denoiser(model.path)[0].to(device)
         diffusion = model.config.diffusion
         predict = predict_with(
-            denoiser, steps, sampler=diffusion.sampler, clip=diffusion.clip, precision=config.precision
+            denoiser, steps, sampler=diffusion.sampler, clip=diffusion.clip, precision=precision
         )
-        evaluation = scored(label, predict, model_settings(model, steps, config.precision), seeds)
+        evaluation = scored(label, predict, model_settings(model, steps, precision), seeds)
         seconds = _time(predict, test, device)
         parameters = count_parameters(denoiser)
         trained_on = len(model.training_pictures)

@@ -74,7 +74,7 @@ def _facts(config: Config, rows: Sequence[Row], hardware: str) -> dict[str, str]
         "data set": config.data.dataset,
         "test pictures": f"{len(evaluation.pictures)} test pictures{fair}",
         "seeds": " ".join(map(str, evaluation.seeds)),
-        "precision": config.precision,
+        "precision": evaluation.settings.get("precision", config.precision),
         "hardware": hardware,
         "date": date.today().isoformat(),
         "protocol": evaluation.protocol.removeprefix("protocol "),

@@ -20,7 +20,7 @@ from reddit.inference.picture_enhancer import OVERLAP, PictureEnhancer, Strips
 from reddit.inference.sampling import restore, restore_rows
 from reddit.inference.settings import Settings
 from reddit.inference.tiling import Span, Tiling
-from reddit.utils.device import to_device_of
+from reddit.utils.device import sampling_precision, to_device_of
 from reddit.utils.progress import progress
 
 __all__ = ["EnhanceWarning", "Enhancer"]
@@ -39,8 +39,8 @@ class Enhancer(PictureEnhancer):
 
     Attributes:
         steps: sampling steps.
-        precision: precision of the network; None: that of its training for 8-bit pictures, and fp32 for
-            16-bit and float ones, whose levels bf16 would merge.
+        precision: precision of the network; None: that of its training for 8-bit pictures, if the device has
+            arithmetic for it, and fp32 for 16-bit and float ones, whose levels bf16 would merge.
     """
 
     denoiser: Denoiser
@@ -164,7 +164,9 @@ class Enhancer(PictureEnhancer):
         return [[(0, picture)] for picture in whole.cpu().numpy()]
 
     def _precision(self, rgb: np.ndarray) -> str:
-        return self.precision or ("fp32" if rgb.dtype != np.uint8 else self.info.config.precision)
+        if self.precision or rgb.dtype != np.uint8:
+            return self.precision or "fp32"
+        return sampling_precision(next(self.denoiser.parameters()).device, self.info.config.precision)
 
     @property
     def _batch_pixels(self) -> int:

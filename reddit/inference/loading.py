@@ -65,7 +65,8 @@ def enhancer_of(info: CheckpointInfo, steps: int, device: str, precision: str | 
     if device not in DEVICES:
         raise UserError(f"device {device!r}: must be one of {', '.join(DEVICES)}")
     where = choose_device(device)
-    autocast(where, precision or info.config.precision)  # raises if the device lacks the precision
+    if precision is not None:
+        autocast(where, precision)  # raises if the device lacks it
     denoiser, info = load_denoiser(info.path)
     return Enhancer(denoiser.to(where), info, steps, precision)
 

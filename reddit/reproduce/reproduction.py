@@ -32,7 +32,7 @@ from reddit.reproduce.runs import Run, Runs, check, collect, same_as
 from reddit.reproduce.scoring import Scored, Scoring
 from reddit.reproduce.targets import TARGETS
 from reddit.training.run_folder import run_folder
-from reddit.utils.device import choose_device
+from reddit.utils.device import choose_device, precision_on
 from reddit.utils.errors import UserError
 from reddit.utils.files import write_bytes
 from reddit.utils.progress import Log
@@ -202,11 +202,12 @@ class Reproduction:
         return "\n".join([*lines, *(f"- {name}: {value}" for name, value in facts.items())]) + "\n"
 
     def _facts(self, protocol: str, scored: Sequence[Scored]) -> dict[str, str]:
+        device = choose_device(self.config.device)
         facts = {
             "data set": self.config.data.dataset,
             "configuration": " ".join([self.choice.file or "defaults", *self.choice.settings]),
-            "precision": self.config.precision,
-            "hardware": device_name(choose_device(self.config.device)),
+            "precision": precision_on(device, self.config.precision),
+            "hardware": device_name(device),
         }
         if self.partial is not None:
             facts["partial"] = "; ".join(self.partial.describe())

@@ -23,7 +23,7 @@ from reddit.metrics import Scorer
 from reddit.reproduce.plan import Cell, Plan
 from reddit.reproduce.runs import Runs
 from reddit.training.run_folder import run_folder
-from reddit.utils.device import choose_device
+from reddit.utils.device import choose_device, precision_on
 from reddit.utils.files import write_bytes
 from reddit.utils.progress import Log, print_out, progress
 from reddit.utils.text import counted
@@ -74,6 +74,7 @@ class Scoring:
     def __init__(self, config: Config, quiet: bool = False, log: Log = print_out) -> None:
         self.config = config
         self.device = choose_device(config.device)
+        self.precision = precision_on(self.device, config.precision)
         self.test = load_pairs(config.data, config.data_root(), "test")
         self.quiet, self.log = quiet, log
         self._warned: set[str] = set()
@@ -96,7 +97,7 @@ class Scoring:
             "steps": cell.steps,
             "sampler": sampler,
             "seed": seed,
-            "precision": self.config.precision,
+            "precision": self.precision,
             "device": self.device.type,
             "protocol": scorer.protocol.name,
             "lpips": _digest_of(scorer.lpips()) if scorer.with_lpips else None,
@@ -114,7 +115,7 @@ class Scoring:
                 cell.steps,
                 sampler=sampler,
                 clip=info.config.diffusion.clip,
-                precision=self.config.precision,
+                precision=self.precision,
                 ensemble=arm.ensemble,
             )
             label, dataset = f"{arm.label}, {counted(cell.steps, 'step')}", self.config.data.dataset
@@ -139,11 +140,11 @@ class Scoring:
 
     def _time(self, plan: Plan, denoiser: Denoiser, cell: Cell, number: int) -> Scored:
         sampler = plan.arm(cell.arm).sampler or self.config.diffusion.sampler
-        predict = predict_with(denoiser, cell.steps, sampler=sampler, precision=self.config.precision)
+        predict = predict_with(denoiser, cell.steps, sampler=sampler, precision=self.precision)
         facts = {
             "timed on": device_name(self.device),
             "network": self.config.model.model_dump(),
-            "precision": self.config.precision,
+            "precision": self.precision,
             "steps": cell.steps,
             "round": number,
         }

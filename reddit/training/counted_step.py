@@ -23,7 +23,7 @@ from reddit.training.device_mode import fake_parameters
 from reddit.training.state import TrainingState
 
 DEVICE = torch.device("cuda", 0)
-TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+TYPES = {"auto": torch.bfloat16, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def count_step(config: Config, steps: int | None = None, teacher_steps: int | None = None) -> Counts:

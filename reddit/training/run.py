@@ -43,7 +43,7 @@ from reddit.training.state import Progress
 from reddit.training.stopping import only_process
 from reddit.training.summary import summary
 from reddit.training.validation import Validator
-from reddit.utils.device import autocast, choose_device
+from reddit.utils.device import autocast, choose_device, precision_on
 from reddit.utils.errors import UserError
 from reddit.utils.progress import Log, print_out
 from reddit.utils.text import counted
@@ -215,9 +215,10 @@ class _Run:
     def _begin(self, data: TrainingData, world: World, state: Path | None) -> str:
         """One line about the run that starts."""
         method = self.method
+        precision = precision_on(choose_device(self.config.device), self.config.precision)
         return (
-            f"{self.folder}: {method.name}, {counted(method.steps, 'step')}, {len(data.crops)} training and "
-            f"{len(data.validation)} validation pairs, "
+            f"{self.folder}: {method.name}, {counted(method.steps, 'step')}, {precision}, "
+            f"{len(data.crops)} training and {len(data.validation)} validation pairs, "
             + (f"{world.size} processes, " if world.size > 1 else "")
             + (f"resuming from {state}" if state else "from the start")
         )

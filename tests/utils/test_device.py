@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from reddit.training.distributed import join
-from reddit.utils.device import autocast, choose_device
+from reddit.utils import device as device_module
+from reddit.utils.device import (
+    autocast,
+    choose_device,
+    precision_on,
+    processor_has_bf16,
+    sampling_precision,
+)
 from reddit.utils.errors import UserError
 
 
@@ -70,3 +79,63 @@ def test_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_device("cuda")
     with pytest.raises(UserError, match="mps was asked for, but this machine has no usable GPU"):
         choose_device("mps")
+
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("flags", "listed", "has"),
+    [
+        ({"avx512_f": True, "avx512_bf16": False}, "flags : fpu avx2 avx512f avx512_vnni", False),
+        ({"avx512_bf16": True}, "", True),
+        ({"amx_bf16": True}, "", True),
+        ({}, "flags : fpu avx512f avx512_bf16", True),
+        ({}, "Features : fp asimd bf16 i8mm", True),
+        ({"avx2": True}, "", False),
+    ],
+)
+def test_whether_a_processor_has_bf16(
+    flags: dict[str, bool], listed: str, has: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if listed:
+        (tmp_path / "cpuinfo").write_text(listed + "\n")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
+    monkeypatch.setattr(device_module, "CPU_FLAGS", tmp_path / "cpuinfo")
+    processor_has_bf16.cache_clear()
+    try:
+        assert processor_has_bf16() == has
+        assert precision_on(CPU, "auto") == ("bf16" if has else "fp32")
+        with autocast(CPU, "auto"):
+            assert torch.is_autocast_enabled("cpu") == has
+    finally:
+        processor_has_bf16.cache_clear()
+
+
+@pytest.mark.parametrize(("capability", "precision"), [((7, 5), "fp32"), ((8, 0), "bf16"), ((9, 0), "bf16")])
+def test_the_precision_of_an_nvidia_gpu(
+    capability: tuple[int, int], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    gpu = torch.device("cuda", 0)
+    assert precision_on(gpu, "auto") == precision
+    assert [precision_on(gpu, name) for name in ("fp32", "tf32", "bf16", "fp16")] == [
+        "fp32",
+        "tf32",
+        "bf16",
+        "fp16",
+    ]
+    trained = {name: sampling_precision(gpu, name) for name in ("auto", "fp32", "tf32", "bf16", "fp16")}
+    assert trained == {
+        "auto": precision, "fp32": "fp32", "tf32": "tf32", "bf16": precision, "fp16": "fp16",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("has", "half"), [(True, "bf16"), (False, "fp32")])
+def test_half_precision_of_training_on_another_processor(
+    has: bool, half: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_module, "processor_has_bf16", lambda: has)
+    trained = {name: sampling_precision(CPU, name) for name in ("auto", "fp32", "tf32", "bf16", "fp16")}
+    assert trained == {"auto": half, "fp32": "fp32", "tf32": "tf32", "bf16": half, "fp16": half}
+    assert precision_on(CPU, "bf16") == "bf16"  # what was asked for by name
