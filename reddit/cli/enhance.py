@@ -146,7 +146,7 @@ def main(argv: list[str] | None = None) -> int:
     keep_freed_memory()
     from reddit.cli.engine import model_of
     from reddit.inference.files import enhance_files, plan_outputs
-    from reddit.inference.guard import EnhanceWarning
+    from reddit.inference.warn import EnhanceWarning
 
     def planned() -> Plan:
         return plan_outputs(

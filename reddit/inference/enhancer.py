@@ -14,12 +14,12 @@ from torch import Tensor
 from reddit.checkpoint.format import CheckpointInfo
 from reddit.diffusion import Denoiser
 from reddit.image.pixels import to_tensor
-from reddit.inference.guard import EnhanceWarning
 from reddit.inference.inputs import Kind, Picture, arrays_of
 from reddit.inference.picture_enhancer import OVERLAP, PictureEnhancer, Strips
 from reddit.inference.sampling import restore, restore_rows
 from reddit.inference.settings import Settings
 from reddit.inference.tiling import Span, Tiling
+from reddit.inference.warn import EnhanceWarning
 from reddit.utils.device import sampling_precision, to_device_of
 from reddit.utils.progress import progress
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from reddit.image.film_copy import FilmCopy
 from reddit.image.films import pyav, read_film
-from reddit.inference.guard import EnhanceWarning
 from reddit.inference.picture_enhancer import PictureEnhancer
 from reddit.inference.steady import Steady
+from reddit.inference.warn import EnhanceWarning, warn
 from reddit.utils.errors import UserError
 from reddit.utils.files import remove_leftovers_of, write_file
 from reddit.utils.progress import progress
@@ -41,7 +41,7 @@ def enhance_film(source: Path, target: Path, model: PictureEnhancer, **settings:
     """
     film = read_film(source)
     for line in film.warnings:
-        warnings.warn(line, EnhanceWarning, stacklevel=2)
+        warn(line)
     steady = Steady()
     warned: set[str] = set()
     each: Settings = {**settings, "same_noise": True, "name": str(source), "quiet": True}
@@ -69,9 +69,9 @@ def enhance_film(source: Path, target: Path, model: PictureEnhancer, **settings:
         ) from error
     if copy.cut_short:
         ends = f"{copy.seconds:.1f} of {film.seconds:.1f} seconds"
-        warnings.warn(f"{source} may be truncated: its video ends after {ends}", EnhanceWarning, stacklevel=2)
+        warn(f"{source} may be truncated: its video ends after {ends}")
     if copy.left_out:
-        warnings.warn(f"{target} is without {', '.join(copy.left_out)}", EnhanceWarning, stacklevel=2)
+        warn(f"{target} is without {', '.join(copy.left_out)}")
 
 
 def _pass_on(caught: list[warnings.WarningMessage], warned: set[str]) -> None:
@@ -80,4 +80,4 @@ def _pass_on(caught: list[warnings.WarningMessage], warned: set[str]) -> None:
         kind = str(warning.message).split("(")[0]
         if kind not in warned:
             warned.add(kind)
-            warnings.warn(warning.message, stacklevel=3)
+            warn(warning.message)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from reddit.image.luminance import DARK, fade, mean_luminance
 from reddit.image.pixels import rgb_of, white
+from reddit.inference.warn import warn
 
 
-class EnhanceWarning(UserWarning):
-    """A picture was enhanced less or not at all, or its tiles may differ; one line with the reason."""
-
-
-def guarded(picture: np.ndarray, name: str, stacklevel: int) -> float:
+def guarded(picture: np.ndarray, name: str) -> float:
     """The share of the strength for a picture; warns if it is below 1."""
     alpha = picture[..., -1] if picture.ndim == 3 and picture.shape[2] in (2, 4) else None
     mean = mean_luminance(rgb_of(picture), None if alpha is None else alpha > 0) / white(picture)
@@ -23,5 +18,5 @@ def guarded(picture: np.ndarray, name: str, stacklevel: int) -> float:
         dark = f"mean luminance {mean:.2f}, dark is up to {DARK:.2f}"
         done = f"enhanced at {share:.0%} of the strength" if share else "left unchanged"
         force = "--force (guard=False) enhances it fully"
-        warnings.warn(f"{name} is not dark ({dark}): {done}; {force}", EnhanceWarning, stacklevel + 1)
+        warn(f"{name} is not dark ({dark}): {done}; {force}")
     return share

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,10 +13,11 @@ import numpy as np
 
 from reddit.image.arrays import SYMMETRIES, shrink
 from reddit.image.pixels import eight_bits, fingerprint, rgb_of, to_planes, write_back
-from reddit.inference.guard import EnhanceWarning, guarded
+from reddit.inference.guard import guarded
 from reddit.inference.seeds import picture_seed
 from reddit.inference.tiling import Tiling, fitted
 from reddit.inference.two_scales import matched
+from reddit.inference.warn import warn
 from reddit.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ WHOLE_PIXELS = 1_500_000
 TILE_PIXELS = 1_250_000
 """Most pixels of a tile whose sides are fitted to the picture."""
 TILE, OVERLAP, SMALLEST_TILE = 512, 64, 64
-LEVEL = 5
-"""Calls from `Enhancer.enhance` to `_job`: warnings name the line that called the former."""
 
 Strips = Iterable[tuple[int, np.ndarray]]
 """(first row, rows (3, h, W), float32 in [0, 1]), from top to bottom."""
@@ -138,10 +136,8 @@ class PictureEnhancer(ABC):
         """
         each: dict[str, Any] = dict(settings)
         ensemble, quiet = each.pop("ensemble", 1), each.pop("quiet", True)
-        jobs = []
-        # In older Pythons, a comprehension would move the line that warnings name.
-        for array, name in zip(arrays, names, strict=True):
-            jobs.append(self._job(array, **each | {"name": name}))
+        named = zip(arrays, names, strict=True)
+        jobs = [self._job(array, **each | {"name": name}) for array, name in named]
         wholes = self._wholes(jobs, ensemble)
         return [partial(self._enhanced, job, ensemble, quiet, wholes.get(k)) for k, job in enumerate(jobs)]
 
@@ -160,10 +156,10 @@ class PictureEnhancer(ABC):
         """The settings of an array; warns where the picture or its tiles are not what they should be."""
         name = name or "the picture"
         tiling = self._tiling(array.shape[0], array.shape[1], tile, tile_overlap)
-        share = guarded(array, name, LEVEL) if (self.guarded if guard is None else guard) else 1.0
+        share = guarded(array, name) if (self.guarded if guard is None else guard) else 1.0
         if tiling and share * strength and not self._local:
             why = "its network normalises over the whole tile: tiles may differ in brightness"
-            warnings.warn(f"{name} is processed in tiles, but {why}", EnhanceWarning, LEVEL)
+            warn(f"{name} is processed in tiles, but {why}")
         noise_seed = seed if same_noise else picture_seed(seed, fingerprint(eight_bits(rgb_of(array))))
         return _Job(array, noise_seed, strength * share, tiling)
 
