@@ -18,7 +18,7 @@ from reddit.data import LAYOUTS, TestPicture, load_pairs, load_picture, load_tes
 from reddit.data.layouts import locate
 from reddit.data.pairing import Frames, find_truths, truths_in
 from reddit.evaluation.evaluate import Predict, device_name, model_settings, predict_with
-from reddit.evaluation.held_out import validation_pairs
+from reddit.evaluation.held_out import validation_pictures
 from reddit.evaluation.predictions import check_sizes, match_predictions, predict_from, sizes_of
 from reddit.evaluation.published import published_times
 from reddit.evaluation.result import Evaluation
@@ -76,8 +76,7 @@ def validation_set(arguments: argparse.Namespace, config: Config) -> list[TestPi
     if not arguments.weights:
         raise UserError("--validation: name the model with --weights; each has its own validation pairs")
     model = find_checkpoint(arguments.weights, config.runs_folder())
-    pairs = validation_pairs(model, config.data_root(), arguments.quiet)
-    return [TestPicture(pair.name, pair.low, pair.high) for pair in pairs]
+    return validation_pictures(model, config.data_root(), arguments.quiet)
 
 
 def source(

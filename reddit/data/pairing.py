@@ -40,12 +40,13 @@ class Pair:
 class TestPicture(NamedTuple):
     """A test picture and, where one exists, its ground truth.
 
-    Where only the ground truth is on disk, `low` is the same object.
+    Where only the ground truth is on disk, `low` is the same object. `part` names its part of a mixture.
     """
 
     name: str
     low: Picture
     high: Picture | None
+    part: str = ""
 
 
 TestPicture.__test__ = False  # type: ignore[attr-defined]  # otherwise pytest collects it because of its name

@@ -110,7 +110,8 @@ def _attempt(
         return error if picture.name in str(error) else UserError(f"{dataset} {picture.name}: {error}")
     if save is not None:
         save_result(save / f"{picture.name}.png", outputs[0])
-    result = PictureResult(picture.name, (low.shape[0], low.shape[1]), tuple(scores))
+    part = picture.part if isinstance(picture, TestPicture) else ""
+    result = PictureResult(picture.name, (low.shape[0], low.shape[1]), tuple(scores), part)
     return _Outcome(result, (None if picture.low is picture.high else low, outputs[0], gt, scores[0]))
 
 

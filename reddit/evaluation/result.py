@@ -10,14 +10,17 @@ from typing import Any
 from reddit.metrics import Scores, json_safe, summarise
 from reddit.utils.text import counted
 
+SEEN, UNSEEN = "seen in training", "unseen"
+
 
 @dataclass(frozen=True)
 class PictureResult:
-    """The scores of one picture, one entry per seed."""
+    """The scores of one picture, one entry per seed; `part` names its part of a mixture."""
 
     name: str
     size: tuple[int, int]
     scores: tuple[Scores, ...]
+    part: str = ""
 
     def mean(self) -> Scores:
         return summarise(self.scores)
@@ -46,18 +49,24 @@ class Evaluation:
         return summarise([self._of_seed(k) for k in range(len(self.seeds))])
 
     def apart(self) -> dict[str, Evaluation]:
-        """The pictures that the model was trained on, and the others, if there are both."""
-        seen = [picture for picture in self.pictures if picture.name in (self.seen or ())]
-        unseen = [picture for picture in self.pictures if picture.name not in (self.seen or ())]
-        if not seen or not unseen:
-            return {}
-        parts = {"seen in training": seen, "unseen": unseen}
-        return {name: replace(self, pictures=tuple(part), seen=None) for name, part in parts.items()}
+        """The pictures of each part of a mixture; or those that the model was trained on, and the others.
+
+        Empty if all belong together.
+        """
+        mixed = any(picture.part for picture in self.pictures)
+        groups: dict[str, list[PictureResult]] = {} if mixed else {SEEN: [], UNSEEN: []}
+        for picture in self.pictures:
+            name = picture.part if mixed else SEEN if picture.name in (self.seen or ()) else UNSEEN
+            groups.setdefault(name, []).append(picture)
+        parts = {
+            name: replace(self, pictures=tuple(group), seen=None) for name, group in groups.items() if group
+        }
+        return parts if len(parts) > 1 else {}
 
     def apart_lines(self) -> list[str]:
         """A line with the means of each part of `apart`."""
         return [
-            f"{counted(len(part.pictures), 'picture')} {name}: "
+            f"{counted(len(part.pictures), 'picture')} {'' if name in (SEEN, UNSEEN) else 'of '}{name}: "
             + ", ".join(f"{key} {value:.4f}" for key, value in flat_scores(part.mean()).items())
             for name, part in self.apart().items()
         ]

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from reddit.config import Config, DataConfig, MixPart
 from reddit.data import (
     MixedCrops,
@@ -16,7 +14,6 @@ from reddit.data import (
     PictureCache,
     TrainingCrops,
     examine,
-    find_photos,
     load_pairs,
     photo_pairs,
     split_as_before,
@@ -24,12 +21,10 @@ from reddit.data import (
     usable,
 )
 from reddit.data.crops import Denoise
+from reddit.data.parts import Photographs, find_part, parts_of, split_photos
 from reddit.training.data_record import DataRecord, Prints
 from reddit.training.distributed import World
 from reddit.utils.progress import Log, progress
-
-PHOTO_VALIDATION, NIGHT_VALIDATION = 12, 4
-"""Number of photographs, and of synthetic night scenes, that are kept for validation."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +50,6 @@ class TrainingData:
         return frozenset(one for both in self.record.validation for one in both)
 
 
-@dataclass(frozen=True)
-class Photographs:
-    """Files of good photographs; None: synthetic night scenes."""
-
-    files: list[Path] | None
-
-
 class TrainingSet:
     """The files of the configured data sets, found but not yet read.
 
@@ -73,8 +61,8 @@ class TrainingSet:
         data, root = config.data, config.data_root()
         self.settings = data
         self.decoded = config.runs_folder() / "cache" / "decoded" if data.decoded else None
-        self.parts = data.mix or [MixPart(dataset=data.dataset, folder=data.photos)]
-        self.found = [_find(part, config) for part in self.parts]
+        self.parts = parts_of(data)
+        self.found = [find_part(part, data, root) for part in self.parts]
         self.test = load_pairs(data, root, "test") if config.train.select_on_test else None
 
     def prepare(
@@ -102,9 +90,7 @@ class TrainingSet:
         reading = _Reading(self.settings, seed, denoise, world, log, quiet, self.decoded)
         kept_out = before.kept_out if before and len(before.kept_out) == len(self.found) else None
         prepared = [
-            reading.photographs(found.files, part)
-            if isinstance(found, Photographs)
-            else reading.pairs(found, part)
+            reading.photographs(found, part) if isinstance(found, Photographs) else reading.pairs(found, part)
             for found, part in zip(self.found, kept_out or [None] * len(self.found), strict=True)
         ]
         held = [pair for _, pairs in prepared for pair in pairs]
@@ -127,16 +113,6 @@ class TrainingSet:
         record = DataRecord(pictures, tuple(reading.fingerprints(pairs) for _, pairs in prepared), validation)
         change = record.change_since(before)
         return TrainingData(crops, held, record.with_training(before), change)
-
-
-def _find(part: MixPart, config: Config) -> list[Pair] | Photographs:
-    """The pairs or photographs of a part."""
-    if part.dataset == "nights":
-        return Photographs(None)
-    if part.dataset == "photos":
-        return Photographs(find_photos(config.data_root() / (part.folder or "photos")))
-    data = config.data.model_copy(update={"dataset": part.dataset})
-    return load_pairs(data, config.data_root(), "train")
 
 
 @dataclass
@@ -192,26 +168,24 @@ class _Reading:
         return crops, held
 
     def photographs(
-        self, files: list[Path] | None, before: Sequence[Prints] | None = None
+        self, found: Photographs, before: Sequence[Prints] | None = None
     ) -> tuple[PhotoCrops, list[Pair]]:
         """Crops of photographs or synthetic night scenes, and validation pairs, those of `before` if any."""
-        settings = self.settings
-        if files is None:
-            count = NIGHT_VALIDATION if settings.validation else 0
-            held = photo_pairs(None, count if before is None else len(before), settings.split_seed)
-            return PhotoCrops(None, settings, self.seed, self.denoise), held
+        settings, files = self.settings, found.files
         cache = PictureCache(0, self.decoded)
         if before is None:
-            count = min(PHOTO_VALIDATION, len(files) // 2) if settings.validation else 0
-            order = [files[i] for i in np.random.default_rng(settings.split_seed).permutation(len(files))]
-            chosen = order[:count]
+            rest, held = split_photos(found, settings)
+        elif files is None:
+            rest, held = [], photo_pairs(None, len(before), settings.split_seed)
         else:
             self._look_at(files, cache)
             by_print = {cache.facts_of(file).fingerprint: file for file in files}
             chosen = [by_print[high] for _, high in before if high in by_print]
-            order = [*chosen, *(file for file in files if file not in set(chosen))]
-        held = photo_pairs(chosen, len(chosen), settings.split_seed)
-        crops = PhotoCrops(order[len(chosen) :], settings, self.seed, self.denoise)
+            rest = [file for file in files if file not in set(chosen)]
+            held = photo_pairs(chosen, len(chosen), settings.split_seed)
+        crops = PhotoCrops(None if files is None else rest, settings, self.seed, self.denoise)
+        if files is None:
+            return crops, held
         self._look_at([file for file in crops.photos or [] if file not in cache.facts], cache)
         crops.cache = cache
         crops.check_sizes()

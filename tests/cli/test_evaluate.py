@@ -91,6 +91,48 @@ def test_validation_scores_the_pairs_that_chose_the_weights(
         call(*model, "--validation", "--quiet", "--set", f"data.root={tmp_path / 'data'}")
 
 
+def test_validation_of_a_mixture_is_scored_part_by_part(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree("data/LOLv1/our485/high", "data/photos/good")
+    mix = "data.mix=[{dataset: lolv1}, {dataset: photos, folder: photos/good}, {dataset: nights}]"
+    network = "model={architecture: compact, width: 8, multipliers: [1, 2], blocks: 1, unshuffle: 2}"
+    call(
+        "train",
+        "-c",
+        "tiny.yaml",
+        "--name",
+        "mixed",
+        "--quiet",
+        "--set",
+        mix,
+        network,
+        "train.validation_pictures=1",
+    )
+    model = (
+        "evaluate",
+        "--dataset",
+        "lolv1",
+        "--weights",
+        "mixed",
+        "--metrics",
+        "psnr",
+        "--steps",
+        "1",
+        "--quiet",
+    )
+    call(*model, "--validation", "--json", "mixed.json")
+    scored = json.loads(Path("mixed.json").read_text())
+    counts = {name: part["images"] for name, part in scored["apart"].items()}
+    assert counts == {"lolv1": 2, "photos/good": 3, "nights": 4}
+    weighed = sum(part["images"] * part["raw"]["psnr"] for part in scored["apart"].values())
+    assert weighed / 9 == pytest.approx(scored["raw"]["psnr"])
+    assert "4 pictures of nights: raw.psnr" in capsys.readouterr().out
+    next(Path("data/photos/good").iterdir()).unlink()
+    with pytest.raises(UserError, match=r"not all in .*data\.root"):
+        call(*model, "--validation")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
