@@ -97,30 +97,9 @@ def test_validation_of_a_mixture_is_scored_part_by_part(
     shutil.copytree("data/LOLv1/our485/high", "data/photos/good")
     mix = "data.mix=[{dataset: lolv1}, {dataset: photos, folder: photos/good}, {dataset: nights}]"
     network = "model={architecture: compact, width: 8, multipliers: [1, 2], blocks: 1, unshuffle: 2}"
-    call(
-        "train",
-        "-c",
-        "tiny.yaml",
-        "--name",
-        "mixed",
-        "--quiet",
-        "--set",
-        mix,
-        network,
-        "train.validation_pictures=1",
-    )
-    model = (
-        "evaluate",
-        "--dataset",
-        "lolv1",
-        "--weights",
-        "mixed",
-        "--metrics",
-        "psnr",
-        "--steps",
-        "1",
-        "--quiet",
-    )
+    settings = (mix, network, "train.validation_pictures=1")
+    call("train", "-c", "tiny.yaml", "--name", "mixed", "--quiet", "--set", *settings)
+    model = "evaluate --dataset lolv1 --weights mixed --metrics psnr --steps 1 --quiet".split()
     call(*model, "--validation", "--json", "mixed.json")
     scored = json.loads(Path("mixed.json").read_text())
     counts = {name: part["images"] for name, part in scored["apart"].items()}
