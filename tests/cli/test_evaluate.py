@@ -99,7 +99,18 @@ def test_validation_of_a_mixture_is_scored_part_by_part(
     network = "model={architecture: compact, width: 8, multipliers: [1, 2], blocks: 1, unshuffle: 2}"
     settings = (mix, network, "train.validation_pictures=1")
     call("train", "-c", "tiny.yaml", "--name", "mixed", "--quiet", "--set", *settings)
-    model = "evaluate --dataset lolv1 --weights mixed --metrics psnr --steps 1 --quiet".split()
+    model = [
+        "evaluate",
+        "--dataset",
+        "lolv1",
+        "--weights",
+        "mixed",
+        "--metrics",
+        "psnr",
+        "--steps",
+        "1",
+        "--quiet",
+    ]
     call(*model, "--validation", "--json", "mixed.json")
     scored = json.loads(Path("mixed.json").read_text())
     counts = {name: part["images"] for name, part in scored["apart"].items()}
