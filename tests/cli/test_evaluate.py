@@ -99,19 +99,8 @@ def test_validation_of_a_mixture_is_scored_part_by_part(
     network = "model={architecture: compact, width: 8, multipliers: [1, 2], blocks: 1, unshuffle: 2}"
     settings = (mix, network, "train.validation_pictures=1")
     call("train", "-c", "tiny.yaml", "--name", "mixed", "--quiet", "--set", *settings)
-    model = [
-        "evaluate",
-        "--dataset",
-        "lolv1",
-        "--weights",
-        "mixed",
-        "--metrics",
-        "psnr",
-        "--steps",
-        "1",
-        "--quiet",
-    ]
-    call(*model, "--validation", "--json", "mixed.json")
+    model = ("evaluate", "--weights", "mixed", "--metrics", "psnr", "--steps", "1", "--quiet")
+    call(*model, "--dataset", "lolv1", "--validation", "--json", "mixed.json")
     scored = json.loads(Path("mixed.json").read_text())
     counts = {name: part["images"] for name, part in scored["apart"].items()}
     assert counts == {"lolv1": 2, "photos/good": 3, "nights": 4}
@@ -120,7 +109,7 @@ def test_validation_of_a_mixture_is_scored_part_by_part(
     assert "4 pictures of nights: raw.psnr" in capsys.readouterr().out
     next(Path("data/photos/good").iterdir()).unlink()
     with pytest.raises(UserError, match=r"not all in .*data\.root"):
-        call(*model, "--validation")
+        call(*model, "--dataset", "lolv1", "--validation")
 
 
 @pytest.mark.parametrize(
