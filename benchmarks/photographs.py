@@ -88,9 +88,12 @@ UNPAIRED: Columns = {
     "shift jump": 2,
     "flip jump": 2,
 }
+LENS = 0.6
+"""Blur of a sharp lens, in pixels."""
 NIGHTS: Columns = {
     "starry sky, background": 1,
     "contrast of the stars": 2,
+    "through a lens": 2,
     "black": 1,
     "ones": 1,
     "neon, background": 1,
@@ -140,23 +143,36 @@ def _most(
 
 
 def _nights(method: Enhance) -> list[float]:
-    sky, stars = starry_sky()
-    result = measure.grey(method(sky)).astype(np.float64)
-    before = measure.grey(sky).astype(np.float64)
-    contrast = (result[stars].mean() - result[~stars].mean()) / (before[stars].mean() - before[~stars].mean())
+    skies = [_stars_kept(method, *starry_sky(blur)) for blur in (0, LENS)]
     neon, ring = neon_ring()
     flat = [float(method(np.full((400, 600, 3), value, np.uint8)).mean()) for value in (0, 1)]
     background = float(measure.grey(method(neon))[~ring].mean())
-    return [float(np.median(result[~stars])), float(contrast), *flat, background, measure.halo(method)]
+    (background_of_stars, contrast), (_, blurred) = skies
+    return [background_of_stars, contrast, blurred, *flat, background, measure.halo(method)]
 
 
-def starry_sky() -> tuple[np.ndarray, np.ndarray]:
-    """A sky of value 3/4/8 with 150 stars up to 255 and some noise, and where the stars are."""
+def _stars_kept(method: Enhance, sky: np.ndarray, stars: np.ndarray) -> tuple[float, float]:
+    """The background of a sky, and the contrast of its stars against that before."""
+    result, before = (measure.grey(picture).astype(np.float64) for picture in (method(sky), sky))
+    contrast = (result[stars].mean() - result[~stars].mean()) / (before[stars].mean() - before[~stars].mean())
+    return float(np.median(result[~stars])), float(contrast)
+
+
+def starry_sky(blur: float = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A sky of value 3/4/8 with 150 stars up to 255 and some noise, and where the stars are.
+
+    Stars are single pixels, or the spots that a lens makes of them: Gaussians of so many pixels.
+    """
     rng = np.random.default_rng(0)
     sky = np.array([3, 4, 8.0]) + rng.normal(0, 2.5, (400, 600, 3))
     stars = np.zeros((400, 600), bool)
     stars[rng.integers(2, 398, 150), rng.integers(2, 598, 150)] = True
-    sky[stars] = rng.uniform(60, 255, (int(stars.sum()), 1))
+    light = np.zeros_like(sky)
+    light[stars] = rng.uniform(60, 255, (int(stars.sum()), 1))
+    if blur:
+        sky += cv2.GaussianBlur(light, (0, 0), blur)
+    else:
+        sky[stars] = light[stars]
     return np.rint(np.clip(sky, 0, 255)).astype(np.uint8), stars
 
 
