@@ -126,7 +126,7 @@ def test_sets_without_gt(tmp_path: Path, name: str, spell) -> None:
     folder = tmp_path / spell(name)
     for file in ("b.jpg", "a.bmp", "c.PNG", "c.jpg", "._a.bmp", "readme.txt"):
         put(folder / file.replace(".txt", ".png")).rename(folder / file)
-    assert load_test_set(name, tmp_path) == [
+    assert [tuple(picture[:3]) for picture in load_test_set(name, tmp_path)] == [
         ("a", folder / "a.bmp", None),
         ("b", folder / "b.jpg", None),
         ("c.PNG", folder / "c.PNG", None),
@@ -322,7 +322,7 @@ def test_sdsd_holds_out_its_named_videos_and_their_second_takes(
 def test_first30_keeps_the_first_frames_of_each_video(tmp_path: Path) -> None:
     sdsd(tmp_path, "indoor", ("pair1", "pair4"), frames=32)
     assert len(load_test_set("sdsd_indoor", tmp_path)) == 64
-    names = [name for name, _, _ in load_test_set("sdsd_indoor", tmp_path, frames="first30")]
+    names = [picture.name for picture in load_test_set("sdsd_indoor", tmp_path, frames="first30")]
     assert names == [f"{video}/{frame:04d}" for video in ("pair1", "pair4") for frame in range(1, 31)]
 
 
@@ -330,7 +330,7 @@ def test_first30_counts_frames_without_leading_zeros(tmp_path: Path) -> None:
     for frame in range(1, 35):
         for side in ("input", "GT"):
             put(tmp_path / f"SDSD/indoor_static_np/{side}/pair1/{frame}.npy")
-    names = [name for name, _, _ in load_test_set("sdsd_indoor", tmp_path, frames="first30")]
+    names = [picture.name for picture in load_test_set("sdsd_indoor", tmp_path, frames="first30")]
     assert names == [f"pair1/{frame}" for frame in range(1, 31)]
 
 
@@ -385,5 +385,5 @@ def test_unknown_names_come_with_the_nearest() -> None:
 
 
 def test_the_demo_is_a_test_set(tmp_path: Path) -> None:
-    names = [name for name, low, high in load_test_set("demo", tmp_path) if low.shape == high.shape]
+    names = [p.name for p in load_test_set("demo", tmp_path) if p.low.shape == p.high.shape]
     assert len(names) == len(set(names)) == 8
