@@ -45,7 +45,7 @@ def choose_device(name: str) -> torch.device:
 def precision_on(device: torch.device, precision: str) -> str:
     """The precision itself; for `auto` bf16 where the device has arithmetic for it, and fp32 elsewhere.
 
-    A processor that lacks it computes bf16 in two to eleven times the time of fp32.
+    A processor that lacks it takes two to nine times as long for bf16 as for fp32 (docs/benchmarks.md).
     """
     if precision != "auto":
         return precision
