@@ -72,9 +72,7 @@ def parser() -> argparse.ArgumentParser:
     scorer_flags(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores, also of each picture")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with sliders and error maps")
-    parser.add_argument(
-        "--precision", choices=PRECISIONS, help="default: the model's, if the device has arithmetic for it"
-    )
+    parser.add_argument("--precision", choices=PRECISIONS, help="default: the model's, if the device has it")
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="write the restored pictures as PNG")
     parser.add_argument(
         "--time",
