@@ -147,8 +147,8 @@ def _nights(method: Enhance) -> list[float]:
     neon, ring = neon_ring()
     flat = [float(method(np.full((400, 600, 3), value, np.uint8)).mean()) for value in (0, 1)]
     background = float(measure.grey(method(neon))[~ring].mean())
-    (background_of_stars, contrast), (_, blurred) = skies
-    return [background_of_stars, contrast, blurred, *flat, background, measure.halo(method)]
+    (sky, contrast), (_, blurred) = skies
+    return [sky, contrast, blurred, *flat, background, measure.halo(method)]
 
 
 def _stars_kept(method: Enhance, sky: np.ndarray, stars: np.ndarray) -> tuple[float, float]:
